@@ -1,0 +1,56 @@
+"""noise2mask: segmentation of medical images by denoising diffusion.
+
+Importing this package imports nothing: a public name is looked up in its module whenever it is asked for (PEP 562), so
+that `import noise2mask` takes no time and a command prints its help without loading PyTorch. Configs and the modules of
+this package write the full path instead (noise2mask.diffusion.inferer.EnsembleInferer): it works in a copy inside a
+bundle too, whose modules a server may have unloaded in between.
+"""
+
+from importlib import import_module
+from typing import Any
+
+__version__ = "0.1.0"
+
+# public name: module, relative to this package
+_MODULES = {
+    # diffusion
+    "NoiseSchedule": "diffusion.noise_schedule",
+    "to_target": "diffusion.target",
+    "to_x0": "diffusion.target",
+    "select_timesteps": "diffusion.timesteps",
+    "SAMPLERS": "diffusion.samplers",
+    "Denoised": "diffusion.samplers",
+    "NoiseSource": "diffusion.noise",
+    "Denoiser": "diffusion.denoiser",
+    "EnsembleInferer": "diffusion.inferer",
+    "UncertaintyEvaluator": "diffusion.evaluator",
+    "PrepareDiffusion": "diffusion.prepare_batch",
+    "fuse": "diffusion.fusion",
+    "staple": "diffusion.staple",
+    "standard_deviation": "diffusion.uncertainty",
+    "entropy": "diffusion.uncertainty",
+    "triage": "diffusion.uncertainty",
+    # networks and their layers
+    "PGDiffSeg": "networks.pgdiffseg",
+    "PriorSupervision": "networks.prior_supervision",
+    "load_weights": "networks.weights",
+    "ParameterSharedAttention": "layers.psa",
+    "SlimDenseBlock": "layers.slim_dense",
+    # training
+    "DiffusionLoss": "losses.diffusion_loss",
+    "PriorLoss": "losses.prior_loss",
+    "EMA": "handlers.ema",
+    "Checkpoint": "handlers.checkpoint",
+}
+
+__all__ = ["__version__"] + list(_MODULES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}; its public names: {', '.join(_MODULES)}.")
+    return getattr(import_module(f".{_MODULES[name]}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_MODULES})

@@ -1,0 +1,114 @@
+"""Datalists: which image belongs to which mask and patient, and which of them train, validate and test.
+
+The form is that of the Medical Segmentation Decathlon: a JSON object with the keys training, validation and testing,
+each a list of {"image": path, "label": path or list of paths, "patient": name}. Several label paths are the mask
+files of one image and are to be joined (union). One function per known layout makes it; `datalist` is what configs
+name by `_target_`.
+
+    python -m noise2mask.data.datalist FOLDER                writes FOLDER/datalist.json, which `datalist` then prefers
+"""
+
+import argparse
+import json
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from .layout_busi import busi_datalist
+from .layout_folder import folder_datalist
+from .splits import KEYS
+
+__all__ = ["busi_datalist", "datalist", "folder_datalist", "load_datalist", "write_datalist"]
+
+FILE = "datalist.json"
+LAYOUTS = ("folder", "busi")
+
+
+def datalist(folder: str | os.PathLike, key: str, layout: str = "folder", split: str = "pgdiffseg") -> list[dict]:
+    """Items of one split of a data set, with absolute paths.
+
+    Args:
+        folder: the data set; if it has a datalist.json, that file is read and layout and split do not matter.
+        key: "training", "validation" or "testing".
+        layout: "folder" (see folder_datalist) or "busi" (see busi_datalist).
+        split: of "busi" only, "pgdiffseg" or "folder".
+    """
+    file = Path(folder) / FILE
+    if file.is_file():
+        return load_datalist(file, key)
+    return section(build(folder, layout, split), key, folder)
+
+
+def build(folder: str | os.PathLike, layout: str, split: str) -> dict:
+    """Datalist of a data set in a known layout."""
+    if layout not in LAYOUTS:
+        raise ValueError(f"layout is {layout!r}, expected one of {', '.join(LAYOUTS)}")
+    return busi_datalist(folder, split) if layout == "busi" else folder_datalist(folder)
+
+
+def section(content: dict, key: str, source: str | os.PathLike) -> list[dict]:
+    """The list of one split, which must be there and not be empty."""
+    if key not in KEYS:
+        raise ValueError(f"key is {key!r}, expected one of {', '.join(KEYS)}")
+    if not content.get(key):
+        counts = ", ".join(f"{name} {len(content.get(name, []))}" for name in KEYS)
+        raise ValueError(f"{source} has no images for {key} ({counts}): add patients or change the split")
+    return content[key]
+
+
+def load_datalist(path: str | os.PathLike, key: str) -> list[dict]:
+    """Items of one split of a datalist file, with paths made absolute from the folder of the file.
+
+    MONAI's load_decathlon_datalist does not serve: it also makes a path of a patient's name where a file has that name.
+    """
+    path = Path(path).absolute()
+    if not path.is_file():
+        raise ValueError(f"datalist {path} does not exist: write it with `python -m noise2mask.data.datalist FOLDER`")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"datalist {path} is not JSON ({error}): write it again") from error
+    return [with_paths(item, lambda name: os.path.normpath(path.parent / name)) for item in section(content, key, path)]
+
+
+def write_datalist(datalist: dict, path: str | os.PathLike) -> Path:
+    """Write a datalist; paths below the folder of the file become relative, so that both can be moved together."""
+    path = Path(path).absolute()
+
+    def relative(name: str) -> str:
+        inside = Path(name).is_relative_to(path.parent)
+        return Path(name).relative_to(path.parent).as_posix() if inside else str(name)
+
+    content = {k: [with_paths(item, relative) for item in v] if k in KEYS else v for k, v in datalist.items()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8", newline="\n")
+    return path
+
+
+def with_paths(item: dict, change: Callable[[str], str]) -> dict:
+    """Copy of an item with every path changed."""
+    result = {**item, "image": change(item["image"])}
+    if "label" in item:
+        label = item["label"]
+        result["label"] = [change(name) for name in label] if isinstance(label, list) else change(label)
+    return result
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Write the datalist of a folder and say how many images each split has."""
+    parser = argparse.ArgumentParser(prog="python -m noise2mask.data.datalist", description=main.__doc__)
+    parser.add_argument("folder", help="data set")
+    parser.add_argument("--layout", default="folder", choices=LAYOUTS)
+    parser.add_argument("--split", default="pgdiffseg", choices=("pgdiffseg", "folder"), help="of the layout busi")
+    parser.add_argument("--output", help="default: FOLDER/datalist.json")
+    options = parser.parse_args(arguments)
+    try:
+        content = build(options.folder, options.layout, options.split)
+    except ValueError as error:
+        parser.exit(2, f"error: {error}\n")
+    path = write_datalist(content, options.output or Path(options.folder) / FILE)
+    print(f"{path}: " + ", ".join(f"{key} {len(content[key])}" for key in KEYS) + f", split by {content['split_by']}")
+
+
+if __name__ == "__main__":
+    main()

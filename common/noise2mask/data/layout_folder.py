@@ -1,0 +1,171 @@
+"""Datalist of a plain folder: `images/` with `masks/` or `labels/`, same stems, and an optional `manifest.csv`.
+
+Whole patients go to one split where the manifest names them, else whole groups of near-duplicates, else single
+images: `group_by` in the datalist says which of the three ("patient", "group", "image"), `split_by` the same, or
+"manifest" where its column `split` decides. Everything that is wrong with the files is said in one error, by file
+name.
+"""
+
+import csv
+import os
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from .splits import FRACTIONS, KEYS, natural, split_groups
+
+__all__ = ["SUFFIXES", "folder_datalist"]
+
+SUFFIXES = (".nii.gz", ".nii", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
+STEM_COLUMNS = ("image", "stem", "file", "filename", "file_name", "name")
+SPLITS = {"train": "training", "val": "validation", "test": "testing"} | {key: key for key in KEYS}
+
+
+def folder_datalist(folder: str | os.PathLike, seed: int = 0, fractions: Sequence[float] = FRACTIONS) -> dict:
+    """Datalist of a plain folder, with absolute paths.
+
+    Args:
+        folder: has `images/` and either `masks/` or `labels/`, files of the types SUFFIXES with the same stems;
+            `manifest.csv`, if there, names each image (column image, stem, file, filename, file_name or name) and may
+            say `patient` (or `group`) and `split` (train, val or test).
+        seed: of the random split, used where the manifest has no split.
+        fractions: share of the patients for training, validation, testing.
+    """
+    folder = existing(folder)
+    images, labels = paired_files(folder)
+    rows = read_manifest(folder, images)
+    owner, group_by = owners(rows, images)
+    if any("split" in row for row in rows.values()):
+        keys = manifest_split(folder, rows, "split")
+        keep_together(folder, owner, keys)
+        return assemble(images, labels, owner, keys, group_by, "manifest")
+    of_group = split_groups(owner.values(), seed, fractions)
+    return assemble(images, labels, owner, {stem: of_group[name] for stem, name in owner.items()}, group_by, group_by)
+
+
+# Files
+
+
+def existing(folder: str | os.PathLike) -> Path:
+    """Absolute path of a folder that must be there."""
+    folder = Path(folder).absolute()
+    if not folder.is_dir():
+        raise ValueError(f"data set folder {folder} does not exist: check the path")
+    return folder
+
+
+def refuse(folder: Path, problems: list[str], most: int = 10) -> None:
+    """Stop if there are problems, naming the first ones."""
+    if problems:
+        more = [f"and {len(problems) - most} more"] if len(problems) > most else []
+        raise ValueError("\n  ".join([f"the data set {folder} cannot be used:", *problems[:most], *more]))
+
+
+def stem_of(name: str) -> str | None:
+    """File name without folder and known suffix; None if the suffix is not known."""
+    base = re.split(r"[/\\]", name)[-1]
+    return next((base[: -len(s)] for s in SUFFIXES if base.lower().endswith(s)), None)
+
+
+def paired_files(folder: Path) -> tuple[dict[str, Path], dict[str, Path]]:
+    """Images and their masks by stem, in natural order."""
+    where = mask_folder(folder)
+    problems: list[str] = []
+    images, labels = (by_stem(folder / name, problems) for name in ("images", where))
+    problems += [f"images/{images[stem].name} has no mask in {where}/" for stem in images if stem not in labels]
+    problems += [f"{where}/{labels[stem].name} has no image in images/" for stem in labels if stem not in images]
+    if not images and not labels:
+        problems.append(f"it is empty: images/ has no file of type {' '.join(SUFFIXES)}")
+    refuse(folder, problems)
+    return images, labels
+
+
+def mask_folder(folder: Path) -> str:
+    """Which of masks/ and labels/ stands beside images/."""
+    present = [name for name in ("masks", "labels") if (folder / name).is_dir()]
+    if (folder / "images").is_dir() and len(present) == 1:
+        return present[0]
+    found = ", ".join(sorted(path.name for path in folder.iterdir() if path.is_dir())[:8]) or "no folder"
+    hint = "; this looks like the BUSI download: use layout busi" if (folder / "benign").is_dir() else ""
+    raise ValueError(f"{folder} holds {found}, expected images/ and one of masks/ and labels/{hint}")
+
+
+def by_stem(folder: Path, problems: list[str]) -> dict[str, Path]:
+    """Files with a known suffix by stem, in natural order; two files of one stem are a problem."""
+    files: dict[str, Path] = {}
+    for path in sorted((p for p in folder.iterdir() if not p.name.startswith(".")), key=lambda p: natural(p.name)):
+        stem = stem_of(path.name)
+        if stem in files:
+            problems.append(f"{folder.name}/{path.name} and {folder.name}/{files[stem].name} have the same stem")
+        elif stem is not None:
+            files[stem] = path
+    return files
+
+
+# Manifest
+
+
+def read_manifest(folder: Path, images: dict[str, Path]) -> dict[str, dict[str, str]]:
+    """Rows of manifest.csv by stem, one for each image; none if there is no such file."""
+    path = folder / "manifest.csv"
+    if not path.is_file():
+        return {}
+    with open(path, encoding="utf-8-sig", newline="") as file:
+        table = csv.DictReader(file)
+        names = table.fieldnames or []
+        column = next((name for name in STEM_COLUMNS if name in names), None)
+        if column is None:
+            raise ValueError(f"{path} has the columns {names}, expected one of {', '.join(STEM_COLUMNS)}")
+        pairs = [(stem_of(row[column]) or row[column], row) for row in table]
+    refuse(folder, manifest_problems([stem for stem, _ in pairs], images))
+    return dict(pairs)
+
+
+def manifest_problems(stems: list[str], images: dict[str, Path]) -> list[str]:
+    """Stems of a manifest that are listed twice or have no image, and images that are not listed."""
+    listed: set[str] = set()
+    problems = []
+    for stem in stems:
+        if stem in listed:
+            problems.append(f"manifest.csv: {stem} is listed twice")
+        elif stem not in images:
+            problems.append(f"manifest.csv: {stem} is not in images/")
+        listed.add(stem)
+    missing = [path.name for stem, path in images.items() if stem not in listed]
+    return problems + [f"images/{name} is not in manifest.csv" for name in missing]
+
+
+def owners(rows: dict[str, dict[str, str]], images: Iterable[str]) -> tuple[dict[str, str], str]:
+    """Patient, else group, else the image itself, by stem; and which of the three it is."""
+    for column in ("patient", "group"):
+        if rows and all(row.get(column) for row in rows.values()):
+            return {stem: rows[stem][column] for stem in images}, column
+    return {stem: stem for stem in images}, "image"
+
+
+def manifest_split(folder: Path, rows: dict[str, dict[str, str]], column: str) -> dict[str, str]:
+    """Key by stem from a column of the manifest."""
+    keys = {stem: SPLITS.get((row.get(column) or "").strip().lower(), "") for stem, row in rows.items()}
+    wrong = [stem for stem, key in keys.items() if not key]
+    expected = "expected train, val or test"
+    refuse(folder, [f"manifest.csv: {stem} has {column} {rows[stem].get(column)!r}, {expected}" for stem in wrong])
+    return keys
+
+
+def keep_together(folder: Path, owner: dict[str, str], keys: dict[str, str]) -> None:
+    """Refuse a split that tears a patient apart."""
+    kept: dict[str, set[str]] = {}
+    for stem, name in owner.items():
+        kept.setdefault(name, set()).add(keys[stem])
+    torn = {name: ", ".join(key for key in KEYS if key in found) for name, found in kept.items() if len(found) > 1}
+    refuse(folder, [f"manifest.csv: patient {name} is in several splits: {found}" for name, found in torn.items()])
+
+
+def assemble(images: dict, labels: dict, owner: dict, keys: dict, group_by: str, split_by: str) -> dict:
+    """The datalist from four tables by stem: image, mask file or files, patient, key."""
+    result: dict = {"split_by": split_by, "group_by": group_by, **{key: [] for key in KEYS}}
+    for stem, image in images.items():
+        label = labels[stem]
+        label = [str(path) for path in label] if isinstance(label, list) else str(label)
+        result[keys[stem]].append({"image": str(image), "label": label, "patient": str(owner[stem])})
+    return result

@@ -1,0 +1,94 @@
+"""Reading pictures and volumes as grey images.
+
+Pictures (PNG, JPEG, BMP, TIFF) become one grey channel in their own bit depth: three equal channels are one, and alpha is
+no modality. NIfTI goes to MONAI's NibabelReader and everything else (NRRD, MetaImage, DICOM) to its ITKReader.
+Arrays have MONAI's axis order (W, H) for pictures, which its writers and MONAI Label expect back; `SliceOrientationd` turns
+them so that rows are rows, and its inverse turns results back.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from monai.data import ITKReader, NibabelReader
+from monai.data.image_reader import ImageReader
+from PIL import Image
+
+PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
+NIFTI = (".nii", ".nii.gz")
+
+
+def is_picture(path: str | Path) -> bool:
+    """Whether the name is one of a picture rather than of a medical image."""
+    return str(path).lower().endswith(PICTURES)
+
+
+class _Opened(NamedTuple):
+    path: str
+    image: Any  # what the reader's `read` gave
+    reader: ImageReader | None  # None: a PIL picture
+
+
+class GreyReader(ImageReader):
+    """A `reader` for `LoadImaged`: one file, or several that are stacked as channels.
+
+    Raises:
+        ValueError: where a file is missing, unreadable, of an unknown kind, or not finite; it names the file.
+    """
+
+    def verify_suffix(self, filename: Sequence[Any] | Any) -> bool:
+        """Every file is tried: an unknown one is an error of this reader, which names it."""
+        return True
+
+    def read(self, data: Any, **kwargs: Any) -> list[Any]:
+        """The files' names; they are opened in `get_data`, whose errors `LoadImaged` does not hide."""
+        return [str(path) for path in ([data] if isinstance(data, str | Path) else data)]
+
+    def get_data(self, img: list[str]) -> tuple[np.ndarray, dict[str, Any]]:
+        """Array (W, H) or (X, Y, Z), with a channel in front where there are several files, and the first one's meta data."""
+        arrays, metas = zip(*(_array_and_meta(_open(path)) for path in img), strict=True)
+        for path, array in zip(img, arrays, strict=True):
+            if array.shape != arrays[0].shape:
+                raise ValueError(f"{path} has shape {array.shape}, but {img[0]} has {arrays[0].shape}: files of one item must agree.")
+        meta = metas[0]
+        if len(arrays) == 1:
+            return arrays[0], meta
+        return np.stack(arrays), {**meta, "original_channel_dim": 0}
+
+
+def _open(path: str) -> _Opened:
+    if not Path(path).exists():
+        raise ValueError(f"{path} does not exist: check the datalist or the folder.")
+    try:
+        if is_picture(path):
+            with Image.open(path) as picture:
+                return _Opened(path, _grey(picture), None)
+        reader = NibabelReader() if path.lower().endswith(NIFTI) else ITKReader()
+        return _Opened(path, reader.read(path), reader)
+    except Exception as error:  # readers raise anything from OSError to SyntaxError on broken files
+        raise ValueError(f"{path} can not be read as an image ({error}): replace the file.") from error
+
+
+def _grey(picture: Image.Image) -> np.ndarray:
+    """(H, W) in the picture's own depth: 8-bit colour as luminance, 16-bit and float grey as they are."""
+    if picture.mode in ("I;16", "I;16B", "I;16L", "I", "F"):
+        return np.asarray(picture).astype(np.float32)
+    if picture.mode == "P":
+        picture = picture.convert("RGBA")
+    return np.asarray(picture.convert("L"), dtype=np.float32)
+
+
+def _array_and_meta(opened: _Opened) -> tuple[np.ndarray, dict[str, Any]]:
+    if opened.reader is None:
+        array = np.ascontiguousarray(opened.image.T)  # (W, H)
+        meta: dict[str, Any] = {"spatial_shape": np.asarray(array.shape), "original_channel_dim": float("nan")}
+    else:
+        try:
+            array, meta = opened.reader.get_data(opened.image)
+        except Exception as error:  # a truncated file shows only when its pixels are read
+            raise ValueError(f"{opened.path} can not be read as an image ({error}): replace the file.") from error
+    if not np.isfinite(array).all():
+        bad = np.argwhere(~np.isfinite(array))
+        raise ValueError(f"{opened.path} has {len(bad)} values that are not finite, the first at {tuple(bad[0].tolist())}: repair the file.")
+    return array.astype(np.float32), meta

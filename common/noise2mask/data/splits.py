@@ -1,0 +1,59 @@
+"""Splits of a data set into training, validation and testing, always by whole groups.
+
+A group is what must stay together: a patient, or near-duplicates of one picture, or a single image where no more is
+known. `busi_split` is the rule of the paper PGDiffSeg: in each class, in natural order of the file names, the first
+int(0.7 n) train, those up to int(0.8 n) validate, the rest test; of BUSI's 133 / 437 / 210 images 93/13/27, 305/44/88
+and 147/21/42, in all the 545/78/157 that the paper reports.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+__all__ = ["FRACTIONS", "KEYS", "busi_split", "cut", "natural", "split_groups"]
+
+KEYS = ("training", "validation", "testing")
+FRACTIONS = (0.7, 0.1, 0.2)
+
+
+def split_groups(groups: Iterable[str], seed: int = 0, fractions: Sequence[float] = FRACTIONS) -> dict[str, str]:
+    """Give every group one of KEYS at random; depends on the names and the seed, not on their order."""
+    names = sorted(set(groups), key=natural)
+    order = [names[i] for i in np.random.default_rng(seed).permutation(len(names))]
+    return {name: key for key, part in zip(KEYS, cut(order, fractions), strict=True) for name in part}
+
+
+def cut(order: list, fractions: Sequence[float] = FRACTIONS) -> list[list]:
+    """Cut a list into three by fractions, rounded down; none that is wanted stays empty while there are enough."""
+    if len(fractions) != 3 or min(fractions) < 0 or abs(sum(fractions) - 1) > 1e-6:
+        raise ValueError(f"fractions are {tuple(fractions)}, expected three numbers of at least 0 with sum 1")
+    ends = [0, *(int(len(order) * total + 1e-6) for total in np.cumsum(fractions))]
+    counts = [ends[i + 1] - ends[i] for i in range(3)]
+    wanted = [i for i in range(3) if fractions[i] > 0]
+    for i in wanted if len(order) >= len(wanted) else ():
+        if counts[i] == 0:
+            counts[counts.index(max(counts))] -= 1
+            counts[i] = 1
+    first, second = counts[0], counts[0] + counts[1]
+    return [order[:first], order[first:second], order[second:]]
+
+
+def busi_split(stems: Iterable[str]) -> dict[str, str]:
+    """PGDiffSeg's split of stems such as "benign (1)" or "benign_001"."""
+    kinds: dict[str, list[str]] = {}
+    for stem in sorted(stems, key=natural):
+        kinds.setdefault(re.split(r"\d", stem)[0], []).append(stem)
+    parts = (cut_exactly(members) for members in kinds.values())
+    return {stem: key for part in parts for key, members in zip(KEYS, part, strict=True) for stem in members}
+
+
+def cut_exactly(order: list) -> list[list]:
+    """int(0.7 n), int(0.8 n), in whole numbers."""
+    first, second = len(order) * 7 // 10, len(order) * 8 // 10
+    return [order[:first], order[first:second], order[second:]]
+
+
+def natural(name: str) -> list[tuple]:
+    """Sort key in which 2 comes before 10."""
+    return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in re.split(r"(\d+)", name) if part]

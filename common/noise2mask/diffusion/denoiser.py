@@ -1,0 +1,85 @@
+"""The contract of every network that denoises, and the condition it is given.
+
+encode(*conditions)             -> Condition: all that depends on the condition alone; once per image
+at(condition, timesteps)        -> Condition: plus what depends on image and timestep; once per step (optional)
+denoise(x, timesteps, condition) -> prediction for N samples of each of the B images
+forward(x, timesteps, context)  =  denoise(x, timesteps, encode(context))
+
+Legend: B images, N samples of each, K classes, H W size; x is (B * N, K, H, W), image-major.
+"""
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor, nn
+
+
+class Condition(dict[str, Tensor]):
+    """A dict of batch-first tensors, with what it was made from: it refuses to serve anything else.
+
+    Args:
+        image:    (B, C, H, W), what was encoded.
+        training: whether the network was in train mode.
+        tensors:  name -> (B, ...).
+    """
+
+    def __init__(self, image: Tensor, training: bool, tensors: dict[str, Tensor]) -> None:
+        super().__init__(tensors)
+        self.image = image
+        self.training = training
+
+    def extended(self, tensors: dict[str, Tensor]) -> "Condition":
+        """A new condition of the same image with more tensors; this one stays as it is."""
+        return Condition(self.image, self.training, {**self, **tensors})
+
+    def samples_of(self, x: Tensor, training: bool) -> int:
+        """N, the number of samples that x (B * N, K, H, W) holds of each encoded image.
+
+        Raises:
+            ValueError: where x has another size, no multiple of the batch, or the network has changed its mode.
+        """
+        batch, size = len(self.image), self.image.shape[2:]
+        if x.shape[2:] != size or len(x) % batch:
+            found = f"{tuple(x.shape)} for {batch} encoded images of size {tuple(size)}"
+            raise ValueError(f"The noisy mask does not fit the condition: {found}. Encode the image that belongs to it.")
+        if training != self.training:
+            raise ValueError("The condition was encoded in another mode (train or eval): encode the image again.")
+        return len(x) // batch
+
+    def check_image(self, image: Tensor) -> None:
+        """Raise ValueError unless `image` is what was encoded: for callers that keep a condition."""
+        if image is not self.image and not torch.equal(image, self.image):
+            raise ValueError("This condition belongs to another image: encode the image again.")
+
+
+class Denoiser(nn.Module, ABC):
+    """Base of every denoising network; see the contract above."""
+
+    @abstractmethod
+    def encode(self, image: Tensor) -> Condition:
+        """(B, C, H, W) -> all that depends on the image alone."""
+
+    def at(self, condition: Condition, timesteps: Tensor) -> Condition:
+        """Add what depends on image and timestep: timesteps (B,) or (1,). Here: nothing."""
+        return condition
+
+    def coarse(self, condition: Condition) -> Tensor:
+        """The network's own first guess (B, K, H, W) in [0, 1], where a truncated start begins.
+
+        Raises:
+            ValueError: where a network has none.
+        """
+        raise ValueError(f"{type(self).__name__} makes no coarse mask: pass `coarse`, or sample from noise (start: null).")
+
+    @abstractmethod
+    def denoise(self, x: Tensor, timesteps: Tensor, condition: Condition) -> Tensor | dict[str, Tensor]:
+        """x (B * N, K, H, W), timesteps (B,) or (1,) -> prediction (B * N, K, H, W); in train mode a dict."""
+
+    def forward(self, x: Tensor, timesteps: Tensor, context: Tensor) -> Tensor | dict[str, Tensor]:
+        """x (B * N, K, H, W), timesteps (B,) or (1,), context (B, C, H, W) -> as `denoise`."""
+        return self.denoise(x, timesteps, self.encode(context))
+
+
+def unwrap(network: nn.Module) -> nn.Module:
+    """The network inside a DistributedDataParallel wrapper, or the network itself."""
+    return network.module if isinstance(network, nn.parallel.DistributedDataParallel) else network

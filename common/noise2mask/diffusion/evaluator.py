@@ -1,0 +1,63 @@
+"""A MONAI evaluator that samples once per image and derives every map from the same samples.
+
+Legend: B batch, N samples, K classes, H W D size.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from monai.engines import IterationEvents, SupervisedEvaluator
+from monai.utils import CommonKeys
+from torch import Tensor
+
+from .fusion import fuse
+from .inferer import EnsembleInferer
+from .uncertainty import entropy, standard_deviation, triage
+
+
+class UncertaintyEvaluator(SupervisedEvaluator):
+    """Its inferer is an `EnsembleInferer`. The output of an iteration holds, besides image and label,
+
+    `pred` (B, K, ...) class probabilities, `std` (B, K, ...) and `entropy` (B, 1, ...) per pixel, and, one number per
+    image, `agreement`, `area_mean`, `area_std` and `triage` (B,); see `uncertainty.py`.
+    Arguments are those of `monai.engines.SupervisedEvaluator`.
+    """
+
+    inferer: EnsembleInferer
+
+    def _iteration(self, engine: "UncertaintyEvaluator", batchdata: Mapping[str, Any]) -> dict[str, Any]:
+        """One batch; `label` may be missing.
+
+        Raises:
+            ValueError: where an image or a sample is not finite; it names the files of the batch.
+        """
+        image = batchdata[CommonKeys.IMAGE].to(engine.state.device)
+        label = batchdata.get(CommonKeys.LABEL)
+        engine.state.output = {CommonKeys.IMAGE: image}
+        if label is not None:
+            engine.state.output[CommonKeys.LABEL] = label.to(engine.state.device)
+        with engine.mode(engine.network):
+            maps = self._maps(image, engine)
+        engine.state.output |= maps
+        engine.fire_event(IterationEvents.FORWARD_COMPLETED)
+        engine.fire_event(IterationEvents.MODEL_COMPLETED)  # MONAI decollates and postprocesses now
+        return engine.state.output
+
+    def _maps(self, image: Tensor, engine: "UncertaintyEvaluator") -> dict[str, Tensor]:
+        """All that is derived from the samples of one batch."""
+        inferer = engine.inferer
+        with torch.autocast(image.device.type, enabled=engine.amp and image.device.type == "cuda"):
+            samples = inferer.sample(image, engine.network)  # (B, N, K, ...)
+        try:
+            probability = fuse(samples, inferer.fusion, inferer.exclusive)  # (B, K, ...)
+        except ValueError as error:
+            raise ValueError(f"{error} Files of this batch: {_files(image)}.") from error
+        maps = {CommonKeys.PRED: probability, "std": standard_deviation(samples)}
+        return maps | {"entropy": entropy(probability, inferer.exclusive)} | triage(samples, inferer.exclusive)
+
+
+def _files(image: Tensor) -> str:
+    """The file names that MONAI's meta data knows."""
+    names = getattr(image, "meta", {}).get("filename_or_obj", "unknown")
+    return names if isinstance(names, str) else ", ".join(str(name) for name in names)

@@ -1,0 +1,240 @@
+"""From image to mask: N samples of a denoising network per image, fused to class probabilities.
+
+Everything that changes separately is an argument: the noise schedule, what the network predicts, the sampler, the
+fusion. The network is encoded once per image and evaluated for all samples of it in one batch.
+
+Legend: B images (slices of volumes count as images inside), N samples, K classes, H W D size, T trained timesteps.
+"""
+
+from collections.abc import Callable, Collection, Iterator
+from typing import NamedTuple
+
+import torch
+from monai.inferers import Inferer
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+from .denoiser import Condition, Denoiser, unwrap
+from .fusion import METHODS, fuse
+from .noise import NoiseSource
+from .noise_schedule import NoiseSchedule
+from .samplers import DEFAULT_SPACING, SAMPLERS, Denoised, evaluations
+from .target import check_kind, to_x0
+from .timesteps import select_timesteps
+
+
+class Intermediate(NamedTuple):
+    """What a callback gets before every transition of a sampler."""
+
+    images: range  # numbers of the images (of the slices, for volumes) in this chunk
+    samples: range  # numbers of the samples in this chunk
+    step: int  # 0, 1, ...
+    timestep: int
+    x: Tensor  # (images * samples, K, H, W), the noisy mask, on +-mask_scale plus noise
+    x0: Tensor  # (images * samples, K, H, W), the clean mask estimated from it, on +-mask_scale
+
+
+class EnsembleInferer(Inferer):
+    """Samples a denoising network and fuses the samples.
+
+    Args:
+        noise_schedule: of training.
+        target:         what the network predicts: "epsilon", "x0" or "v".
+        mask_scale:     clean masks live on +-mask_scale.
+        out_channels:   K.
+        sampler:        a name of `samplers.SAMPLERS`.
+        steps:          length of the list of timesteps, 1 .. T.
+        spacing:        "log_snr" or "uniform"; None takes the sampler's own default.
+        samples:        N.
+        seed:           sample n of every image takes its noise from seed + n.
+        fusion:         "mean", "majority" or "staple".
+        exclusive:      classes exclude one another (one-hot masks, K >= 2).
+        start:          first timestep t0 of a truncated start from the network's coarse mask; None starts from noise
+                        at T - 1.
+        chunk_size:     images * samples evaluated at once, which bounds the memory.
+        progress:       show a progress bar over network evaluations.
+
+    Raises:
+        ValueError: where a name or a number is out of range.
+    """
+
+    def __init__(
+        self,
+        noise_schedule: NoiseSchedule,
+        target: str = "x0",
+        mask_scale: float = 0.3,
+        out_channels: int = 1,
+        sampler: str = "ddim",
+        steps: int = 5,
+        spacing: str | None = None,
+        samples: int = 5,
+        seed: int = 0,
+        fusion: str = "mean",
+        exclusive: bool = False,
+        start: int | None = None,
+        chunk_size: int = 64,
+        progress: bool = False,
+    ) -> None:
+        super().__init__()
+        check_kind(target)
+        _check_name("sampler", sampler, SAMPLERS)
+        _check_name("fusion", fusion, METHODS)
+        if samples < 1 or chunk_size < 1:
+            raise ValueError(f"samples and chunk_size must be at least 1, found {samples} and {chunk_size}.")
+        self.noise_schedule = noise_schedule
+        self.target = target
+        self.mask_scale = mask_scale
+        self.out_channels = out_channels
+        self.sampler = sampler
+        self.timesteps = select_timesteps(noise_schedule, steps, spacing or DEFAULT_SPACING[sampler], start)
+        self.samples = samples
+        self.seed = seed
+        self.fusion = fusion
+        self.exclusive = exclusive
+        self.truncated = start is not None
+        self.chunk_size = chunk_size
+        self.progress = progress
+
+    def __call__(self, inputs: Tensor, network: nn.Module, *args: object, **kwargs: object) -> Tensor:
+        """Class probabilities, as a MONAI evaluator, MONAI Label and MONAI Deploy expect them.
+
+        Args:
+            inputs:  (B, C, H, W) or volumes (B, C, H, W, D), in the range the network was trained on.
+            network: a `Denoiser`, in DistributedDataParallel or not.
+
+        Returns:
+            (B, K, H, W[, D]) in [0, 1].
+
+        Raises:
+            ValueError: where a sample is not finite, or as the network's `encode` does.
+        """
+        return fuse(self.sample(inputs, network), self.fusion, self.exclusive)
+
+    @torch.no_grad()
+    def sample(
+        self,
+        image: Tensor,
+        network: nn.Module,
+        coarse: Tensor | None = None,
+        callback: Callable[[Intermediate], None] | None = None,
+    ) -> Tensor:
+        """Soft samples, from which every map is derived.
+
+        Args:
+            image:    (B, C, H, W) or (B, C, H, W, D).
+            network:  a `Denoiser`; it is evaluated in eval mode and left in the mode it was in.
+            coarse:   (B, K, H, W[, D]) in [0, 1], the start of a truncated run; None takes the network's own.
+            callback: is shown every intermediate state, in chunks.
+
+        Returns:
+            (B, N, K, H, W[, D]) in [0, 1].
+        """
+        denoiser = unwrap(network)
+        slices = _to_slices(image)  # (B', C, H, W), B' = B or B * D
+        starts = None if coarse is None else _to_slices(coarse)  # (B', K, H, W)
+        was_training = denoiser.training
+        denoiser.eval()
+        try:
+            out = self._sample_slices(slices, denoiser, starts, callback)  # (B', N, K, H, W)
+        finally:
+            denoiser.train(was_training)
+        return _from_slices(out, image)  # (B, N, K, H, W[, D])
+
+    def _sample_slices(
+        self,
+        images: Tensor,
+        network: Denoiser,
+        coarse: Tensor | None,
+        callback: Callable[[Intermediate], None] | None,
+    ) -> Tensor:
+        """(B', C, H, W) -> (B', N, K, H, W), chunk by chunk."""
+        out = images.new_empty((len(images), self.samples, self.out_channels, *images.shape[2:]))
+        together = min(self.samples, self.chunk_size)  # samples of one image in one batch
+        with self._bar(len(images), together) as bar:
+            for some in _ranges(len(images), max(1, self.chunk_size // together)):
+                condition = network.encode(images[some.start : some.stop])
+                start = None if coarse is None else coarse[some.start : some.stop]  # (b, K, H, W)
+                for numbers in _ranges(self.samples, together):
+                    show = _Show(some, numbers, callback)
+                    x0 = self._run(network, condition, numbers, start, show, bar)  # (b * n, K, H, W)
+                    soft = ((x0 / self.mask_scale + 1) / 2).clamp(0, 1)  # (b * n, K, H, W)
+                    out[some.start : some.stop, numbers.start : numbers.stop] = soft.unflatten(0, (len(some), -1))
+        return out  # (B', N, K, H, W)
+
+    def _run(
+        self,
+        network: Denoiser,
+        condition: Condition,
+        numbers: range,
+        coarse: Tensor | None,
+        show: "_Show",
+        bar: tqdm,
+    ) -> Tensor:
+        """One chunk: the samples `numbers` of the encoded images -> x0 (b * n, K, H, W)."""
+        image = condition.image
+        shape = (self.out_channels, *image.shape[2:])
+        noise = NoiseSource(self.seed, numbers, len(image), shape, image.device, image.dtype)
+        x = noise()  # (b * n, K, H, W)
+        if self.truncated:
+            coarse = network.coarse(condition) if coarse is None else coarse  # (b, K, H, W)
+            x = self._noised(coarse.repeat_interleave(len(numbers), dim=0), x)  # (b * n, K, H, W)
+        denoise = self._denoise(network, condition, bar)
+        return SAMPLERS[self.sampler](denoise, x, self.timesteps, self.noise_schedule, noise, callback=show)
+
+    def _noised(self, coarse: Tensor, noise: Tensor) -> Tensor:
+        """Probabilities at the first timestep: x_t = alpha * x0 + sigma * noise, x0 on +-mask_scale."""
+        alpha, sigma = self.noise_schedule.alpha_sigma(self.timesteps[0])
+        return alpha * self.mask_scale * (2 * coarse - 1) + sigma * noise
+
+    def _denoise(self, network: Denoiser, condition: Condition, bar: tqdm) -> Callable[[Tensor, float], Denoised]:
+        """x_t, t -> the clean mask, clipped to +-mask_scale before any step is taken from it."""
+
+        def denoise(x: Tensor, t: float) -> Denoised:
+            timesteps = torch.tensor([t], device=x.device)  # (1,)
+            prediction = network.denoise(x, timesteps, network.at(condition, timesteps))  # (b * n, K, H, W)
+            x0 = to_x0(self.target, prediction.float(), x, *self.noise_schedule.alpha_sigma(t))  # (b * n, K, H, W)
+            bar.update()
+            return Denoised(x0.clamp(-self.mask_scale, self.mask_scale))
+
+        return denoise
+
+    def _bar(self, images: int, together: int) -> tqdm:
+        """A progress bar that counts network evaluations."""
+        chunks = -(-images // max(1, self.chunk_size // together)) * -(-self.samples // together)
+        total = chunks * evaluations(self.sampler, len(self.timesteps))
+        return tqdm(total=total, desc="sampling", unit="evaluation", disable=not self.progress, leave=False)
+
+
+class _Show:
+    """Tells the callback which images and samples an intermediate state belongs to."""
+
+    def __init__(self, images: range, samples: range, callback: Callable[[Intermediate], None] | None) -> None:
+        self.images, self.samples, self.callback = images, samples, callback
+
+    def __call__(self, step: int, timestep: int, x: Tensor, x0: Tensor) -> None:
+        if self.callback is not None:
+            self.callback(Intermediate(self.images, self.samples, step, timestep, x, x0))
+
+
+def _check_name(what: str, name: str, allowed: Collection[str]) -> None:
+    """Raise ValueError unless `name` is one of `allowed`."""
+    if name not in allowed:
+        raise ValueError(f"{what} is {name!r}, expected one of {', '.join(allowed)}.")
+
+
+def _ranges(total: int, size: int) -> Iterator[range]:
+    """0 .. total - 1 in pieces of at most `size`."""
+    return (range(begin, min(begin + size, total)) for begin in range(0, total, size))
+
+
+def _to_slices(image: Tensor) -> Tensor:
+    """(B, C, H, W) as it is, (B, C, H, W, D) -> (B * D, C, H, W); a plain tensor, without MONAI's meta data."""
+    image = image.as_tensor() if hasattr(image, "as_tensor") else image
+    if image.ndim not in (4, 5):
+        raise ValueError(f"Expected images (B, C, H, W) or volumes (B, C, H, W, D), found shape {tuple(image.shape)}.")
+    return image if image.ndim == 4 else image.movedim(4, 1).flatten(0, 1)
+
+
+def _from_slices(samples: Tensor, image: Tensor) -> Tensor:
+    """(B', N, K, H, W) -> (B, N, K, H, W) or, where `image` is a volume, (B, N, K, H, W, D)."""
+    return samples if image.ndim == 4 else samples.unflatten(0, (image.shape[0], -1)).movedim(1, -1)

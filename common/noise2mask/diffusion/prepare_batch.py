@@ -1,0 +1,65 @@
+"""From a batch of images and masks to one training step of the diffusion.
+
+Legend: B batch, C image channels, K classes, H W size, T trained timesteps.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .noise_schedule import NoiseSchedule
+from .target import check_kind, to_target
+
+
+class PrepareDiffusion:
+    """`prepare_batch` of a MONAI trainer: noises the mask and gives the network what it is to predict.
+
+    Args:
+        noise_schedule: T timesteps, drawn uniformly.
+        target:         "epsilon", "x0" or "v".
+        mask_scale:     clean masks live on +-mask_scale.
+    """
+
+    def __init__(self, noise_schedule: NoiseSchedule, target: str = "x0", mask_scale: float = 0.3) -> None:
+        check_kind(target)
+        self.noise_schedule = noise_schedule
+        self.target = target
+        self.mask_scale = mask_scale
+
+    def __call__(
+        self, batch: Mapping[str, Any], device: torch.device, non_blocking: bool = False, **kwargs: Any
+    ) -> tuple[Tensor, Tensor, tuple[()], dict[str, Tensor]]:
+        """`image` (B, C, H, W), `label` (B, K, H, W) in {0, 1} -> x_t, target, and timesteps (B,) and context (B, C, H, W)."""
+        image, mask = (plain(batch[key], device, non_blocking) for key in ("image", "label"))
+        timesteps, noise = self.draw(mask)
+        x0 = self.mask_scale * (2 * mask - 1)  # (B, K, H, W)
+        alpha, sigma = self.noise_schedule.gather(timesteps, like=x0)  # (B, 1, 1, 1) twice
+        x = alpha * x0 + sigma * noise  # (B, K, H, W)
+        target = to_target(self.target, x0, noise, alpha, sigma)  # (B, K, H, W)
+        return x, target, (), {"timesteps": timesteps, "context": image}
+
+    def draw(self, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """The only random numbers of a step: timesteps (B,) in 0 .. T - 1 and noise (B, K, H, W).
+
+        Drawn on the CPU, so that every device trains on the same noise.
+        """
+        timesteps = torch.randint(0, self.noise_schedule.timesteps, (len(mask),))
+        return timesteps.to(mask.device), torch.randn(mask.shape).to(mask.device)
+
+
+class PrepareSupervised:
+    """`prepare_batch` of the prior phase: `image` (B, C, H, W) and `label` (B, K, H, W) without MONAI's meta data."""
+
+    def __call__(
+        self, batch: Mapping[str, Any], device: torch.device, non_blocking: bool = False, **kwargs: Any
+    ) -> tuple[Tensor, Tensor]:
+        """The network's input and its target."""
+        return plain(batch["image"], device, non_blocking), plain(batch["label"], device, non_blocking)
+
+
+def plain(tensor: Tensor, device: torch.device, non_blocking: bool = False) -> Tensor:
+    """As float32 on the device, without MONAI's meta data, which costs time in every operation."""
+    tensor = tensor.as_tensor() if hasattr(tensor, "as_tensor") else tensor
+    return tensor.to(device=device, dtype=torch.float32, non_blocking=non_blocking)

@@ -1,0 +1,74 @@
+"""How unsure the model is: maps for the viewer, and numbers that put the most doubtful image first.
+
+Samples of one image differ where the image does not decide. The standard deviation over the samples and the entropy of
+the fused probability show where; the mean Dice over pairs of samples (Roy et al., "Bayesian QuickNAT", NeuroImage 195,
+2019: Dice agreement in Monte Carlo samples) says how much in all.
+
+Shapes: B batch, N samples, K classes, S spatial sizes.
+"""
+
+import torch
+from torch import Tensor
+
+from .fusion import check_samples, harden
+
+
+@torch.no_grad()
+def standard_deviation(samples: Tensor) -> Tensor:
+    """Population standard deviation of soft samples (B, N, K, *S) over N, between 0 and 0.5; 0 for a single sample."""
+    check_samples(samples)
+    return samples.std(dim=1, correction=0)  # (B, K, *S)
+
+
+@torch.no_grad()
+def entropy(probability: Tensor, exclusive: bool = False) -> Tensor:
+    """Entropy in nats of the fused probability (B, K, *S), one map for all classes.
+
+    Exclusive classes: -sum_k p ln p, at most ln K. Else every class is a yes or no of its own, and the binary entropies
+    -p ln p - (1 - p) ln(1 - p) add up, at most K ln 2. A single class is never exclusive.
+    """
+    low, high = probability.amin().item(), probability.amax().item()
+    if not (0 <= low and high <= 1):
+        raise ValueError(f"found probabilities from {low:g} to {high:g}, expected 0 to 1: fuse the samples first.")
+    terms = torch.special.entr(probability)  # (B, K, *S)
+    if not exclusive or probability.shape[1] == 1:
+        terms += torch.special.entr(1 - probability)
+    return terms.sum(dim=1, keepdim=True)  # (B, 1, *S)
+
+
+@torch.no_grad()
+def triage(samples: Tensor, exclusive: bool = False) -> dict[str, Tensor]:
+    """Numbers per image, from the hard samples; sort by "triage", highest first, to see the most doubtful image first.
+
+    samples    (B, N, K, *S) in [0, 1], soft
+    exclusive  True where each pixel has exactly one class: channel 0 is then the background and left out
+
+    agreement  mean Dice over pairs of samples and over classes: both empty 1, one empty 0; a single sample 1
+    area_mean  fraction of pixels in any foreground class, mean over the samples
+    area_std   its population standard deviation
+    triage     1 - agreement
+    """
+    check_samples(samples)
+    hard = harden(samples, exclusive)  # (B, N, K, *S)
+    if exclusive and samples.shape[2] > 1:
+        hard = hard[:, :, 1:]
+    area = hard.any(dim=2).flatten(2).sum(dim=2).double() / hard[0, 0, 0].numel()  # (B, N)
+    # One image and class at a time: the float copy that the product needs stays small.
+    dice = [[_pairwise_dice(masks.flatten(1)) for masks in image.unbind(dim=1)] for image in hard]
+    agreement = torch.stack([torch.stack(classes).mean() for classes in dice])  # (B,)
+    result = {"agreement": agreement, "area_mean": area.mean(dim=1), "area_std": area.std(dim=1, correction=0)}
+    return {name: value.float() for name, value in (result | {"triage": 1 - agreement}).items()}
+
+
+def _pairwise_dice(masks: Tensor) -> Tensor:
+    """Mean of 2 |A and B| / (|A| + |B|) over all pairs of masks (N, pixels) bool."""
+    raters = len(masks)
+    if raters == 1:
+        return torch.ones((), device=masks.device)
+    values = masks.float()
+    shared = values @ values.T  # (N, N)
+    sizes = masks.sum(dim=1)
+    total = sizes[:, None] + sizes[None]  # (N, N)
+    dice = torch.where(total > 0, 2 * shared / total, 1.0)
+    rows, columns = torch.triu_indices(raters, raters, offset=1, device=masks.device)
+    return dice[rows, columns].mean()

@@ -1,0 +1,48 @@
+"""The preview picture of a result: image, contour, probability, uncertainty.
+
+Legend: H W size; a volume shows the slice with most foreground.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+
+def write_preview(image: np.ndarray, probability: np.ndarray, std: np.ndarray, path: Path, title: str) -> Path:
+    """Four panels side by side.
+
+    Args:
+        image:       (W, H) or (X, Y, Z), any range.
+        probability: same shape, in [0, 1]; the contour is drawn at 0.5.
+        std:         same shape, in [0, 0.5].
+        path:        of the PNG.
+        title:       such as the case's name and triage number.
+
+    Returns:
+        The path.
+    """
+    image, probability, std = (_rows(array, probability) for array in (image, probability, std))  # (H, W) each
+    figure = Figure(figsize=(12, 3.4), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(1, 4)
+    for axis, name in zip(axes, ("image", "contour", "probability", "uncertainty (standard deviation)"), strict=True):
+        axis.set_title(name, fontsize=9)
+        axis.set_axis_off()
+    for axis in axes[:2]:
+        axis.imshow(image, cmap="gray")
+    if probability.min() <= 0.5 < probability.max():
+        axes[1].contour(probability, levels=[0.5], colors="#ff9d00", linewidths=1.2)
+    figure.colorbar(axes[2].imshow(probability, cmap="viridis", vmin=0, vmax=1), ax=axes[2], shrink=0.8)
+    figure.colorbar(axes[3].imshow(std, cmap="magma", vmin=0, vmax=0.5), ax=axes[3], shrink=0.8)
+    figure.suptitle(title, fontsize=9)
+    figure.savefig(path, dpi=100)
+    return path
+
+
+def _rows(array: np.ndarray, probability: np.ndarray) -> np.ndarray:
+    """(W, H) or (X, Y, Z) -> (H, W) of the picture, or of the volume's slice with most foreground."""
+    if array.ndim == 3:
+        array = array[:, ::-1, int(probability.sum(axis=(0, 1)).argmax())]  # y grows upwards in NIfTI's world
+    return array.T

@@ -1,0 +1,66 @@
+"""Writing files so that a crash leaves the old one or the new one, never half of one; loading without running code."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+
+
+def save_atomically(content: Any, path: str | Path, keep_previous: bool = False) -> None:
+    """`torch.save` to a temporary file in the same folder, synced, then renamed.
+
+    Args:
+        content:       plain tensors, numbers, strings, lists and dicts.
+        path:          where it goes; its folder is made.
+        keep_previous: keep the file that was there as `previous_path(path)`.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with open(temporary, "wb") as file:
+            torch.save(content, file)
+            file.flush()
+            os.fsync(file.fileno())
+        if keep_previous and path.exists():
+            os.replace(path, previous_path(path))
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text_atomically(text: str, path: str | Path) -> None:
+    """The same for a text file."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with open(temporary, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def previous_path(path: str | Path) -> Path:
+    """last.pt -> last_previous.pt."""
+    path = Path(path)
+    return path.with_name(f"{path.stem}_previous{path.suffix}")
+
+
+def load_plain(path: str | Path) -> Any:
+    """Load tensors and plain values to the CPU; nothing in the file is executed, and there is no unsafe second try.
+
+    Raises:
+        ValueError: where the file is missing, damaged, or holds more than plain values; it names the file.
+    """
+    if not Path(path).exists():
+        raise ValueError(f"{path} does not exist: train first, or give another file.")
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # zip, pickle and key errors of many kinds
+        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ValueError(f"{path} is no readable checkpoint of plain tensors ({first}): use another file.") from error

@@ -1,0 +1,167 @@
+"""One `last.pt` per run to resume from, and the best weights as `model.pt`.
+
+A run may have several phases (PGDiffSeg: prior, then diffusion), each with its own trainer and its own `Checkpoint`; they
+share `last.pt`, which knows the phase it was saved in. Running the same command again goes on where the run was stopped.
+"""
+
+import logging
+import math
+import random
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from ignite import distributed as idist
+from ignite.engine import Engine, Events
+from torch import nn
+
+from ..diffusion.denoiser import unwrap
+from ..files import load_plain, previous_path, save_atomically
+from .resolved_config import difference, fingerprint, resolved_config
+
+logger = logging.getLogger(__name__)
+
+
+class Checkpoint:
+    """Saves and resumes one phase of a run.
+
+    Attach it after the handlers that change the state (EMA, validation). At the start it looks at `last.pt`:
+    unfinished and of the same config, the run goes on; of another config, it stops and says what differs; finished, or
+    not there, the run starts anew.
+
+    Args:
+        output_dir: folder of `last.pt`.
+        objects:    what has a state: networks, optimiser, ...; networks may be in DistributedDataParallel.
+        phase:      number of this phase, counted from 0.
+        phases:     how many phases the run has.
+        evaluator:  its key metric decides what is best; None where the phase has no validation.
+        weights:    the network whose weights are saved when the key metric is best, such as the moving average.
+        model_file: where they go, as {"model": plain tensors}; MONAI Label and MONAI Deploy read that.
+    """
+
+    def __init__(
+        self,
+        output_dir: str,
+        objects: Mapping[str, Any],
+        phase: int = 0,
+        phases: int = 1,
+        evaluator: Engine | None = None,
+        weights: nn.Module | None = None,
+        model_file: str | None = None,
+    ) -> None:
+        self.path = Path(output_dir) / "last.pt"
+        self.objects = objects
+        self.phase, self.phases = phase, phases
+        self.evaluator = evaluator
+        self.weights = weights
+        self.model_file = model_file
+        self.best: float | None = None
+        self.fingerprint = fingerprint(resolved_config())
+
+    def attach(self, engine: Engine) -> None:
+        """Resume when the run starts, save when an epoch ends."""
+        engine.add_event_handler(Events.STARTED, self.resume)
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self.save)
+
+    # Resuming
+
+    def resume(self, engine: Engine) -> None:
+        """Take up an unfinished run.
+
+        Raises:
+            ValueError: where `last.pt` belongs to an unfinished run of another config.
+        """
+        saved = _newest_readable(self.path)
+        if saved is None or saved["finished"]:
+            return
+        changes = difference(saved["fingerprint"], self.fingerprint)
+        if changes:
+            raise ValueError(
+                f"{self.path} belongs to an unfinished run with another config: {'; '.join(changes[:8])}. "
+                "Run that config to its end, give another output_dir, or delete the file."
+            )
+        if saved["phase"] > self.phase:
+            logger.info(f"{self.path}: phase {self.phase} is done")
+            engine.terminate()
+        elif saved["phase"] == self.phase:
+            self._restore(saved, engine)
+
+    def _restore(self, saved: Mapping[str, Any], engine: Engine) -> None:
+        for name, thing in self.objects.items():
+            _plain_object(thing).load_state_dict(saved["objects"][name])
+        if getattr(engine, "scaler", None) is not None:
+            engine.scaler.load_state_dict(saved["scaler"])
+        engine.state.epoch, engine.state.iteration = saved["epoch"], saved["iteration"]
+        self.best = saved["best"]
+        _set_random_states(saved["random"])
+        logger.info(f"resumed from {self.path}: epoch {saved['epoch']} of phase {self.phase} is done")
+
+    # Saving
+
+    def save(self, engine: Engine) -> None:
+        """Write `last.pt` and, where the key metric of this epoch's validation is best, the weights."""
+        if idist.get_rank() > 0:
+            return
+        self._save_best(engine)
+        scaler = getattr(engine, "scaler", None)
+        content = {
+            "fingerprint": self.fingerprint,
+            "phase": self.phase,
+            "epoch": engine.state.epoch,
+            "iteration": engine.state.iteration,
+            "finished": self.phase == self.phases - 1 and engine.state.epoch == engine.state.max_epochs,
+            "best": self.best,
+            "objects": {name: _plain_object(thing).state_dict() for name, thing in self.objects.items()},
+            "scaler": None if scaler is None else scaler.state_dict(),
+            "random": _random_states(),
+        }
+        save_atomically(content, self.path, keep_previous=True)
+
+    def _save_best(self, engine: Engine) -> None:
+        """Only a validation of this very epoch counts."""
+        if self.evaluator is None or self.evaluator.state.epoch != engine.state.epoch:
+            return
+        metric = float(self.evaluator.state.metrics[self.evaluator.state.key_metric_name])
+        if math.isnan(metric) or (self.best is not None and metric <= self.best):
+            return
+        self.best = metric
+        assert self.weights is not None and self.model_file is not None, "a phase with validation says what to save where"
+        save_atomically({"model": unwrap(self.weights).state_dict()}, self.model_file)
+        logger.info(f"epoch {engine.state.epoch}: best {self.evaluator.state.key_metric_name} {metric:.4f} -> {self.model_file}")
+
+
+def _plain_object(thing: Any) -> Any:
+    return unwrap(thing) if isinstance(thing, nn.Module) else thing
+
+
+def _newest_readable(path: Path) -> Any:
+    """What `last.pt` holds; where it is damaged, the one before it; None where there is neither."""
+    candidates = [candidate for candidate in (path, previous_path(path)) if candidate.exists()]
+    for candidate in candidates:
+        try:
+            return load_plain(candidate)
+        except ValueError as error:
+            logger.warning(f"{error} Falling back to the checkpoint before it.")
+    if candidates:
+        raise ValueError(f"{path} and {previous_path(path).name} can not be read: delete them to start anew.")
+    return None
+
+
+def _random_states() -> dict[str, Any]:
+    version, words, gauss = random.getstate()
+    name, keys, position, has_gauss, cached = np.random.get_state()
+    return {
+        "torch": torch.get_rng_state(),
+        "python": [version, list(words), gauss],
+        "numpy": [name, keys.tolist(), int(position), int(has_gauss), float(cached)],  # type: ignore[union-attr]
+    }
+
+
+def _set_random_states(states: Mapping[str, Any]) -> None:
+    torch.set_rng_state(states["torch"])
+    version, words, gauss = states["python"]
+    random.setstate((version, tuple(words), gauss))
+    name, keys, *rest = states["numpy"]
+    np.random.set_state((name, np.array(keys, dtype=np.uint32), *rest))

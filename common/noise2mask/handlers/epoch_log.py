@@ -1,0 +1,48 @@
+"""One line per epoch: phase, epoch, mean loss, the last validation's metrics, seconds."""
+
+import logging
+import time
+
+from ignite import distributed as idist
+from ignite.engine import Engine, Events
+from monai.utils import CommonKeys
+
+logger = logging.getLogger(__name__)
+
+
+class EpochLog:
+    """Logs a trainer's epochs; the mean loss is also put into `engine.state.metrics` for TensorBoard and MLflow.
+
+    Args:
+        phase:     what the line starts with.
+        evaluator: whose metrics are added after its validation of the same epoch, or None.
+    """
+
+    def __init__(self, phase: str, evaluator: Engine | None = None) -> None:
+        self.phase = phase
+        self.evaluator = evaluator
+
+    def attach(self, engine: Engine) -> None:
+        """Sum the loss over an epoch; log when it ends."""
+        engine.add_event_handler(Events.EPOCH_STARTED, self.start)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self.add)
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self.log)
+
+    def start(self, engine: Engine) -> None:
+        """A new sum, a new clock."""
+        self.total, self.count, self.started = 0.0, 0, time.perf_counter()
+
+    def add(self, engine: Engine) -> None:
+        """One iteration's loss."""
+        self.total += float(engine.state.output[CommonKeys.LOSS])
+        self.count += 1
+
+    def log(self, engine: Engine) -> None:
+        """The line, on the first rank."""
+        loss = self.total / max(1, self.count)
+        engine.state.metrics[f"{self.phase}_loss"] = loss
+        words = [f"{self.phase} epoch {engine.state.epoch}/{engine.state.max_epochs}", f"loss {loss:.4f}"]
+        if self.evaluator is not None and self.evaluator.state.epoch == engine.state.epoch:
+            words += [f"{name} {value:.4f}" for name, value in self.evaluator.state.metrics.items()]
+        if idist.get_rank() == 0:
+            logger.info("  ".join([*words, f"{time.perf_counter() - self.started:.1f} s"]))

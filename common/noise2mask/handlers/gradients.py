@@ -1,0 +1,55 @@
+"""Clips gradients, and stops a run whose loss or gradients are no longer finite."""
+
+import torch
+from ignite.engine import Engine
+from monai.engines import IterationEvents
+from monai.utils import CommonKeys
+from torch import nn
+
+
+class ClipGradients:
+    """Scale the gradients down to a total norm of at most `max_norm` before every optimiser step.
+
+    Args:
+        network:  whose gradients are clipped.
+        max_norm: largest total L2 norm.
+    """
+
+    def __init__(self, network: nn.Module, max_norm: float = 1.0) -> None:
+        self.network = network
+        self.max_norm = max_norm
+
+    def attach(self, engine: Engine) -> None:
+        """Check the loss when it is known, the gradients when they are."""
+        engine.add_event_handler(IterationEvents.LOSS_COMPLETED, self.check_loss)
+        engine.add_event_handler(IterationEvents.BACKWARD_COMPLETED, self.clip)
+
+    def check_loss(self, engine: Engine) -> None:
+        """Raise RuntimeError where the loss is not finite; checkpoints stay as they are."""
+        loss = engine.state.output[CommonKeys.LOSS]
+        if not torch.isfinite(loss):
+            raise RuntimeError(_stopped("loss", loss, engine))
+
+    def clip(self, engine: Engine) -> None:
+        """Raise RuntimeError where the gradients' norm is not finite, else clip; accumulated gradients once, when whole."""
+        if not _optimiser_steps(engine):
+            return
+        scaler = getattr(engine, "scaler", None)
+        if scaler is not None and scaler.is_enabled():
+            scaler.unscale_(engine.optimizer)
+        norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.max_norm)
+        if not torch.isfinite(norm) and not (scaler is not None and scaler.is_enabled()):  # a scaler skips such steps itself
+            raise RuntimeError(_stopped("norm of the gradients", norm, engine))
+
+
+def _optimiser_steps(engine: Engine) -> bool:
+    """Whether this iteration ends with an optimiser step, by MONAI's rule for `accumulation_steps`."""
+    every, length, done = getattr(engine, "accumulation_steps", 1), engine.state.epoch_length, engine.state.iteration
+    if length is not None:
+        done = (done - 1) % length + 1  # within the epoch
+    return done % every == 0 or done == length
+
+
+def _stopped(what: str, value: torch.Tensor, engine: Engine) -> str:
+    where = f"epoch {engine.state.epoch}, iteration {engine.state.iteration}"
+    return f"The {what} is {value.item()} at {where}: lower the learning rate; the last checkpoint is untouched."

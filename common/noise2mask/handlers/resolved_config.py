@@ -1,0 +1,53 @@
+"""The config a run really uses: files merged, overlays and command line applied."""
+
+import sys
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from monai.bundle import ReferenceResolver
+
+# What changes from machine to machine or from call to call, but not the result.
+IGNORED_ROOTS = frozenset(
+    """_meta_ bundle_root output_dir model_file device imports initialize finalize run training evaluating inferring num_workers
+    tracking_uri experiment_name run_name save_execute_config is_not_rank0""".split()
+)
+
+
+def resolved_config() -> dict[str, Any]:
+    """The root of the config that is being instantiated, or {} where there is none.
+
+    Call it in the constructor of something that a config names. MONAI offers a component no way to its config: "@" is a
+    circular reference and "%" would instantiate everything again (MONAI 1.6.1). So this walks up the calling frames to
+    the resolver that is at work, whose item "" is the root.
+    """
+    frame = sys._getframe(1)
+    while frame is not None:
+        owner = frame.f_locals.get("self")
+        if isinstance(owner, ReferenceResolver) and "" in owner.items:
+            return owner.items[""].get_config()
+        frame = frame.f_back  # type: ignore[assignment]
+    return {}
+
+
+def fingerprint(config: Mapping[str, Any]) -> dict[str, str]:
+    """What decides a run's result, flat: "network_def::base" -> "16"; two runs with equal fingerprints may be joined."""
+    kept = {key: value for key, value in config.items() if key not in IGNORED_ROOTS}
+    return {name: repr(value) for name, value in _leaves(kept, "") if "num_workers" not in name}
+
+
+def difference(found: Mapping[str, str], expected: Mapping[str, str]) -> list[str]:
+    """Lines such as "train::optimizer::lr is 0.1, was 0.01", in the order of the keys."""
+    names = sorted(set(found) | set(expected))
+    changed = [name for name in names if found.get(name) != expected.get(name)]
+    return [f"{name} is {expected.get(name, 'missing')}, was {found.get(name, 'missing')}" for name in changed]
+
+
+def _leaves(value: Any, name: str) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _leaves(item, f"{name}::{key}" if name else str(key))
+    elif isinstance(value, list | tuple):
+        for index, item in enumerate(value):
+            yield from _leaves(item, f"{name}::{index}")
+    else:
+        yield name, value

@@ -1,0 +1,142 @@
+"""Writes what was inferred: per image the mask, probability, uncertainty, preview and statistics; per run one report.
+
+Legend: K classes, ... spatial axes; everything in the size and geometry of the input file.
+"""
+
+import json
+import logging
+import platform
+import time
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ignite import distributed as idist
+from ignite.engine import Engine, Events
+from monai.transforms import LoadImage
+from torch import Tensor
+
+from ..data.reader import GreyReader, is_picture
+from ..data.results import STD_WHITE, stem, write_map, write_mask
+from ..explain.preview import write_preview
+from ..files import write_text_atomically
+from .resolved_config import fingerprint, resolved_config
+
+logger = logging.getLogger(__name__)
+
+PACKAGES = ("monai", "torch", "numpy", "pytorch-ignite", "nibabel")
+NUMBERS = ("triage", "agreement", "area_mean", "area_std")
+
+
+class SaveResults:
+    """For each image `<stem>_mask`, `<stem>_probability`, `<stem>_std`, `<stem>_preview.png`, `<stem>.json`; `report.json`.
+
+    It expects decollated output with `probability` (K = 1) and `std` inverted to the input's geometry, `mask` the hard
+    one, and the numbers of `UncertaintyEvaluator`.
+
+    Args:
+        output_dir: where they go.
+        data:       the items to be inferred, to find names that would overwrite one another.
+
+    Raises:
+        ValueError: where two items have the same name.
+    """
+
+    def __init__(self, output_dir: str, data: Sequence[Any]) -> None:
+        self.folder = Path(output_dir)
+        self.config = fingerprint(resolved_config())
+        self.load = LoadImage(reader=GreyReader(), image_only=True)
+        self.cases: list[dict[str, Any]] = []
+        self.started = 0.0
+        _check_names([str(item["image"]) for item in data])
+
+    def attach(self, engine: Engine) -> None:
+        """Write after every batch, and the report at the end."""
+        engine.add_event_handler(Events.STARTED, self.start)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self.save)
+        engine.add_event_handler(Events.COMPLETED, self.report)
+
+    def start(self, engine: Engine) -> None:
+        """Make the folder and look at the clock."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.cases, self.started = [], time.perf_counter()
+
+    def save(self, engine: Engine) -> None:
+        """The files of one batch."""
+        for item in engine.state.output:
+            case = self._save_case(item)
+            write_text_atomically(json.dumps(case, indent=2), self.folder / f"{stem(case['image'])}.json")
+            self.cases.append(case)
+
+    def report(self, engine: Engine) -> None:
+        """`report.json`: versions, options, seconds, and all cases, the most uncertain first."""
+        gathered = idist.all_gather(self.cases) if idist.get_world_size() > 1 else [self.cases]
+        if idist.get_rank() > 0:
+            return
+        cases = sorted((case for part in gathered for case in part), key=lambda case: -case["triage"])
+        seconds = time.perf_counter() - self.started
+        report = {
+            "versions": {name: version(name) for name in PACKAGES} | {"python": platform.python_version()},
+            "device": str(engine.state.device),
+            "sampling": sampling_settings(engine),
+            "config": self.config,
+            "seconds": round(seconds, 3),
+            "seconds_per_image": round(seconds / max(1, len(cases)), 3),
+            "cases": cases,
+            "note": "Research software, not a medical device.",
+        }
+        write_text_atomically(json.dumps(report, indent=2), self.folder / "report.json")
+        logger.info(f"{len(cases)} cases -> {self.folder}")
+
+    def _save_case(self, item: dict[str, Any]) -> dict[str, Any]:
+        meta = item["image"].meta
+        source, affine = meta["filename_or_obj"], np.asarray(meta.get("original_affine", np.eye(4)))
+        mask, probability, std = (_array(item[key]) for key in ("mask", "probability", "std"))  # (W, H) or (X, Y, Z)
+        numbers = {name: float(item[name]) for name in NUMBERS}
+        files = [
+            write_mask(mask, source, affine, self.folder),
+            write_map(probability, source, affine, self.folder, "probability"),
+            write_map(std, source, affine, self.folder, "std", white=STD_WHITE),
+            write_preview(
+                np.asarray(self.load(source)),
+                probability,
+                std,
+                self.folder / f"{stem(source)}_preview.png",
+                f"{stem(source)}   triage {numbers['triage']:.3f} (0: the samples agree)",
+            ),
+        ]
+        case = {"image": source, **numbers, **_measures(mask, probability, affine, source)}
+        return case | {"std_mean": float(std.mean()), "files": [path.name for path in files]}
+
+
+def _measures(mask: np.ndarray, probability: np.ndarray, affine: np.ndarray, source: str) -> dict[str, Any]:
+    """Size of the foreground, in pixels and, where the spacing is known, in mm."""
+    pixels = int(mask.sum())
+    measures: dict[str, Any] = {"pixels": pixels, "fraction": pixels / mask.size, "probability_max": float(probability.max())}
+    if not is_picture(source):
+        measures["volume_mm3"] = pixels * float(abs(np.linalg.det(affine[:3, :3])))
+    if pixels:
+        measures["centroid_pixel"] = [round(float(axis.mean()), 2) for axis in np.nonzero(mask)]
+    return measures
+
+
+def sampling_settings(engine: Engine) -> dict[str, Any]:
+    """What decides the samples of an evaluator, for reports."""
+    inferer: Any = engine.inferer  # type: ignore[attr-defined]
+    names = ("sampler", "timesteps", "samples", "seed", "target", "mask_scale", "fusion")
+    return {name: getattr(inferer, name) for name in names} | {"noise_schedule": repr(inferer.noise_schedule)}
+
+
+def _array(tensor: Tensor) -> np.ndarray:
+    """(1, ...) -> (...)."""
+    return np.asarray(tensor.detach().cpu())[0]
+
+
+def _check_names(paths: list[str]) -> None:
+    seen: dict[str, str] = {}
+    for path in paths:
+        if stem(path) in seen:
+            raise ValueError(f"{path} and {seen[stem(path)]} would write the same result files: rename one, or infer them apart.")
+        seen[stem(path)] = path

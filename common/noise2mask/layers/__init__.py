@@ -1,0 +1,1 @@
+"""The papers' layers, one idea per file."""

@@ -1,0 +1,1 @@
+"""The papers' networks, one paper per file, in the order of its figure."""

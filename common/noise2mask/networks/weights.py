@@ -1,0 +1,45 @@
+"""Loading published or trained weights into a network."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from ..diffusion.denoiser import unwrap
+from ..files import load_plain
+
+
+def load_weights(network: nn.Module, path: str | Path) -> nn.Module:
+    """Load a bare state dict, or one under "model", strictly.
+
+    Args:
+        network: to be filled, in DistributedDataParallel or not.
+        path:    of a `model.pt`.
+
+    Returns:
+        The same network.
+
+    Raises:
+        ValueError: where the file can not be read, or does not fit; it names the file and the first differences.
+    """
+    content = load_plain(path)
+    state = content.get("model", content) if isinstance(content, Mapping) else content
+    if not isinstance(state, Mapping):
+        raise ValueError(f"{path} holds a {type(state).__name__}, expected a state dict, bare or under 'model': use another file.")
+    own = unwrap(network).state_dict()
+    problems = [f"{name} is missing" for name in own if name not in state]
+    problems += [f"{name} is unknown" for name in state if name not in own]
+    problems += [
+        f"{name} has {_shown(state[name])}, expected {_shown(own[name])}"
+        for name in own
+        if name in state and _shown(state[name]) != _shown(own[name])
+    ]
+    if problems:
+        more = f" and {len(problems) - 5} more" if len(problems) > 5 else ""
+        raise ValueError(f"{path} does not fit the network: {'; '.join(problems[:5])}{more}. Use the config it was trained with.")
+    unwrap(network).load_state_dict(state)
+    return network
+
+
+def _shown(value: object) -> str:
+    return f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else f"type {type(value).__name__}"

@@ -1,0 +1,1 @@
+"""MONAI transforms for what MONAI lacks."""

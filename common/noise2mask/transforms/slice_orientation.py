@@ -1,0 +1,62 @@
+"""Turns what was read so that rows are rows, for pictures and for slices of volumes, and turns results back.
+
+Legend: C channels, W H of a picture, X Y Z of a volume, D slices.
+"""
+
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+from monai.config import KeysCollection
+from monai.data import MetaTensor
+from monai.transforms import InvertibleTransform, MapTransform, Orientation
+from torch import Tensor
+
+
+class SliceOrientation(InvertibleTransform):
+    """Pictures (C, W, H) -> (C, H, W); volumes (C, X, Y, Z) -> (C, H, W, D) with slices along the last axis.
+
+    Args:
+        axcodes: the directions in which rows, columns and slices of a volume increase. "PLS" gives axial slices
+            as a viewer shows them: rows to the patient's back, columns to the left, slices upwards.
+    """
+
+    def __init__(self, axcodes: str = "PLS") -> None:
+        self.orientation = Orientation(axcodes=axcodes, labels=(("L", "R"), ("P", "A"), ("I", "S")))
+
+    def __call__(self, image: MetaTensor) -> Tensor:
+        """(C, W, H) or (C, X, Y, Z) -> (C, H, W) or (C, H, W, D).
+
+        Raises:
+            ValueError: where the image is neither; it names the file.
+        """
+        if image.ndim == 4:
+            return self.orientation(image)
+        if image.ndim != 3:
+            name = image.meta.get("filename_or_obj", "the image")
+            raise ValueError(f"{name} has {image.ndim - 1} spatial axes, expected 2 (a picture) or 3 (a volume).")
+        turned = image.transpose(1, 2)
+        self.push_transform(turned)
+        return turned
+
+    def inverse(self, data: Tensor) -> Tensor:
+        """The other way."""
+        if data.ndim == 4:
+            return self.orientation.inverse(data)
+        self.pop_transform(data)
+        return data.transpose(1, 2)
+
+
+class SliceOrientationd(MapTransform, InvertibleTransform):
+    """`SliceOrientation` of every key."""
+
+    def __init__(self, keys: KeysCollection, axcodes: str = "PLS", allow_missing_keys: bool = False) -> None:
+        super().__init__(keys, allow_missing_keys)
+        self.transform = SliceOrientation(axcodes)
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Turn the keys."""
+        return {**data, **{key: self.transform(data[key]) for key in self.key_iterator(data)}}
+
+    def inverse(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Turn the keys back."""
+        return {**data, **{key: self.transform.inverse(data[key]) for key in self.key_iterator(data)}}

@@ -1,0 +1,83 @@
+"""A datalist survives its file, can be moved, and gives configs their items."""
+
+import json
+import shutil
+
+import pytest
+
+from noise2mask.data.datalist import busi_datalist, datalist, folder_datalist, load_datalist, main, write_datalist
+from noise2mask.data.splits import KEYS
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name in ("data/images", "data/masks"):
+        (tmp_path / name).mkdir(parents=True)
+        for i in range(10):
+            (tmp_path / name / f"{i}.png").touch()
+    return tmp_path / "data"
+
+
+def test_written_and_loaded_items_are_the_same(folder, tmp_path):
+    content = folder_datalist(folder)
+    for path in (folder / "datalist.json", tmp_path / "elsewhere" / "list.json"):
+        write_datalist(content, path)
+        assert [load_datalist(path, key) for key in KEYS] == [content[key] for key in KEYS]
+
+
+def test_a_data_set_can_be_moved_with_its_datalist(folder, tmp_path):
+    write_datalist(folder_datalist(folder), folder / "datalist.json")
+    moved = shutil.move(folder, tmp_path / "moved")
+    assert datalist(moved, "testing")[0]["image"].startswith(str(tmp_path / "moved" / "images"))
+
+
+def test_a_patient_named_like_a_file_stays_a_name(folder):
+    (folder / "3").touch()
+    path = write_datalist(folder_datalist(folder), folder / "datalist.json")
+    assert {item["patient"] for key in KEYS for item in load_datalist(path, key)} == set("0123456789")
+
+
+def test_lists_of_masks_are_made_absolute(tmp_path):
+    items = [{"image": "a.png", "label": ["m.png", "n.png"], "patient": "1"}, {"image": "b.png"}]
+    (tmp_path / "d.json").write_text(json.dumps({"training": items}))
+    first, second = load_datalist(tmp_path / "d.json", "training")
+    assert first["label"] == [str(tmp_path / "m.png"), str(tmp_path / "n.png")]
+    assert second == {"image": str(tmp_path / "b.png")}
+
+
+def test_a_datalist_file_goes_before_the_folder(folder):
+    content = folder_datalist(folder)
+    write_datalist({**content, "training": content["training"][:1]}, folder / "datalist.json")
+    assert datalist(folder, "training") == content["training"][:1]
+
+
+def test_without_a_file_the_layout_decides(folder):
+    assert datalist(folder, "training") == folder_datalist(folder)["training"]
+    assert datalist(folder, "training", "busi") == busi_datalist(folder)["training"]
+
+
+def test_unknown_and_empty_keys_are_refused(folder):
+    with pytest.raises(ValueError, match="key is 'train', expected one of training, validation, testing"):
+        datalist(folder, "train")
+    (folder / "datalist.json").write_text('{"training": [{"image": "a"}]}')
+    with pytest.raises(ValueError, match="no images for testing .training 1, validation 0, testing 0"):
+        datalist(folder, "testing")
+
+
+def test_a_broken_or_missing_file_and_an_unknown_layout_are_named(folder, tmp_path):
+    (tmp_path / "d.json").write_text("{")
+    with pytest.raises(ValueError, match="d.json is not JSON"):
+        load_datalist(tmp_path / "d.json", "training")
+    with pytest.raises(ValueError, match="e.json does not exist"):
+        load_datalist(tmp_path / "e.json", "training")
+    with pytest.raises(ValueError, match="expected one of folder, busi"):
+        datalist(folder, "training", "coco")
+
+
+def test_the_command_writes_beside_the_data_and_says_what_is_wrong(folder, tmp_path, capsys):
+    main([str(folder)])
+    assert "training 7, validation 1, testing 2, split by image" in capsys.readouterr().out
+    assert len(load_datalist(folder / "datalist.json", "training")) == 7
+    with pytest.raises(SystemExit):
+        main([str(tmp_path / "nowhere")])
+    assert "nowhere does not exist" in capsys.readouterr().err

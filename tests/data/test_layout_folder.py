@@ -1,0 +1,91 @@
+"""A plain folder gives a datalist, or an error that names every file that is wrong."""
+
+import pytest
+
+from noise2mask.data.layout_folder import folder_datalist
+from noise2mask.data.splits import KEYS
+
+
+@pytest.fixture
+def make(tmp_path):
+    def make(images, masks, manifest=None, where="masks"):
+        for folder, names in (("images", images), (where, masks)):
+            (tmp_path / folder).mkdir(exist_ok=True)
+            for name in names:
+                (tmp_path / folder / name).touch()
+        if manifest is not None:
+            (tmp_path / "manifest.csv").write_text(manifest, encoding="utf-8-sig")
+        return tmp_path
+
+    return make
+
+
+def stems(n):
+    return [f"a{i}.png" for i in range(n)]
+
+
+def items(content):
+    return [item for key in KEYS for item in content[key]]
+
+
+def test_images_meet_masks_of_another_type_and_each_is_its_own_patient(make):
+    folder = make(["a.nii.gz", "b.JPG", ".hidden.png", "notes.txt"], ["a.nii", "b.png"], where="labels")
+    content = folder_datalist(folder)
+    assert content["split_by"] == content["group_by"] == "image"
+    expected = {"image": str(folder / "images/b.JPG"), "label": str(folder / "labels/b.png"), "patient": "b"}
+    assert expected in items(content) and len(items(content)) == 2
+
+
+@pytest.mark.parametrize("column", ["patient", "group"])
+def test_a_patient_is_in_one_split_only(make, column):
+    rows = "".join(f"a{i}.png,{i // 4}\n" for i in range(40))
+    content = folder_datalist(make(stems(40), stems(40), f"file,{column}\n{rows}"))
+    assert content["split_by"] == column and [len(content[key]) for key in KEYS] == [28, 4, 8]
+    found = [{item["patient"] for item in content[key]} for key in KEYS]
+    assert not found[0] & found[1] and not found[0] & found[2] and not found[1] & found[2]
+
+
+def test_the_split_of_the_manifest_is_kept(make):
+    table = "stem,patient,split\na0,x,train\na1,y,Val\na2,z,testing\na3,z,test\n"
+    content = folder_datalist(make(stems(4), stems(4), table))
+    assert content["split_by"] == "manifest" and content["group_by"] == "patient"
+    assert [[item["patient"] for item in content[key]] for key in KEYS] == [["x"], ["y"], ["z", "z"]]
+
+
+def test_the_same_seed_gives_the_same_split(make):
+    folder = make(stems(20), stems(20))
+    assert folder_datalist(folder, 5) == folder_datalist(folder, 5) != folder_datalist(folder, 6)
+
+
+@pytest.mark.parametrize(
+    "images, masks, manifest, message",
+    [
+        (["a.png", "b.png"], ["a.png"], None, "images/b.png has no mask in masks/"),
+        (["a.png"], ["a.png", "b.png"], None, "masks/b.png has no image in images/"),
+        (["a.png", "a.jpg"], ["a.png"], None, "images/a.png and images/a.jpg have the same stem"),
+        ([], [], None, "it is empty"),
+        (["a.png"], ["a.png"], "file,split\na,dev\n", "a has split 'dev', expected train, val or test"),
+        (["a.png"], ["a.png"], "file\na\na\n", "a is listed twice"),
+        (["a.png"], ["a.png"], "file\na\nb\n", "b is not in images/"),
+        (["a.png"], ["a.png"], "file\n", "images/a.png is not in manifest.csv"),
+        (["a.png"], ["a.png"], "id\na\n", "expected one of image, stem"),
+        (stems(2), stems(2), "stem,patient,split\na0,x,train\na1,x,test\n", "patient x is in several splits"),
+    ],
+)
+def test_what_is_wrong_is_named(make, images, masks, manifest, message):
+    with pytest.raises(ValueError) as error:
+        folder_datalist(make(images, masks, manifest))
+    assert message in str(error.value)
+
+
+def test_ten_problems_are_named_and_the_rest_counted(make):
+    with pytest.raises(ValueError, match="a9.png has no mask.*\n  and 3 more$"):
+        folder_datalist(make(stems(13), []))
+
+
+def test_a_folder_that_is_not_there_or_of_another_form_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="nowhere does not exist"):
+        folder_datalist(tmp_path / "nowhere")
+    (tmp_path / "benign").mkdir()
+    with pytest.raises(ValueError, match="holds benign, expected images/.*use layout busi"):
+        folder_datalist(tmp_path)

@@ -1,0 +1,273 @@
+"""The ensemble inferer: what its result may not depend on, and what it must."""
+
+import weakref
+
+import pytest
+import torch
+from monai.data import MetaTensor
+
+from noise2mask.diffusion.denoiser import Condition, Denoiser
+from noise2mask.diffusion.fusion import fuse
+from noise2mask.diffusion.inferer import EnsembleInferer
+from noise2mask.diffusion.noise import NoiseSource
+from noise2mask.diffusion.noise_schedule import NoiseSchedule
+from noise2mask.diffusion.samplers import SAMPLERS
+from noise2mask.networks.pgdiffseg import PGDiffSeg
+
+SCHEDULE = NoiseSchedule("linear", 100, 1e-3, 2e-1)
+
+
+class Echo(Denoiser):
+    """Predicts x itself; its coarse mask is the image. Counts how often it encodes, and how many images."""
+
+    def __init__(self):
+        super().__init__()
+        self.encoded = []
+
+    def encode(self, image):
+        self.encoded.append(len(image))
+        return Condition(image, self.training, {})
+
+    def coarse(self, condition):
+        return condition.image
+
+    def denoise(self, x, timesteps, condition):
+        condition.samples_of(x, self.training)
+        return x
+
+
+@pytest.fixture(scope="module")
+def network():
+    torch.manual_seed(0)
+    net = PGDiffSeg(base=8, multipliers=(1, 2)).eval()
+    for gain in (gain for psa in net.psa for gain in psa.gain.values()):
+        gain.data.fill_(0.5)
+    return net
+
+
+def images(count=3, size=8):
+    return torch.randn(count, 1, size, size, generator=torch.Generator().manual_seed(1)).clamp(-1, 1)
+
+
+def inferer(**options):
+    return EnsembleInferer(SCHEDULE, **{"steps": 3, "samples": 3, **options})
+
+
+def close(a, b):
+    return a.shape == b.shape and (a - b).abs().max() <= 1e-5
+
+
+# What the result may not depend on
+
+
+def test_the_batch_size_changes_nothing(network):
+    together = inferer().sample(images(), network)
+    assert close(together, torch.cat([inferer().sample(image[None], network) for image in images()]))
+
+
+def test_the_order_of_images_changes_nothing(network):
+    assert close(inferer().sample(images().flip(0), network).flip(0), inferer().sample(images(), network))
+
+
+@pytest.mark.parametrize("sampler", ["ddim", "ddpm"])
+@pytest.mark.parametrize("chunk_size", [1, 2, 4, 7])
+def test_the_chunk_size_changes_nothing(network, chunk_size, sampler):
+    whole = inferer(sampler=sampler).sample(images(), network)
+    assert close(inferer(sampler=sampler, chunk_size=chunk_size).sample(images(), network), whole)
+
+
+@pytest.mark.parametrize("sampler", ["ddim", "ddpm"])
+def test_a_sample_equals_a_run_of_its_own_with_its_seed(network, sampler):
+    samples = inferer(sampler=sampler, seed=5).sample(images(), network)
+    for n in range(3):
+        assert close(samples[:, n : n + 1], inferer(sampler=sampler, seed=5 + n, samples=1).sample(images(), network))
+
+
+def test_the_same_seed_gives_the_same_and_leaves_other_random_numbers_alone(network):
+    torch.manual_seed(9)
+    first = inferer(sampler="ddpm").sample(images(), network)
+    drawn = torch.rand(1)
+    torch.manual_seed(9)
+    assert torch.equal(torch.rand(1), drawn)
+    assert torch.equal(inferer(sampler="ddpm").sample(images(), network), first)
+
+
+def test_seeds_samples_and_images_differ(network):
+    first, other = inferer().sample(images(), network), inferer(seed=50).sample(images(), network)
+    assert not close(first, other) and not close(first[:, 0], first[:, 1]) and not close(first[0], first[1])
+
+
+def test_a_volume_is_its_slices(network):
+    volumes = torch.stack([images(2), images(2).flip(2), images(2).flip(3)], dim=-1)  # (2, 1, 8, 8, 3)
+    samples = inferer(chunk_size=4).sample(volumes, network)
+    assert samples.shape == (2, 3, 1, 8, 8, 3)
+    for d in range(3):
+        assert close(samples[..., d], inferer().sample(volumes[..., d], network))
+    assert close(inferer()(volumes, network), samples.mean(dim=1))
+
+
+# Starting
+
+
+def test_a_truncated_start_begins_at_the_given_mask():
+    coarse = torch.rand(2, 1, 4, 4)
+    samples = inferer(target="x0", start=40, steps=1).sample(images(2, 4), Echo(), coarse=coarse)
+    alpha, sigma = SCHEDULE.alpha_sigma(40)
+    noise = NoiseSource(0, range(3), 2, (1, 4, 4))().unflatten(0, (2, 3))
+    x = alpha * 0.3 * (2 * coarse[:, None] - 1) + sigma * noise
+    assert close(samples, ((x / 0.3 + 1) / 2).clamp(0, 1))
+
+
+@pytest.mark.parametrize("depth", [0, 2])
+def test_without_a_mask_a_truncated_start_begins_at_the_network_s_own(depth):
+    image = torch.rand(2, 1, 4, 4, depth) if depth else torch.rand(2, 1, 4, 4)
+    run = inferer(start=40, steps=2)
+    assert torch.equal(run.sample(image, Echo()), run.sample(image, Echo(), coarse=image))
+    assert not close(run.sample(image, Echo()), run.sample(image, Echo(), coarse=1 - image))
+
+
+def test_pgdiffseg_s_truncated_start_begins_at_its_prior(network):
+    coarse = network.coarse(network.encode(images()))
+    run = inferer(start=40)
+    assert torch.equal(run.sample(images(), network), run.sample(images(), network, coarse=coarse))
+
+
+def test_a_start_of_a_network_without_one_is_refused():
+    class Blind(Echo):
+        coarse = Denoiser.coarse
+
+    with pytest.raises(ValueError, match="Blind makes no coarse mask"):
+        inferer(start=40).sample(images(), Blind())
+
+
+# Watching
+
+
+def test_the_callback_sees_every_step_of_every_sample(network):
+    seen, run = [], inferer(chunk_size=2)
+    run.sample(images(), network, callback=seen.append)
+    visited = [(b, n, state.timestep) for state in seen for b in state.images for n in state.samples]
+    expected = [(b, n, t) for b in range(3) for n in range(3) for t in run.timesteps]
+    assert sorted(visited) == sorted(expected)
+    for state in seen:
+        assert state.x.shape == state.x0.shape == (len(state.images) * len(state.samples), 1, 8, 8)
+        assert run.timesteps[state.step] == state.timestep and state.x0.abs().max() <= 0.3
+
+
+def test_the_last_estimate_the_callback_sees_is_the_result(network):
+    seen = []
+    samples = inferer().sample(images(), network, callback=seen.append)
+    assert close(((seen[-1].x0 / 0.3 + 1) / 2).unflatten(0, (3, 3)), samples)
+
+
+def test_an_image_is_encoded_once_however_many_samples_and_steps():
+    network = Echo()
+    inferer(samples=5, chunk_size=2).sample(images(3), network)
+    assert network.encoded == [1, 1, 1]
+    network = Echo()
+    inferer(samples=2, chunk_size=4).sample(images(3), network)
+    assert network.encoded == [2, 1]
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_the_network_is_left_in_its_mode(network, training):
+    network.train(training)
+    inferer().sample(images(), network)
+    assert network.training is training
+    with pytest.raises(ValueError, match="multiples of 4"):
+        inferer().sample(images(size=6), network)
+    assert network.training is training
+    network.eval()
+
+
+def test_train_mode_changes_nothing(network):
+    expected = inferer().sample(images(), network)
+    assert torch.equal(inferer().sample(images(), network.train()), expected)
+    network.eval()
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_no_state_of_an_earlier_step_and_no_graph_is_kept(network, sampler):
+    alive, tracked, most = 0, [], 0
+
+    def watch(state):
+        nonlocal most
+        tracked.extend(map(weakref.ref, (state.x, state.x0)))
+        most = max(most, sum(ref() is not None for ref in tracked))
+        assert not state.x.requires_grad and not state.x0.requires_grad
+
+    samples = inferer(sampler=sampler, steps=8).sample(images(1), network, callback=watch)
+    assert len(tracked) == 16 and most <= 6
+    assert not samples.requires_grad
+
+
+# Results
+
+
+@pytest.mark.parametrize("target", ["x0", "epsilon", "v"])
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_every_sampler_runs_with_every_target(network, sampler, target):
+    samples = inferer(sampler=sampler, target=target, steps=4).sample(images(2), network)
+    assert samples.shape == (2, 3, 1, 8, 8)
+    assert samples.isfinite().all() and 0 <= samples.min() and samples.max() <= 1
+
+
+@pytest.mark.parametrize("fusion", ["mean", "majority", "staple"])
+def test_the_result_is_the_fused_samples(network, fusion):
+    run = inferer(fusion=fusion)
+    assert torch.equal(run(images(), network), fuse(run.sample(images(), network), fusion))
+
+
+def test_several_exclusive_classes_sum_to_one():
+    torch.manual_seed(0)
+    network = PGDiffSeg(out_channels=3, base=8, multipliers=(1, 2)).eval()
+    probability = inferer(out_channels=3, exclusive=True)(images(), network)
+    assert probability.shape == (3, 3, 8, 8)
+    assert torch.allclose(probability.sum(dim=1), torch.ones(3, 8, 8))
+
+
+def test_meta_data_does_not_matter(network):
+    assert torch.equal(inferer()(MetaTensor(images()), network), inferer()(images(), network))
+
+
+def test_a_progress_bar_counts_every_evaluation(network, capsys):
+    for sampler, count in (("ddim", "18/18"), ("dpm_solver", "30/30")):
+        inferer(sampler=sampler, chunk_size=2, progress=True).sample(images(), network)
+        assert count in capsys.readouterr().err
+    inferer(chunk_size=2).sample(images(), network)
+    assert capsys.readouterr().err == ""
+
+
+# What is refused
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"steps": 101}, "101"),
+        ({"steps": 0}, "0"),
+        ({"steps": 5, "start": 3}, "1 to 4"),
+        ({"start": 100}, "100"),
+        ({"sampler": "euler"}, "sampler is 'euler', expected one of ddpm"),
+        ({"fusion": "vote"}, "fusion is 'vote', expected one of mean"),
+        ({"spacing": "even"}, "spacing is 'even'"),
+        ({"target": "noise"}, "target is 'noise'"),
+        ({"samples": 0}, "at least 1, found 0"),
+        ({"chunk_size": 0}, "at least 1, found 3 and 0"),
+    ],
+)
+def test_wrong_options_are_refused_at_once(options, message):
+    with pytest.raises(ValueError, match=message):
+        inferer(**options)
+
+
+def test_an_image_without_a_batch_is_refused(network):
+    with pytest.raises(ValueError, match=r"found shape \(1, 8, 8\)"):
+        inferer()(images()[0], network)
+
+
+def test_a_sample_that_is_not_finite_stops_the_run(network):
+    bad = images()
+    bad[1, 0, 2, 2] = torch.nan
+    with pytest.raises(ValueError, match="sample 0 of image 1"):
+        inferer()(bad, network)

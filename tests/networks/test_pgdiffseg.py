@@ -1,0 +1,169 @@
+"""PGDiffSeg: shapes, caches that change nothing, a prior that stays frozen, and names of weights that stay."""
+
+import hashlib
+
+import pytest
+import torch
+
+from noise2mask.networks.pgdiffseg import PGDiffSeg
+
+COMPACT = {"base": 16, "multipliers": (1, 2, 4, 6)}
+
+
+def network(**options):
+    torch.manual_seed(0)
+    net = PGDiffSeg(**{"base": 8, "multipliers": (1, 2), **options}).eval()
+    for gain in (gain for psa in net.psa for gain in psa.gain.values()):
+        gain.data.fill_(0.5)  # else PSA is the identity and tests nothing
+    return net
+
+
+def batch(images=2, samples=1, size=16):
+    torch.manual_seed(1)
+    return torch.randn(images * samples, 1, size, size), torch.randn(images, 1, size, size).clamp(-1, 1)
+
+
+# Shapes and size
+
+
+@pytest.mark.parametrize(
+    ("options", "size"),
+    [
+        ({}, (16, 24)),
+        (COMPACT, (32, 32)),
+        ({"base": 16, "multipliers": (2, 4, 8, 8)}, (16, 16)),
+        ({"base": 8, "multipliers": (1, 2, 2), "dense_norm": "group", "num_groups": 4, "dense_layers": 1}, (16, 8)),
+        ({"in_channels": 3, "out_channels": 2}, (8, 8)),
+    ],
+)
+def test_the_prediction_has_the_noisy_mask_s_shape(options, size):
+    net = network(**options)
+    x = torch.randn(2, options.get("out_channels", 1), *size)
+    image = torch.randn(2, options.get("in_channels", 1), *size)
+    with torch.no_grad():
+        assert net(x, torch.tensor([3, 900]), image).shape == x.shape
+
+
+def test_the_compact_preset_has_at_most_two_million_parameters():
+    assert sum(parameter.numel() for parameter in PGDiffSeg(**COMPACT).parameters()) <= 2_000_000
+
+
+def test_weights_of_the_compact_preset_keep_their_names_and_shapes():
+    state = PGDiffSeg(**COMPACT).state_dict()
+    text = "\n".join(f"{name} {tuple(value.shape)}" for name, value in sorted(state.items()))
+    assert hashlib.sha256(text.encode()).hexdigest()[:16] == "6fd853a7276f6c10", "published weights no longer load"
+
+
+def test_a_size_that_is_no_multiple_is_refused():
+    with pytest.raises(ValueError, match=r"\(16, 18\); this network needs multiples of 4"):
+        network().encode(torch.zeros(1, 1, 16, 18))
+
+
+# Forward, caches, samples
+
+
+def test_forward_is_denoise_after_encode():
+    net, (x, image) = network(), batch()
+    t = torch.tensor([3, 900])
+    assert torch.equal(net(x, t, image), net.denoise(x, t, net.encode(image)))
+
+
+@pytest.mark.parametrize("t", [[700], [700, 3]])
+def test_cached_equals_uncached(t):
+    net, (x, image) = network(), batch(samples=3)
+    t = torch.tensor(t)
+    condition = net.encode(image)
+    cached = net.denoise(x, t, net.at(condition, t))
+    assert (cached - net.denoise(x, t, condition)).abs().max() <= 1e-6
+    assert "flow" not in condition
+
+
+@pytest.mark.parametrize("t", [[700], [700, 3]])
+def test_samples_in_one_batch_equal_a_loop(t):
+    net, (x, image) = network(), batch(samples=3)
+    t = torch.tensor(t)
+    together = net.denoise(x, t, net.encode(image))
+    for index in range(6):
+        image_t = t[index // 3 :][:1] if len(t) > 1 else t
+        alone = net(x[index : index + 1], image_t, image[index // 3][None])
+        assert torch.allclose(together[index], alone[0], atol=1e-5)
+
+
+def test_image_timestep_and_noisy_mask_all_matter():
+    net, (x, image) = network(), batch(images=1)
+    t = torch.tensor([500])
+    out = net(x, t, image)
+    for other in (net(x + 0.5, t, image), net(x, t - 400, image), net(x, t, image.flip(3))):
+        assert (other - out).abs().max() > 1e-4
+
+
+def test_the_coarse_mask_is_the_prior_s_map_at_full_size():
+    net, (_, image) = network(), batch()
+    coarse = net.coarse(net.encode(image))
+    assert coarse.shape == (2, 1, 16, 16) and 0 <= coarse.min() and coarse.max() <= 1
+    location = net.prior(image)["location"].sigmoid()
+    assert torch.allclose(coarse.mean(), location.mean(), atol=0.02)
+
+
+# What a condition refuses
+
+
+def test_a_condition_refuses_another_size():
+    net, (_, image) = network(), batch()
+    with pytest.raises(ValueError, match="does not fit the condition"):
+        net.denoise(torch.zeros(2, 1, 8, 8), torch.tensor([3]), net.encode(image))
+
+
+def test_a_condition_refuses_a_batch_that_is_no_multiple():
+    net, (_, image) = network(), batch()
+    with pytest.raises(ValueError, match="2 encoded images"):
+        net.denoise(torch.zeros(3, 1, 16, 16), torch.tensor([3]), net.encode(image))
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_a_condition_refuses_the_other_mode(training):
+    net, (x, image) = network(), batch()
+    condition = net.train(training).encode(image)
+    with pytest.raises(ValueError, match="another mode"):
+        net.train(not training).denoise(x, torch.tensor([3]), condition)
+
+
+def test_a_condition_refuses_another_image():
+    net, (_, image) = network(), batch()
+    condition = net.encode(image)
+    condition.check_image(image.clone())
+    with pytest.raises(ValueError, match="another image"):
+        condition.check_image(image + 1)
+
+
+# Training
+
+
+def test_training_returns_a_dict_and_evaluation_a_tensor():
+    net, (x, image) = network(), batch()
+    t = torch.tensor([3, 900])
+    assert net.train()(x, t, image)["prediction"].shape == x.shape
+    assert isinstance(net.eval()(x, t, image), torch.Tensor)
+
+
+def test_the_diffusion_loss_reaches_all_but_the_prior():
+    net, (x, image) = network().train(), batch()
+    net(x, torch.tensor([3, 900]), image)["prediction"].square().mean().backward()
+    without = {name for name, parameter in net.named_parameters() if parameter.grad is None}
+    assert without == {name for name, _ in net.named_parameters() if name.startswith("prior.")}
+
+
+def test_a_frozen_prior_stays_in_eval_mode_and_keeps_its_statistics():
+    net, (x, image) = network(), batch()
+    net.freeze_prior()
+    before = {name: value.clone() for name, value in net.prior.state_dict().items()}
+    net.train()(x, torch.tensor([3, 900]), image)
+    assert net.training and not any(module.training for module in net.prior.modules())
+    assert all(torch.equal(value, before[name]) for name, value in net.prior.state_dict().items())
+
+
+def test_before_it_is_frozen_the_prior_trains_as_usual():
+    net = network().train()
+    assert net.prior.training
+    net.prior(torch.randn(2, 1, 16, 16))["location"].sum().backward()
+    assert net.prior.localiser.weight.grad is not None

@@ -1,0 +1,36 @@
+"""Prior-supervision network: sizes of its maps, and what each head sees."""
+
+import pytest
+import torch
+
+from noise2mask.networks.prior_supervision import PriorSupervision
+
+
+def prior(num_classes=1, in_channels=1):
+    torch.manual_seed(0)
+    return PriorSupervision(in_channels, (8, 8, 16, 24), num_classes).eval()
+
+
+def test_every_unit_halves_the_size():
+    maps = prior().features(torch.randn(2, 1, 32, 16))
+    assert [tuple(m.shape) for m in maps] == [(2, 8, 16, 8), (2, 16, 8, 4), (2, 24, 4, 2)]
+
+
+@pytest.mark.parametrize("classes", [1, 3])
+def test_it_returns_logits_of_class_and_place(classes):
+    out = prior(classes)(torch.randn(2, 1, 32, 32))
+    assert out["classification"].shape == (2, classes)
+    assert out["location"].shape == (2, 1, 8, 8)
+
+
+def test_the_class_comes_from_the_last_unit_and_the_place_from_the_one_before():
+    network = prior()
+    *_, penultimate, last = network.features(image := torch.randn(2, 1, 32, 32))
+    out = network(image)
+    assert torch.allclose(out["classification"], network.classifier(last.mean(dim=(2, 3))))
+    assert torch.equal(out["location"], network.localiser(penultimate))
+
+
+def test_images_do_not_see_each_other_in_eval_mode():
+    network, images = prior(), torch.randn(3, 1, 16, 16)
+    assert torch.allclose(network(images)["location"][1:2], network(images[1:2])["location"], atol=1e-6)

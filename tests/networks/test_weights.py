@@ -1,0 +1,62 @@
+"""Loading weights: strict, and with errors that say what is wrong."""
+
+import pytest
+import torch
+from torch import nn
+
+from noise2mask.networks.weights import load_weights
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "model.pt"
+
+
+@pytest.mark.parametrize("wrap", [lambda state: state, lambda state: {"model": state}])
+def test_a_bare_state_and_one_under_model_are_loaded(path, wrap):
+    source = nn.Linear(2, 3)
+    torch.save(wrap(source.state_dict()), path)
+    target = load_weights(nn.Linear(2, 3), path)
+    assert torch.equal(target.weight, source.weight) and torch.equal(target.bias, source.bias)
+
+
+def test_another_shape_is_named(path):
+    torch.save(nn.Linear(4, 3).state_dict(), path)
+    with pytest.raises(ValueError, match=r"model.pt does not fit .*weight has shape \(3, 4\), expected shape \(3, 2\)"):
+        load_weights(nn.Linear(2, 3), path)
+
+
+def test_missing_and_unknown_names_are_listed(path):
+    torch.save({"weight": torch.zeros(3, 2), "gain": torch.zeros(1)}, path)
+    with pytest.raises(ValueError, match="bias is missing; gain is unknown"):
+        load_weights(nn.Linear(2, 3), path)
+
+
+def test_only_the_first_differences_are_listed(path):
+    torch.save({f"x{i}": torch.zeros(1) for i in range(9)}, path)
+    with pytest.raises(ValueError, match="and 6 more"):
+        load_weights(nn.Linear(2, 3), path)
+
+
+def test_a_network_stays_as_it_was_when_the_file_does_not_fit(path):
+    network = nn.Linear(2, 3)
+    before = network.weight.clone()
+    torch.save({"weight": torch.zeros(3, 2)}, path)
+    with pytest.raises(ValueError):
+        load_weights(network, path)
+    assert torch.equal(network.weight, before)
+
+
+@pytest.mark.parametrize("content", [torch.zeros(2), [1, 2], {"model": 3}, {"weight": 1.0, "bias": "x"}])
+def test_a_file_that_holds_no_weights_is_named(path, content):
+    torch.save(content, path)
+    with pytest.raises(ValueError, match="model.pt"):
+        load_weights(nn.Linear(2, 3), path)
+
+
+def test_a_missing_file_and_a_broken_file_are_named(path):
+    with pytest.raises(ValueError, match="model.pt does not exist"):
+        load_weights(nn.Linear(2, 3), path)
+    path.write_bytes(b"no checkpoint")
+    with pytest.raises(ValueError, match="model.pt is no readable checkpoint"):
+        load_weights(nn.Linear(2, 3), path)
