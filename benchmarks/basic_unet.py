@@ -2,9 +2,9 @@
 
     python benchmarks/basic_unet.py --dataset_dir DIR --output_dir OUT --seconds 120 [--overlay CONFIG ...]
 
-It takes data set, augmentation, batch size and seed from the bundle's config, trains with Dice + cross-entropy (Adam,
-1e-3) until the time is over, keeps the weights of the end, and scores by the policy of evaluate.yaml: at the images' own
-size, mask = probability > 0.5. It writes scores.json and curve.csv.
+It takes data set, augmentation, batch size and seed from the bundle's config, trains with Dice + cross-entropy
+(Adam, 1e-3) until the time is over, keeps the weights of the end, and scores by the policy of evaluate.yaml: at the
+images' own size, mask = probability > 0.5. It writes scores.json and curve.csv.
 """
 
 import argparse
@@ -44,7 +44,9 @@ def main() -> None:
     (folder / "scores.json").write_text(json.dumps(scores, indent=2))
     with open(folder / "curve.csv", "w", newline="") as file:
         csv.writer(file).writerows([("epoch", "seconds", "loss"), *curve])
-    print(f"BasicUNet after {arguments.seconds:.0f} s: dice {scores['dice']:.4f}  dice_lesion {scores['dice_lesion']:.4f}")
+    print(
+        f"BasicUNet after {arguments.seconds:.0f} s: dice {scores['dice']:.4f}  dice_lesion {scores['dice_lesion']:.4f}"
+    )
 
 
 def fit(network: BasicUNet, config: ConfigParser, seconds: float) -> list[tuple[int, float, float]]:
@@ -100,7 +102,12 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--dataset_dir", required=True, help="as for the bundle")
     parser.add_argument("--output_dir", required=True, help="where scores.json and curve.csv go")
     parser.add_argument("--seconds", type=float, required=True, help="training time, data loading included")
-    parser.add_argument("--overlay", nargs="*", default=[], help="config files over train.yaml and evaluate.yaml, such as configs/data/busi.yaml")
+    parser.add_argument(
+        "--overlay",
+        nargs="*",
+        default=[],
+        help="config files over train.yaml and evaluate.yaml, such as configs/data/busi.yaml",
+    )
     parser.add_argument("--section", default="testing", help="split to score: testing or validation")
     return parser.parse_args()
 

@@ -25,7 +25,9 @@ def find_inputs(path: str | Path, key: str = "testing") -> list[dict[str, str]]:
         return [{"image": item["image"]} for item in load_datalist(path, key)]
     if path.is_file():
         return [{"image": str(path)}]
-    files = sorted(str(file) for file in path.iterdir() if file.name.lower().endswith(ENDINGS) and not file.name.startswith("."))
+    files = sorted(
+        str(file) for file in path.iterdir() if file.name.lower().endswith(ENDINGS) and not file.name.startswith(".")
+    )
     if not files:
         raise ValueError(f"{path} holds no image ({', '.join(ENDINGS)}): give the folder that does.")
     return [{"image": file} for file in files]

@@ -1,9 +1,9 @@
 """Reading pictures and volumes as grey images.
 
-Pictures (PNG, JPEG, BMP, TIFF) become one grey channel in their own bit depth: three equal channels are one, and alpha is
-no modality. NIfTI goes to MONAI's NibabelReader and everything else (NRRD, MetaImage, DICOM) to its ITKReader.
-Arrays have MONAI's axis order (W, H) for pictures, which its writers and MONAI Label expect back; `SliceOrientationd` turns
-them so that rows are rows, and its inverse turns results back.
+Pictures (PNG, JPEG, BMP, TIFF) become one grey channel in their own bit depth: three equal channels are one, and
+alpha is no modality. NIfTI goes to MONAI's NibabelReader and everything else (NRRD, MetaImage, DICOM) to its ITKReader.
+Arrays have MONAI's axis order (W, H) for pictures, which its writers and MONAI Label expect back;
+`SliceOrientationd` turns them so that rows are rows, and its inverse turns results back.
 """
 
 from collections.abc import Sequence
@@ -46,11 +46,13 @@ class GreyReader(ImageReader):
         return [str(path) for path in ([data] if isinstance(data, str | Path) else data)]
 
     def get_data(self, img: list[str]) -> tuple[np.ndarray, dict[str, Any]]:
-        """Array (W, H) or (X, Y, Z), with a channel in front where there are several files, and the first one's meta data."""
+        """Array (W, H) or (X, Y, Z), several files as channels in front, and the meta data of the first."""
         arrays, metas = zip(*(_array_and_meta(_open(path)) for path in img), strict=True)
         for path, array in zip(img, arrays, strict=True):
             if array.shape != arrays[0].shape:
-                raise ValueError(f"{path} has shape {array.shape}, but {img[0]} has {arrays[0].shape}: files of one item must agree.")
+                raise ValueError(
+                    f"{path} has shape {array.shape}, but {img[0]} has {arrays[0].shape}: files of one item must agree."
+                )
         meta = metas[0]
         if len(arrays) == 1:
             return arrays[0], meta
@@ -90,5 +92,8 @@ def _array_and_meta(opened: _Opened) -> tuple[np.ndarray, dict[str, Any]]:
             raise ValueError(f"{opened.path} can not be read as an image ({error}): replace the file.") from error
     if not np.isfinite(array).all():
         bad = np.argwhere(~np.isfinite(array))
-        raise ValueError(f"{opened.path} has {len(bad)} values that are not finite, the first at {tuple(bad[0].tolist())}: repair the file.")
+        raise ValueError(
+            f"{opened.path} has {len(bad)} values that are not finite, the first at {tuple(bad[0].tolist())}: "
+            "repair the file."
+        )
     return array.astype(np.float32), meta

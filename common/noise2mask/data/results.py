@@ -31,7 +31,7 @@ def write_mask(mask: np.ndarray, source: str, affine: np.ndarray, folder: Path) 
 
 
 def write_map(values: np.ndarray, source: str, affine: np.ndarray, folder: Path, name: str, white: float = 1.0) -> Path:
-    """(W, H) or (X, Y, Z) in [0, white] -> 8-bit `<stem>_<name>.png`, `white` as 255, or float32 `<stem>_<name>.nii.gz`."""
+    """(W, H) or (X, Y, Z) in [0, white] -> 8-bit `<stem>_<name>.png`, white as 255, or float32 `.nii.gz`."""
     if is_picture(source):
         grey = np.clip(np.round(values / white * 255), 0, 255).astype(np.uint8)
         return _write_picture(grey, folder / f"{stem(source)}_{name}.png")

@@ -27,7 +27,12 @@ class SeededDataset(CacheDataset):
     """
 
     def __init__(
-        self, data: Sequence[Any], transform: Sequence[Callable] | Callable, seed: int = 0, num_workers: int | None = None, progress: bool = False
+        self,
+        data: Sequence[Any],
+        transform: Sequence[Callable] | Callable,
+        seed: int = 0,
+        num_workers: int | None = None,
+        progress: bool = False,
     ) -> None:
         if not data:
             raise ValueError("The data set is empty: check the folder and its datalist.")

@@ -41,7 +41,9 @@ class Condition(dict[str, Tensor]):
         batch, size = len(self.image), self.image.shape[2:]
         if x.shape[2:] != size or len(x) % batch:
             found = f"{tuple(x.shape)} for {batch} encoded images of size {tuple(size)}"
-            raise ValueError(f"The noisy mask does not fit the condition: {found}. Encode the image that belongs to it.")
+            raise ValueError(
+                f"The noisy mask does not fit the condition: {found}. Encode the image that belongs to it."
+            )
         if training != self.training:
             raise ValueError("The condition was encoded in another mode (train or eval): encode the image again.")
         return len(x) // batch
@@ -69,7 +71,9 @@ class Denoiser(nn.Module, ABC):
         Raises:
             ValueError: where a network has none.
         """
-        raise ValueError(f"{type(self).__name__} makes no coarse mask: pass `coarse`, or sample from noise (start: null).")
+        raise ValueError(
+            f"{type(self).__name__} makes no coarse mask: pass `coarse`, or sample from noise (start: null)."
+        )
 
     @abstractmethod
     def denoise(self, x: Tensor, timesteps: Tensor, condition: Condition) -> Tensor | dict[str, Tensor]:

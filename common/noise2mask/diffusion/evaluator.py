@@ -4,7 +4,7 @@ Legend: B batch, N samples, K classes, H W D size.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import torch
 from monai.engines import IterationEvents, SupervisedEvaluator
@@ -17,16 +17,15 @@ from .uncertainty import entropy, standard_deviation, triage
 
 
 class UncertaintyEvaluator(SupervisedEvaluator):
-    """Its inferer is an `EnsembleInferer`. The output of an iteration holds, besides image and label,
+    """Its inferer is an `EnsembleInferer`; every map comes from the same samples.
 
+    The output of an iteration holds, besides image and label,
     `pred` (B, K, ...) class probabilities, `std` (B, K, ...) and `entropy` (B, 1, ...) per pixel, and, one number per
     image, `agreement`, `area_mean`, `area_std` and `triage` (B,); see `uncertainty.py`.
     Arguments are those of `monai.engines.SupervisedEvaluator`.
     """
 
-    inferer: EnsembleInferer
-
-    def _iteration(self, engine: "UncertaintyEvaluator", batchdata: Mapping[str, Any]) -> dict[str, Any]:
+    def _iteration(self, engine: SupervisedEvaluator, batchdata: Mapping[str, Any]) -> dict[str, Any]:
         """One batch; `label` may be missing.
 
         Raises:
@@ -44,9 +43,9 @@ class UncertaintyEvaluator(SupervisedEvaluator):
         engine.fire_event(IterationEvents.MODEL_COMPLETED)  # MONAI decollates and postprocesses now
         return engine.state.output
 
-    def _maps(self, image: Tensor, engine: "UncertaintyEvaluator") -> dict[str, Tensor]:
+    def _maps(self, image: Tensor, engine: SupervisedEvaluator) -> dict[str, Tensor]:
         """All that is derived from the samples of one batch."""
-        inferer = engine.inferer
+        inferer = cast(EnsembleInferer, engine.inferer)
         with torch.autocast(image.device.type, enabled=engine.amp and image.device.type == "cuda"):
             samples = inferer.sample(image, engine.network)  # (B, N, K, ...)
         try:

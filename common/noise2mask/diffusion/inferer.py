@@ -7,7 +7,7 @@ Legend: B images (slices of volumes count as images inside), N samples, K classe
 """
 
 from collections.abc import Callable, Collection, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from monai.inferers import Inferer
@@ -95,7 +95,7 @@ class EnsembleInferer(Inferer):
         self.chunk_size = chunk_size
         self.progress = progress
 
-    def __call__(self, inputs: Tensor, network: nn.Module, *args: object, **kwargs: object) -> Tensor:
+    def __call__(self, inputs: Tensor, network: Callable[..., Any], *args: Any, **kwargs: Any) -> Tensor:
         """Class probabilities, as a MONAI evaluator, MONAI Label and MONAI Deploy expect them.
 
         Args:
@@ -114,7 +114,7 @@ class EnsembleInferer(Inferer):
     def sample(
         self,
         image: Tensor,
-        network: nn.Module,
+        network: Callable[..., Any],
         coarse: Tensor | None = None,
         callback: Callable[[Intermediate], None] | None = None,
     ) -> Tensor:
@@ -129,7 +129,7 @@ class EnsembleInferer(Inferer):
         Returns:
             (B, N, K, H, W[, D]) in [0, 1].
         """
-        denoiser = unwrap(network)
+        denoiser = cast(Denoiser, unwrap(cast(nn.Module, network)))
         slices = _to_slices(image)  # (B', C, H, W), B' = B or B * D
         starts = None if coarse is None else _to_slices(coarse)  # (B', K, H, W)
         was_training = denoiser.training
@@ -191,7 +191,8 @@ class EnsembleInferer(Inferer):
 
         def denoise(x: Tensor, t: float) -> Denoised:
             timesteps = torch.tensor([t], device=x.device)  # (1,)
-            prediction = network.denoise(x, timesteps, network.at(condition, timesteps))  # (b * n, K, H, W)
+            at = network.at(condition, timesteps)
+            prediction = cast(Tensor, network.denoise(x, timesteps, at))  # (b * n, K, H, W), a tensor in eval mode
             x0 = to_x0(self.target, prediction.float(), x, *self.noise_schedule.alpha_sigma(t))  # (b * n, K, H, W)
             bar.update()
             return Denoised(x0.clamp(-self.mask_scale, self.mask_scale))

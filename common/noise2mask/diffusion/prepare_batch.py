@@ -31,7 +31,7 @@ class PrepareDiffusion:
     def __call__(
         self, batch: Mapping[str, Any], device: torch.device, non_blocking: bool = False, **kwargs: Any
     ) -> tuple[Tensor, Tensor, tuple[()], dict[str, Tensor]]:
-        """`image` (B, C, H, W), `label` (B, K, H, W) in {0, 1} -> x_t, target, and timesteps (B,) and context (B, C, H, W)."""
+        """`image` (B, C, H, W), `label` (B, K, H, W) in {0, 1} -> x_t, target, timesteps (B,), context (B, C, H, W)."""
         image, mask = (plain(batch[key], device, non_blocking) for key in ("image", "label"))
         timesteps, noise = self.draw(mask)
         x0 = self.mask_scale * (2 * mask - 1)  # (B, K, H, W)

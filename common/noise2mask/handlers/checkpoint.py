@@ -1,7 +1,7 @@
 """One `last.pt` per run to resume from, and the best weights as `model.pt`.
 
-A run may have several phases (PGDiffSeg: prior, then diffusion), each with its own trainer and its own `Checkpoint`; they
-share `last.pt`, which knows the phase it was saved in. Running the same command again goes on where the run was stopped.
+A run may have several phases (PGDiffSeg: prior, then diffusion), each with its own trainer and its own `Checkpoint`;
+they share `last.pt`, which knows the phase it was saved in. The same command, run again, goes on where it was stopped.
 """
 
 import logging
@@ -127,9 +127,13 @@ class Checkpoint:
         if math.isnan(metric) or (self.best is not None and metric <= self.best):
             return
         self.best = metric
-        assert self.weights is not None and self.model_file is not None, "a phase with validation says what to save where"
+        assert self.weights is not None and self.model_file is not None, (
+            "a phase with validation says what to save where"
+        )
         save_atomically({"model": unwrap(self.weights).state_dict()}, self.model_file)
-        logger.info(f"epoch {engine.state.epoch}: best {self.evaluator.state.key_metric_name} {metric:.4f} -> {self.model_file}")
+        logger.info(
+            f"epoch {engine.state.epoch}: best {self.evaluator.state.key_metric_name} {metric:.4f} -> {self.model_file}"
+        )
 
 
 def _plain_object(thing: Any) -> Any:
@@ -155,7 +159,7 @@ def _random_states() -> dict[str, Any]:
     return {
         "torch": torch.get_rng_state(),
         "python": [version, list(words), gauss],
-        "numpy": [name, keys.tolist(), int(position), int(has_gauss), float(cached)],  # type: ignore[union-attr]
+        "numpy": [name, keys.tolist(), int(position), int(has_gauss), float(cached)],
     }
 
 

@@ -31,14 +31,15 @@ class ClipGradients:
             raise RuntimeError(_stopped("loss", loss, engine))
 
     def clip(self, engine: Engine) -> None:
-        """Raise RuntimeError where the gradients' norm is not finite, else clip; accumulated gradients once, when whole."""
+        """Raise RuntimeError where the gradients' norm is not finite, else clip; accumulated ones when whole."""
         if not _optimiser_steps(engine):
             return
         scaler = getattr(engine, "scaler", None)
-        if scaler is not None and scaler.is_enabled():
+        scaled = scaler is not None and scaler.is_enabled()  # a scaler skips steps that are not finite itself
+        if scaled:
             scaler.unscale_(engine.optimizer)
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.max_norm)
-        if not torch.isfinite(norm) and not (scaler is not None and scaler.is_enabled()):  # a scaler skips such steps itself
+        if not scaled and not torch.isfinite(norm):
             raise RuntimeError(_stopped("norm of the gradients", norm, engine))
 
 

@@ -1,4 +1,4 @@
-"""Seeds everything from (seed, epoch) and (seed, epoch, iteration), so that a repeated epoch is the same to the last bit."""
+"""Seeds everything from (seed, epoch) and (seed, epoch, iteration): a repeated epoch is the same to the last bit."""
 
 from ignite import distributed as idist
 from ignite.engine import Engine, Events

@@ -8,8 +8,8 @@ from monai.bundle import ReferenceResolver
 
 # What changes from machine to machine or from call to call, but not the result.
 IGNORED_ROOTS = frozenset(
-    """_meta_ bundle_root output_dir model_file device imports initialize finalize run training evaluating inferring num_workers
-    tracking_uri experiment_name run_name save_execute_config is_not_rank0""".split()
+    """_meta_ bundle_root output_dir model_file device imports initialize finalize run training evaluating inferring
+    num_workers tracking_uri experiment_name run_name save_execute_config is_not_rank0""".split()
 )
 
 
@@ -30,7 +30,7 @@ def resolved_config() -> dict[str, Any]:
 
 
 def fingerprint(config: Mapping[str, Any]) -> dict[str, str]:
-    """What decides a run's result, flat: "network_def::base" -> "16"; two runs with equal fingerprints may be joined."""
+    """What decides a run's result, flat: "network_def::base" -> "16"; equal fingerprints may be joined."""
     kept = {key: value for key, value in config.items() if key not in IGNORED_ROOTS}
     return {name: repr(value) for name, value in _leaves(kept, "") if "num_workers" not in name}
 

@@ -31,7 +31,7 @@ NUMBERS = ("triage", "agreement", "area_mean", "area_std")
 
 
 class SaveResults:
-    """For each image `<stem>_mask`, `<stem>_probability`, `<stem>_std`, `<stem>_preview.png`, `<stem>.json`; `report.json`.
+    """For each image `<stem>_mask`, `_probability`, `_std`, `_preview.png` and `.json`; for the run `report.json`.
 
     It expects decollated output with `probability` (K = 1) and `std` inverted to the input's geometry, `mask` the hard
     one, and the numbers of `UncertaintyEvaluator`.
@@ -72,7 +72,7 @@ class SaveResults:
 
     def report(self, engine: Engine) -> None:
         """`report.json`: versions, options, seconds, and all cases, the most uncertain first."""
-        gathered = idist.all_gather(self.cases) if idist.get_world_size() > 1 else [self.cases]
+        gathered: Any = idist.all_gather(self.cases) if idist.get_world_size() > 1 else [self.cases]
         if idist.get_rank() > 0:
             return
         cases = sorted((case for part in gathered for case in part), key=lambda case: -case["triage"])
@@ -114,7 +114,11 @@ class SaveResults:
 def _measures(mask: np.ndarray, probability: np.ndarray, affine: np.ndarray, source: str) -> dict[str, Any]:
     """Size of the foreground, in pixels and, where the spacing is known, in mm."""
     pixels = int(mask.sum())
-    measures: dict[str, Any] = {"pixels": pixels, "fraction": pixels / mask.size, "probability_max": float(probability.max())}
+    measures: dict[str, Any] = {
+        "pixels": pixels,
+        "fraction": pixels / mask.size,
+        "probability_max": float(probability.max()),
+    }
     if not is_picture(source):
         measures["volume_mm3"] = pixels * float(abs(np.linalg.det(affine[:3, :3])))
     if pixels:
@@ -124,7 +128,7 @@ def _measures(mask: np.ndarray, probability: np.ndarray, affine: np.ndarray, sou
 
 def sampling_settings(engine: Engine) -> dict[str, Any]:
     """What decides the samples of an evaluator, for reports."""
-    inferer: Any = engine.inferer  # type: ignore[attr-defined]
+    inferer: Any = engine.inferer
     names = ("sampler", "timesteps", "samples", "seed", "target", "mask_scale", "fusion")
     return {name: getattr(inferer, name) for name in names} | {"noise_schedule": repr(inferer.noise_schedule)}
 
@@ -138,5 +142,7 @@ def _check_names(paths: list[str]) -> None:
     seen: dict[str, str] = {}
     for path in paths:
         if stem(path) in seen:
-            raise ValueError(f"{path} and {seen[stem(path)]} would write the same result files: rename one, or infer them apart.")
+            raise ValueError(
+                f"{path} and {seen[stem(path)]} would write the same result files: rename one, or infer them apart."
+            )
         seen[stem(path)] = path

@@ -52,7 +52,7 @@ class SaveScores:
 
     def save(self, engine: Engine) -> None:
         """The files, by the first rank; details of metrics are gathered over ranks already, in their order."""
-        gathered = idist.all_gather(self.cases) if idist.get_world_size() > 1 else [self.cases]
+        gathered: Any = idist.all_gather(self.cases) if idist.get_world_size() > 1 else [self.cases]
         if idist.get_rank() > 0:
             return
         cases = [case for part in gathered for case in part]
@@ -61,7 +61,13 @@ class SaveScores:
                 case[name] = value
         means = {name: float(value) for name, value in engine.state.metrics.items()}
         counts = {"images": len(cases), "with_lesion": sum(case["label_pixels"] > 0 for case in cases)}
-        summary = {"means": means, "counts": counts, "policy": POLICY, "sampling": sampling_settings(engine), "config": self.config}
+        summary = {
+            "means": means,
+            "counts": counts,
+            "policy": POLICY,
+            "sampling": sampling_settings(engine),
+            "config": self.config,
+        }
         write_text_atomically(_table(cases), self.folder / "cases.csv")
         write_text_atomically(json.dumps(summary, indent=2), self.folder / "scores.json")
         shown = "  ".join(f"{name} {value:.4f}" for name, value in means.items())

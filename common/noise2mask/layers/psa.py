@@ -35,7 +35,9 @@ class ParameterSharedAttention(nn.Module):
     def __init__(self, channels: int, reduction: int = 8) -> None:
         super().__init__()
         if channels % reduction:
-            raise ValueError(f"PSA needs channels that are a multiple of {reduction}, found {channels}: change the width.")
+            raise ValueError(
+                f"PSA needs channels that are a multiple of {reduction}, found {channels}: change the width."
+            )
         self.query = nn.Conv2d(channels, channels // reduction, 1)  # Q of equation 2, shared by both flows
         self.key = nn.Conv2d(channels, channels // reduction, 1)  # K of equation 2, shared by both flows
         self.value = nn.ModuleDict({flow: nn.Conv2d(channels, channels, 1) for flow in ("condition", "denoising")})

@@ -98,7 +98,9 @@ class UpUnit(nn.Module):
     def __init__(self, channels: int, out_channels: int, time_dim: int, num_groups: int) -> None:
         super().__init__()
         self.time = TimeVector(time_dim, channels)
-        self.up = nn.Sequential(nn.Upsample(scale_factor=2, mode="nearest"), nn.Conv2d(channels, channels, 3, padding=1))
+        self.up = nn.Sequential(
+            nn.Upsample(scale_factor=2, mode="nearest"), nn.Conv2d(channels, channels, 3, padding=1)
+        )
         self.pair = ResidualPair(2 * channels, out_channels, num_groups)
 
     def forward(self, x: Tensor, skip: Tensor, timesteps: Tensor) -> Tensor:

@@ -24,4 +24,4 @@ class TimeVector(nn.Module):
     def forward(self, timesteps: Tensor) -> Tensor:
         """timesteps (B,), integer or fractional, 0 .. T - 1 -> (B, C, 1, 1), ready to be added."""
         sinusoid = get_timestep_embedding(timesteps.to(torch.float32), self.dim)  # (B, dim)
-        return self.mlp(sinusoid.to(self.mlp[0].weight.dtype))[:, :, None, None]  # (B, C, 1, 1)
+        return self.mlp(sinusoid.to(next(self.mlp.parameters()).dtype))[:, :, None, None]  # (B, C, 1, 1)

@@ -1,11 +1,11 @@
 """PGDiffSeg: prior-guided denoising diffusion with parameter-shared attention (arXiv 2410.17812, figure 2).
 
-Two encoders of the same structure, one for the noisy mask (denoising flow, a) and one for the image (condition flow, b),
-meet in PSA after every level, in sums at the skips and at the bottleneck, where the prior's features join; one decoder
-makes the prediction.
+Two encoders of the same structure, one for the noisy mask (denoising flow, a) and one for the image (condition flow,
+b), share attention (PSA) after every level and meet in sums at the skips and at the bottleneck, where the prior's
+features join; one decoder makes the prediction.
 
-Legend: B images, N samples of each, M = B * N, K classes, H W size, n levels, C_0 = base, C_i = base * multipliers[i-1];
-a level's index i goes from 1 to n, and h_i = H / 2^i, w_i = W / 2^i.
+Legend: B images, N samples of each, M = B * N, K classes, H W size, n levels, C_0 = base,
+C_i = base * multipliers[i-1]; a level's index i goes from 1 to n, and h_i = H / 2^i, w_i = W / 2^i.
 """
 
 from collections.abc import Sequence
@@ -66,8 +66,11 @@ class PGDiffSeg(Denoiser):
         # Bottleneck, decoder, output (figure 12b and c)
         self.bottleneck = Bottleneck(widths[-1], num_groups)
         self.up_units = nn.ModuleList(UpUnit(after, before, base, num_groups) for before, after in pairs)
-        # Deviation: GroupNorm, not BatchNorm, in the output block because a batch mixes timesteps; the paper says "convolution".
-        self.output = nn.Sequential(group_norm(num_groups, base), nn.SiLU(), nn.Conv2d(base, out_channels, 3, padding=1))
+        # Deviation: GroupNorm and SiLU before the last convolution because the authors' code has a norm there (Batch-
+        # Norm, which mixes timesteps); the paper only says "convolution".
+        self.output = nn.Sequential(
+            group_norm(num_groups, base), nn.SiLU(), nn.Conv2d(base, out_channels, 3, padding=1)
+        )
 
     def freeze_prior(self) -> None:
         """End the prior phase: from now on the prior is in eval mode and gets no gradient. Call before DDP wraps."""

@@ -40,7 +40,7 @@ class PriorSupervision(nn.Module):
         return maps
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
-        """(B, in_channels, H, W) -> `classification` (B, num_classes), `location` (B, 1, H/2^(n-1), W/2^(n-1)), logits."""
+        """(B, in_channels, H, W) -> logits `classification` (B, num_classes), `location` (B, 1, H/2^(n-1), ...)."""
         *_, penultimate, last = self.features(image)
         classification = self.classifier(last.mean(dim=(2, 3)))  # (B, num_classes)
         return {"classification": classification, "location": self.localiser(penultimate)}

@@ -25,7 +25,9 @@ def load_weights(network: nn.Module, path: str | Path) -> nn.Module:
     content = load_plain(path)
     state = content.get("model", content) if isinstance(content, Mapping) else content
     if not isinstance(state, Mapping):
-        raise ValueError(f"{path} holds a {type(state).__name__}, expected a state dict, bare or under 'model': use another file.")
+        raise ValueError(
+            f"{path} holds a {type(state).__name__}, expected a state dict, bare or under 'model': use another file."
+        )
     own = unwrap(network).state_dict()
     problems = [f"{name} is missing" for name in own if name not in state]
     problems += [f"{name} is unknown" for name in state if name not in own]
@@ -36,7 +38,9 @@ def load_weights(network: nn.Module, path: str | Path) -> nn.Module:
     ]
     if problems:
         more = f" and {len(problems) - 5} more" if len(problems) > 5 else ""
-        raise ValueError(f"{path} does not fit the network: {'; '.join(problems[:5])}{more}. Use the config it was trained with.")
+        raise ValueError(
+            f"{path} does not fit the network: {'; '.join(problems[:5])}{more}. Use the config it was trained with."
+        )
     unwrap(network).load_state_dict(state)
     return network
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 
 class BinaryMaskd(MapTransform):
-    """(F, ...) with values {0, 1} or {0, 255} -> (1, ...) in {0, 1}, the union of the files (BUSI has up to three for an image).
+    """(F, ...) with values {0, 1} or {0, 255} -> (1, ...) in {0, 1}, the union of the files (BUSI: up to three).
 
     Raises:
         ValueError: where a mask holds other values; it names the file and the values.
@@ -32,5 +32,7 @@ def _union(mask: Tensor) -> Tensor:
     if not (set(values) <= {0.0, 1.0} or set(values) <= {0.0, 255.0}):
         name = getattr(mask, "meta", {}).get("filename_or_obj", "a mask")
         shown = ", ".join(f"{value:g}" for value in values[:8]) + (", ..." if len(values) > 8 else "")
-        raise ValueError(f"{name} holds the values {shown}; a binary mask holds 0 and 1, or 0 and 255: save it so (PNG, not JPEG).")
+        raise ValueError(
+            f"{name} holds the values {shown}; a binary mask holds 0 and 1, or 0 and 255: save it so (PNG, not JPEG)."
+        )
     return (mask > 0).amax(dim=0, keepdim=True).to(torch.float32)  # (1, ...)

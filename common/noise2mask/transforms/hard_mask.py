@@ -22,5 +22,7 @@ class HardMaskd(MapTransform):
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Harden the keys."""
-        masks = {key: harden(data[key][None, None], self.exclusive)[0, 0].to(torch.uint8) for key in self.key_iterator(data)}
+        masks = {
+            key: harden(data[key][None, None], self.exclusive)[0, 0].to(torch.uint8) for key in self.key_iterator(data)
+        }
         return {**data, **masks}

@@ -17,11 +17,15 @@ class ResizeSlicesd(MapTransform, InvertibleTransform):
     Args:
         keys:         of images and masks.
         spatial_size: (h, w).
-        mode:         per key, "bilinear" (smoothed before it is made smaller, so that speckle does not alias) or "nearest".
+        mode:         per key, "bilinear" (smoothed first where it gets smaller, against aliasing) or "nearest".
     """
 
     def __init__(
-        self, keys: KeysCollection, spatial_size: Sequence[int], mode: str | Sequence[str] = "bilinear", allow_missing_keys: bool = False
+        self,
+        keys: KeysCollection,
+        spatial_size: Sequence[int],
+        mode: str | Sequence[str] = "bilinear",
+        allow_missing_keys: bool = False,
     ) -> None:
         super().__init__(keys, allow_missing_keys)
         modes = [mode] * len(self.keys) if isinstance(mode, str) else mode
@@ -43,7 +47,11 @@ class ResizeSlicesd(MapTransform, InvertibleTransform):
 
 
 def _resize(spatial_size: Sequence[int], mode: str, slices: bool) -> Resize:
-    """One of MONAI's transforms for pictures or for volumes; bilinear of an unchanged third axis is called trilinear."""
+    """MONAI's transform for pictures or for volumes; bilinear of an unchanged third axis is called trilinear."""
     if mode == "bilinear":
-        return Resize([*spatial_size, -1] if slices else spatial_size, mode="trilinear" if slices else "bilinear", anti_aliasing=True)
+        return Resize(
+            [*spatial_size, -1] if slices else spatial_size,
+            mode="trilinear" if slices else "bilinear",
+            anti_aliasing=True,
+        )
     return Resize([*spatial_size, -1] if slices else spatial_size, mode=mode)

@@ -1,0 +1,144 @@
+"""Reading pictures and volumes: one grey channel, own bit depth, errors that name the file."""
+
+import nibabel as nib
+import numpy as np
+import pytest
+from monai.transforms import EnsureChannelFirst, LoadImage, LoadImaged
+from PIL import Image
+
+from noise2mask.data.reader import GreyReader, is_picture
+
+GREY = np.arange(24, dtype=np.uint8).reshape(4, 6) * 10  # 4 rows, 6 columns
+
+
+def load(path):
+    return LoadImage(reader=GreyReader())(path)
+
+
+def saved(tmp_path, picture, name="a.png", **options):
+    picture.save(tmp_path / name, **options)
+    return tmp_path / name
+
+
+def test_a_grey_picture_has_monai_s_axis_order(tmp_path):
+    image = load(saved(tmp_path, Image.fromarray(GREY)))
+    assert image.shape == (6, 4) and np.array_equal(image, GREY.T)
+    assert EnsureChannelFirst()(image).shape == (1, 6, 4)
+    assert image.meta["filename_or_obj"].endswith("a.png") and image.meta["spatial_shape"].tolist() == [6, 4]
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.bmp", "a.tif", "A.TIFF"])
+def test_three_equal_channels_are_one(tmp_path, name):
+    image = load(saved(tmp_path, Image.fromarray(np.stack([GREY] * 3, axis=-1)), name))
+    assert np.array_equal(image, GREY.T)
+
+
+def test_a_jpeg_is_one_grey_channel(tmp_path):
+    image = load(saved(tmp_path, Image.fromarray(np.full((4, 6, 3), 77, np.uint8)), "a.jpg", quality=95))
+    assert image.shape == (6, 4) and np.abs(np.asarray(image) - 77).max() <= 1
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA"])
+def test_alpha_is_no_modality(tmp_path, mode):
+    picture = Image.fromarray(GREY).convert(mode)
+    picture.putalpha(Image.fromarray(255 - GREY))
+    assert np.array_equal(load(saved(tmp_path, picture)), GREY.T)
+
+
+@pytest.mark.parametrize("transparent", [False, True])
+def test_a_palette_is_looked_up(tmp_path, transparent):
+    picture = Image.fromarray((GREY > 100).astype(np.uint8), "L").convert("P")
+    picture.putpalette([40, 40, 40, 200, 200, 200])
+    options = {"transparency": 0} if transparent else {}
+    expected = np.where(GREY > 100, 200, 40).T
+    assert np.array_equal(load(saved(tmp_path, picture, **options)), expected)
+
+
+def test_sixteen_bits_are_kept(tmp_path):
+    deep = GREY.astype(np.uint16) * 257
+    for name in ("a.png", "a.tif"):
+        assert np.array_equal(load(saved(tmp_path, Image.fromarray(deep), name)), deep.T)
+
+
+def test_float_and_one_bit_pictures_are_read(tmp_path):
+    real = GREY.astype(np.float32) / 7
+    assert np.array_equal(load(saved(tmp_path, Image.fromarray(real), "a.tif")), real.T)
+    assert np.array_equal(load(saved(tmp_path, Image.fromarray(GREY > 100))), (GREY > 100).T * 255)
+
+
+def test_nifti_keeps_axes_and_affine(tmp_path):
+    values, affine = np.random.default_rng(0).random((3, 4, 5)).astype(np.float32), np.diag([2.0, 3, 4, 1])
+    nib.save(nib.Nifti1Image(values, affine), tmp_path / "a.nii.gz")
+    image = load(tmp_path / "a.nii.gz")
+    assert np.array_equal(image, values) and np.array_equal(image.affine, affine)
+
+
+def test_other_volumes_go_to_itk(tmp_path):
+    itk = pytest.importorskip("itk")
+    values = np.random.default_rng(0).random((5, 4, 3)).astype(np.float32)  # (Z, Y, X) in ITK's arrays
+    itk.imwrite(itk.image_from_array(values), str(tmp_path / "a.nrrd"))
+    assert np.array_equal(load(tmp_path / "a.nrrd"), values.transpose())
+
+
+# Several files
+
+
+def test_several_files_are_stacked_as_channels(tmp_path):
+    paths = [saved(tmp_path, Image.fromarray(GREY * factor), f"{factor}.png") for factor in (0, 1)]
+    image = EnsureChannelFirst()(load(paths))
+    assert image.shape == (2, 6, 4) and np.array_equal(image[1], GREY.T)
+
+
+def test_files_of_other_sizes_are_refused_and_named(tmp_path):
+    paths = [saved(tmp_path, Image.fromarray(GREY), "a.png"), saved(tmp_path, Image.fromarray(GREY[:2]), "b.png")]
+    with pytest.raises(ValueError, match=r"b.png has shape \(6, 2\), but .*a.png has \(6, 4\)"):
+        load(paths)
+
+
+# Broken files, through LoadImaged, which must neither hide the error nor try another reader
+
+
+def refused(path, message):
+    with pytest.raises((ValueError, RuntimeError)) as caught:
+        LoadImaged("image", reader=GreyReader())({"image": str(path)})
+    assert isinstance(caught.value, ValueError)
+    assert path.name in str(caught.value) and message in str(caught.value)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    refused(tmp_path / "none.png", "does not exist")
+
+
+@pytest.mark.parametrize("keep", [0, 30, 200])
+def test_a_truncated_picture_is_named(tmp_path, keep):
+    noise = np.random.default_rng(0).integers(0, 255, (64, 64)).astype(np.uint8)
+    path = saved(tmp_path, Image.fromarray(noise))
+    path.write_bytes(path.read_bytes()[:keep])
+    refused(path, "can not be read as an image")
+
+
+@pytest.mark.parametrize("name", ["a.nii", "a.nii.gz"])
+@pytest.mark.parametrize("keep", [100, 1000])
+def test_a_truncated_nifti_is_named(tmp_path, name, keep):
+    values = np.random.default_rng(0).random((8, 8, 8)).astype(np.float32)
+    nib.save(nib.Nifti1Image(values, np.eye(4)), tmp_path / name)
+    (tmp_path / name).write_bytes((tmp_path / name).read_bytes()[:keep])
+    refused(tmp_path / name, "can not be read as an image")
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.nii.gz", "a.nrrd", "a.unknown"])
+def test_a_file_that_is_something_else_is_named(tmp_path, name):
+    (tmp_path / name).write_bytes(b"this is a text" * 20)
+    refused(tmp_path / name, "can not be read as an image")
+
+
+def test_values_that_are_not_finite_are_named_with_their_place(tmp_path):
+    values = np.zeros((3, 4, 5), np.float32)
+    values[1, 2, 3] = np.nan
+    nib.save(nib.Nifti1Image(values, np.eye(4)), tmp_path / "a.nii.gz")
+    refused(tmp_path / "a.nii.gz", "1 values that are not finite, the first at (1, 2, 3)")
+
+
+@pytest.mark.parametrize(("name", "expected"), [("a.PNG", True), ("a.nii.gz", False), ("a.tif", True), ("a", False)])
+def test_pictures_are_known_by_their_ending(name, expected):
+    assert is_picture(name) is expected

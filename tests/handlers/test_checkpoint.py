@@ -1,0 +1,234 @@
+"""A run that is interrupted and started again ends with the same weights, to the last bit."""
+
+import pytest
+import torch
+from ignite.engine import Events
+from monai.data import DataLoader
+from monai.engines import SupervisedEvaluator, SupervisedTrainer
+from monai.handlers import ValidationHandler
+from monai.transforms import Compose, RandGaussianNoised
+from torch import nn
+
+from noise2mask.data.seeded_dataset import SeededDataset
+from noise2mask.diffusion.noise_schedule import NoiseSchedule
+from noise2mask.diffusion.prepare_batch import PrepareDiffusion
+from noise2mask.files import load_plain, previous_path
+from noise2mask.handlers import checkpoint as module
+from noise2mask.handlers.checkpoint import Checkpoint
+from noise2mask.handlers.ema import EMA
+from noise2mask.handlers.reseed import Reseed
+
+CPU = torch.device("cpu")
+ITEMS = [{"image": torch.full((1, 4, 4), n / 5), "label": torch.ones(1, 4, 4) * (n % 2)} for n in range(5)]
+
+
+class Tiny(nn.Module):
+    """BatchNorm has buffers, dropout draws random numbers."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.layers = nn.Sequential(
+            nn.Conv2d(2, 4, 3, padding=1), nn.BatchNorm2d(4), nn.Dropout(0.3), nn.Conv2d(4, 1, 1)
+        )
+
+    def forward(self, x, timesteps=None, context=None):
+        return self.layers(torch.cat([x, x if context is None else context], dim=1))
+
+
+class Run:
+    """A tiny training run in a folder: one phase of diffusion with augmentation, Adam, EMA and a falling rate."""
+
+    def __init__(self, folder, epochs=3, phase=0, phases=1, scores=None):
+        dataset = SeededDataset(ITEMS, Compose([RandGaussianNoised("image", prob=1.0)]))
+        loader = DataLoader(dataset, batch_size=2, shuffle=True)
+        self.network, self.losses = Tiny(), []
+        self.ema = EMA(self.network, decay=0.9)
+        self.optimizer = torch.optim.Adam(self.network.parameters(), lr=1e-2)
+        self.schedule = torch.optim.lr_scheduler.ExponentialLR(self.optimizer, 0.5)
+        self.objects = {"network": self.network, "ema": self.ema.network, "optimizer": self.optimizer}
+        self.objects["schedule"] = self.schedule
+        validation = [ValidationHandler(1, self._evaluator(iter(scores)), epoch_level=True)] if scores else []
+        best = (
+            {"weights": self.ema.network, "model_file": f"{folder}/model.pt", "evaluator": self.evaluator}
+            if scores
+            else {}
+        )
+        self.checkpoint = Checkpoint(str(folder), self.objects, phase, phases, **best)
+        self.trainer = SupervisedTrainer(
+            CPU,
+            epochs,
+            loader,
+            self.network,
+            self.optimizer,
+            nn.MSELoss(),
+            prepare_batch=PrepareDiffusion(NoiseSchedule("linear", 50)),
+            train_handlers=[self.ema, Reseed(loader, seed=3), *validation],
+            decollate=False,
+        )
+        self.trainer.add_event_handler(Events.EPOCH_COMPLETED, lambda engine: self.schedule.step())
+        self.trainer.add_event_handler(Events.ITERATION_COMPLETED, self._note)
+        self.checkpoint.attach(self.trainer)
+
+    def _evaluator(self, scores):
+        self.evaluator = SupervisedEvaluator(CPU, [ITEMS[0]], self.network, iteration_update=lambda engine, batch: None)
+        self.evaluator.state.key_metric_name = "dice"
+        score = self.evaluator.state.metrics.update
+        self.evaluator.add_event_handler(Events.COMPLETED, lambda: score(dice=next(scores)))
+        return self.evaluator
+
+    def _note(self, engine):
+        self.losses.append((engine.state.epoch, engine.state.iteration, engine.state.output["loss"].item()))
+
+    def go(self, killed_at=None):
+        """Run to the end, or die when an iteration (2 to 9; 3 make an epoch) starts."""
+        if killed_at is not None:
+            self.trainer.add_event_handler(Events.ITERATION_STARTED(once=killed_at), self._die)
+        try:
+            self.trainer.run()
+        except KeyboardInterrupt:
+            pass
+        return self
+
+    def _die(self, engine):
+        raise KeyboardInterrupt
+
+    def state(self):
+        return repr([_bits(thing.state_dict()) for thing in self.objects.values()])
+
+
+def _bits(value):
+    if isinstance(value, torch.Tensor):
+        return value.detach().double().flatten().tolist()
+    if isinstance(value, dict):
+        return {key: _bits(item) for key, item in value.items()}
+    return [_bits(item) for item in value] if isinstance(value, list) else value
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    return Run(tmp_path_factory.mktemp("whole")).go()
+
+
+@pytest.fixture
+def config(monkeypatch):
+    settings = {"optimizer": {"lr": 0.01}, "size": [64, 64]}
+    monkeypatch.setattr(module, "resolved_config", lambda: settings)
+    return settings
+
+
+# Resuming
+
+
+@pytest.mark.parametrize("killed_at", [2, 4, 6, 9])
+def test_an_interrupted_run_ends_like_a_whole_one_to_the_last_bit(tmp_path, whole, killed_at):
+    first = Run(tmp_path).go(killed_at)
+    torch.rand(11)
+    second = Run(tmp_path).go()
+    done = (killed_at - 1) // 3 * 3
+    assert first.losses[:done] + second.losses == whole.losses
+    assert second.state() == whole.state()
+
+
+def test_a_run_may_be_interrupted_again_and_again(tmp_path, whole):
+    for killed_at in (5, 2, 8, 9):
+        Run(tmp_path).go(killed_at)
+    assert Run(tmp_path).go().state() == whole.state()
+
+
+def test_a_finished_run_starts_anew(tmp_path, whole):
+    Run(tmp_path).go()
+    again = Run(tmp_path).go()
+    assert again.losses == whole.losses and again.state() == whole.state()
+
+
+def test_another_config_is_refused_with_what_differs(tmp_path, config):
+    Run(tmp_path).go(killed_at=5)
+    config["optimizer"]["lr"], config["size"] = 0.1, [64, 32]
+    with pytest.raises(ValueError, match="lr is 0.1, was 0.01; size::1 is 32, was 64") as caught:
+        Run(tmp_path).go()
+    assert "last.pt belongs to an unfinished run" in str(caught.value) and "another output_dir" in str(caught.value)
+
+
+def test_another_config_may_replace_a_finished_run(tmp_path, config):
+    Run(tmp_path).go()
+    config["optimizer"]["lr"] = 0.1
+    assert len(Run(tmp_path).go().losses) == 9
+
+
+@pytest.mark.parametrize("keep", [0, 1000])
+def test_a_truncated_file_falls_back_to_the_one_before(tmp_path, whole, keep, caplog):
+    Run(tmp_path).go(killed_at=8)
+    last = tmp_path / "last.pt"
+    last.write_bytes(last.read_bytes()[:keep])
+    second = Run(tmp_path).go()
+    assert second.losses[0][0] == 2 and second.state() == whole.state()
+    assert "last.pt is no readable checkpoint" in caplog.text
+
+
+def test_a_kill_between_the_two_renames_falls_back_too(tmp_path, whole):
+    Run(tmp_path).go(killed_at=8)
+    (tmp_path / "last.pt").unlink()
+    assert Run(tmp_path).go().state() == whole.state()
+
+
+def test_two_damaged_files_stop_the_run(tmp_path):
+    for name in ("last.pt", "last_previous.pt"):
+        (tmp_path / name).write_bytes(b"x")
+    with pytest.raises(ValueError, match="last.pt and last_previous.pt can not be read: delete them"):
+        Run(tmp_path).go()
+
+
+def test_the_previous_epoch_is_kept(tmp_path):
+    Run(tmp_path).go(killed_at=8)
+    assert load_plain(tmp_path / "last.pt")["epoch"] == 2
+    assert load_plain(previous_path(tmp_path / "last.pt"))["epoch"] == 1
+
+
+# Phases
+
+
+def test_a_finished_phase_is_passed_over_and_the_next_one_goes_on(tmp_path):
+    expected = Run(tmp_path / "whole", phase=1, phases=2).go()
+    Run(tmp_path, phase=0, phases=2).go()
+    Run(tmp_path, phase=1, phases=2).go(killed_at=5)
+    assert Run(tmp_path, phase=0, phases=2).go().losses == []
+    second = Run(tmp_path, phase=1, phases=2).go()
+    assert second.losses[0][0] == 2 and second.state() == expected.state()
+
+
+def test_a_phase_that_was_saved_whole_is_restored_before_the_next_one(tmp_path):
+    first = Run(tmp_path, phase=0, phases=2).go()
+    again = Run(tmp_path, phase=0, phases=2).go()
+    assert again.losses == [] and again.state() == first.state()
+    assert len(Run(tmp_path, phase=1, phases=2).go().losses) == 9
+
+
+def test_a_run_is_finished_when_its_last_phase_is(tmp_path):
+    for phase, finished in ((0, False), (1, True)):
+        Run(tmp_path, phase=phase, phases=2).go()
+        assert load_plain(tmp_path / "last.pt")["finished"] is finished
+
+
+# The best weights
+
+
+def test_the_best_weights_are_those_of_the_best_epoch(tmp_path):
+    run = Run(tmp_path, scores=[0.3, 0.7, 0.5])
+    kept = []
+    run.trainer.add_event_handler(Events.EPOCH_COMPLETED, lambda: kept.append(_bits(run.ema.network.state_dict())))
+    run.go()
+    assert _bits(dict(load_plain(tmp_path / "model.pt")["model"])) == kept[1]
+    assert run.checkpoint.best == 0.7
+
+
+def test_a_resumed_run_remembers_its_best(tmp_path):
+    Run(tmp_path, scores=[0.9, 0.1, 0.1]).go(killed_at=5)
+    before = (tmp_path / "model.pt").read_bytes()
+    assert Run(tmp_path, scores=[0.5, 0.6]).go().checkpoint.best == 0.9
+    assert (tmp_path / "model.pt").read_bytes() == before
+
+
+def test_a_score_that_is_no_number_is_never_the_best(tmp_path):
+    assert Run(tmp_path, scores=[float("nan"), 0.4, float("nan")]).go().checkpoint.best == 0.4
+    assert (tmp_path / "model.pt").exists()

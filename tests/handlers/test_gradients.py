@@ -1,0 +1,65 @@
+"""Clipping, and stopping where numbers are no longer finite."""
+
+import pytest
+import torch
+from monai.engines import SupervisedTrainer
+from torch import nn
+
+from noise2mask.handlers.gradients import ClipGradients
+
+
+def trained(data, max_norm=1.0, **options):
+    """The weight after training y = w x with loss = y, so that the gradient is x; learning rate 1, w starts at 0."""
+    network = nn.Linear(1, 1, bias=False)
+    network.weight.data.zero_()
+    trainer = SupervisedTrainer(
+        torch.device("cpu"),
+        max_epochs=1,
+        train_data_loader=[{"image": torch.tensor([[x]]), "label": torch.zeros(1)} for x in data],
+        network=network,
+        optimizer=torch.optim.SGD(network.parameters(), lr=1.0),
+        loss_function=lambda output, target: output.mean(),
+        train_handlers=[ClipGradients(network, max_norm)],
+        decollate=False,
+        **options,
+    )
+    try:
+        trainer.run()
+    except RuntimeError as error:
+        return network.weight.item(), str(error)
+    return network.weight.item(), None
+
+
+@pytest.mark.parametrize(("x", "expected"), [(0.25, -0.25), (8.0, -1.0), (-8.0, 1.0)])
+def test_large_gradients_are_scaled_down_and_small_ones_left(x, expected):
+    assert trained([x])[0] == pytest.approx(expected, abs=1e-5)
+
+
+def test_the_norm_is_as_asked_for():
+    assert trained([8.0], max_norm=3.0)[0] == pytest.approx(-3.0, abs=1e-5)
+
+
+def test_accumulated_gradients_are_clipped_once_and_whole():
+    assert trained([4.0, -3.5], accumulation_steps=2)[0] == pytest.approx(-0.25, abs=1e-5)
+    assert trained([4.0, 4.0, 0.5], accumulation_steps=2)[0] == pytest.approx(-1.25, abs=1e-5)
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_a_loss_that_is_not_finite_stops_the_run_and_leaves_the_weights(bad):
+    weight, message = trained([0.25, bad, 0.25])
+    assert weight == -0.25
+    assert "loss is" in message and "at epoch 1, iteration 2: lower the learning rate" in message
+
+
+def test_gradients_that_are_not_finite_stop_the_run_and_leave_the_weights():
+    class Sharp(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x.clone()
+
+        @staticmethod
+        def backward(ctx, gradient):
+            return gradient * torch.nan
+
+    weight, message = trained([0.25], inferer=lambda x, network: Sharp.apply(network(x)))
+    assert weight == 0 and "norm of the gradients is nan at epoch 1, iteration 1" in message

@@ -1,0 +1,75 @@
+"""The config a run really uses, seen from a component of it."""
+
+from copy import deepcopy
+
+import pytest
+from monai.bundle import ConfigParser
+
+from noise2mask.handlers.resolved_config import difference, fingerprint, resolved_config
+
+
+class Witness(dict):
+    """Looks at its config while it is instantiated."""
+
+    def __init__(self, inner=None):
+        self.config = resolved_config()
+        self.inner = inner
+
+
+WITNESS = {"_target_": f"{__name__}.Witness"}
+CONFIG = {
+    "lr": 0.01,
+    "output_dir": "/somewhere",
+    "optimizer": {"lr": "@lr", "betas": [0.9, 0.999]},
+    "witness": WITNESS,
+    "outer": {"inner": {"_target_": "dict", "a": WITNESS}},
+    "called": "$[@witness]",
+}
+
+
+def parsed(overrides=None):
+    parser = ConfigParser(deepcopy(CONFIG))
+    parser.update(overrides or {})
+    return parser
+
+
+def test_without_a_config_there_is_none():
+    assert resolved_config() == {} == Witness().config
+
+
+@pytest.mark.parametrize("name", ["witness", "called", "outer::inner"])
+def test_a_component_sees_the_whole_config(name):
+    found = parsed().get_parsed_content(name)
+    witness = {"witness": lambda: found, "called": lambda: found[0], "outer::inner": lambda: found["a"]}[name]()
+    assert witness.config["optimizer"] == {"lr": "@lr", "betas": [0.9, 0.999]} and witness.config["lr"] == 0.01
+
+
+def test_overrides_are_seen():
+    parser = parsed({"lr": 0.5, "optimizer::betas::0": 0.8})
+    config = parser.get_parsed_content("witness").config
+    assert config["lr"] == 0.5 and config["optimizer"]["betas"] == [0.8, 0.999]
+
+
+def test_equal_runs_have_equal_fingerprints_and_others_say_what_differs():
+    def of(overrides):
+        return fingerprint(parsed(overrides).get_parsed_content("witness").config)
+
+    assert of({}) == of({}) and difference(of({}), of({})) == []
+    assert difference(of({}), of({"lr": 0.5})) == ["lr is 0.5, was 0.01"]
+    assert difference(of({}), of({"optimizer::betas": [0.9]})) == ["optimizer::betas::1 is missing, was 0.999"]
+
+
+def test_places_machines_and_workers_do_not_count():
+    config = {
+        "train": {"loader": {"num_workers": 0, "batch_size": 2}},
+        "output_dir": "a",
+        "device": "cpu",
+        "run": ["$1"],
+    }
+    other = {"train": {"loader": {"num_workers": 4, "batch_size": 2}}, "output_dir": "b", "device": "cuda", "run": []}
+    assert fingerprint(config) == fingerprint(other) == {"train::loader::batch_size": "2"}
+
+
+def test_types_count():
+    assert difference(fingerprint({"a": 1}), fingerprint({"a": "1"})) == ["a is '1', was 1"]
+    assert difference(fingerprint({"a": 1}), fingerprint({"a": 1.0})) == ["a is 1.0, was 1"]

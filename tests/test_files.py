@@ -1,0 +1,138 @@
+"""A crash leaves the old file or the new one; loading runs no code."""
+
+import multiprocessing
+import os
+import pickle
+import random
+import resource
+import time
+from contextlib import contextmanager
+
+import pytest
+import torch
+
+from noise2mask.files import load_plain, previous_path, save_atomically, write_text_atomically
+
+
+class Failing:
+    """Can not be saved."""
+
+    def __reduce__(self):
+        raise RuntimeError("no")
+
+
+class Evil:
+    """Makes a file when it is loaded without care."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (self.path,)
+
+
+@contextmanager
+def full_disk(size):
+    """Files can not grow beyond `size` bytes."""
+    old = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, old[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, old)
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "new_folder" / "last.pt"
+
+
+def names(path):
+    return sorted(file.name for file in path.parent.iterdir())
+
+
+def test_what_is_saved_is_loaded(path):
+    content = {"a": torch.arange(3), "b": [1, 2.5, "x", None], "c": {"d": True}}
+    save_atomically(content, path)
+    loaded = load_plain(path)
+    assert torch.equal(loaded.pop("a"), content.pop("a")) and loaded == content
+    assert names(path) == ["last.pt"]
+
+
+def test_the_previous_file_is_kept_on_request(path):
+    for number in range(3):
+        save_atomically({"n": number}, path, keep_previous=True)
+    assert load_plain(path) == {"n": 2} and load_plain(previous_path(path)) == {"n": 1}
+    save_atomically({"n": 3}, path)
+    assert load_plain(path) == {"n": 3} and load_plain(previous_path(path)) == {"n": 1}
+
+
+@pytest.mark.parametrize("keep_previous", [True, False])
+def test_content_that_can_not_be_saved_leaves_the_old_file(path, keep_previous):
+    save_atomically({"n": 1}, path)
+    with pytest.raises(RuntimeError, match="no"):
+        save_atomically({"n": 2, "bad": Failing()}, path, keep_previous)
+    assert load_plain(path) == {"n": 1} and names(path) == ["last.pt"]
+
+
+@pytest.mark.parametrize("keep_previous", [True, False])
+def test_a_full_disk_leaves_the_old_file(path, keep_previous):
+    save_atomically({"n": 1}, path)
+    with full_disk(5000), pytest.raises((OSError, RuntimeError)):
+        save_atomically({"n": torch.zeros(10000)}, path, keep_previous)
+    assert load_plain(path) == {"n": 1} and names(path) == ["last.pt"]
+
+
+def test_a_full_disk_leaves_the_old_text(path):
+    write_text_atomically("old", path)
+    with full_disk(100), pytest.raises(OSError):
+        write_text_atomically("n" * 1000, path)
+    assert path.read_text() == "old" and names(path) == ["last.pt"]
+
+
+def test_text_is_unicode_whatever_the_locale(path):
+    write_text_atomically("µm ≥ 3", path)
+    assert path.read_bytes().decode("utf-8") == "µm ≥ 3" and names(path) == ["last.pt"]
+
+
+def _save_for_ever(path):
+    number = 0
+    while True:
+        number += 1
+        save_atomically({"n": torch.full((50_000,), number)}, path, keep_previous=True)
+
+
+def test_a_killed_process_leaves_a_good_file(path):
+    save_atomically({"n": torch.zeros(50_000, dtype=torch.int64)}, path)
+    for _ in range(8):
+        process = multiprocessing.get_context("fork").Process(target=_save_for_ever, args=(path,))
+        process.start()
+        time.sleep(0.03 + 0.03 * random.random())
+        process.kill()
+        process.join()
+        newest = path if path.exists() else previous_path(path)
+        values = load_plain(newest)["n"]
+        assert len(values) == 50_000 and values.min() == values.max()
+
+
+@pytest.mark.parametrize("write", [torch.save, lambda content, path: path.write_bytes(pickle.dumps(content))])
+def test_code_in_a_file_is_refused_and_not_run(tmp_path, write):
+    write({"n": 1, "evil": Evil(str(tmp_path / "harm"))}, tmp_path / "evil.pt")
+    with pytest.raises(ValueError, match="evil.pt is no readable checkpoint of plain tensors"):
+        load_plain(tmp_path / "evil.pt")
+    assert not (tmp_path / "harm").exists()
+    pickle.loads(pickle.dumps(Evil(str(tmp_path / "harm"))))
+    assert (tmp_path / "harm").exists(), "the file must be harmful for this test to mean anything"
+
+
+@pytest.mark.parametrize("keep", [0, 10, 500])
+def test_a_truncated_file_is_named(path, keep):
+    save_atomically({"n": torch.zeros(1000)}, path)
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(ValueError, match="last.pt is no readable checkpoint"):
+        load_plain(path)
+
+
+def test_a_missing_file_is_named(path):
+    with pytest.raises(ValueError, match="last.pt does not exist"):
+        load_plain(path)
