@@ -45,11 +45,11 @@ def test_alpha_is_no_modality(tmp_path, mode):
     assert np.array_equal(load(saved(tmp_path, picture)), GREY.T)
 
 
-@pytest.mark.parametrize("transparent", [False, True])
-def test_a_palette_is_looked_up(tmp_path, transparent):
-    picture = Image.fromarray((GREY > 100).astype(np.uint8), "L").convert("P")
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("options", [{}, {"transparency": 0}, {"transparency": b"\x00\x80"}])
+def test_a_palette_is_looked_up(tmp_path, options):
+    picture = Image.fromarray((GREY > 100).astype(np.uint8)).convert("P")
     picture.putpalette([40, 40, 40, 200, 200, 200])
-    options = {"transparency": 0} if transparent else {}
     expected = np.where(GREY > 100, 200, 40).T
     assert np.array_equal(load(saved(tmp_path, picture, **options)), expected)
 

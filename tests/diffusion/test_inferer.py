@@ -26,6 +26,7 @@ class Echo(Denoiser):
         self.encoded = []
 
     def encode(self, image):
+        assert not torch.is_grad_enabled()
         self.encoded.append(len(image))
         return Condition(image, self.training, {})
 
@@ -110,9 +111,10 @@ def test_a_volume_is_its_slices(network):
 # Starting
 
 
-def test_a_truncated_start_begins_at_the_given_mask():
+@pytest.mark.parametrize("chunk_size", [64, 3, 2])
+def test_a_truncated_start_begins_at_the_given_mask(chunk_size):
     coarse = torch.rand(2, 1, 4, 4)
-    samples = inferer(target="x0", start=40, steps=1).sample(images(2, 4), Echo(), coarse=coarse)
+    samples = inferer(start=40, steps=1, chunk_size=chunk_size).sample(images(2, 4), Echo(), coarse=coarse)
     alpha, sigma = SCHEDULE.alpha_sigma(40)
     noise = NoiseSource(0, range(3), 2, (1, 4, 4))().unflatten(0, (2, 3))
     x = alpha * 0.3 * (2 * coarse[:, None] - 1) + sigma * noise

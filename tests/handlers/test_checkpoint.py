@@ -1,5 +1,8 @@
 """A run that is interrupted and started again ends with the same weights, to the last bit."""
 
+import random
+
+import numpy as np
 import pytest
 import torch
 from ignite.engine import Events
@@ -202,6 +205,13 @@ def test_a_phase_that_was_saved_whole_is_restored_before_the_next_one(tmp_path):
     again = Run(tmp_path, phase=0, phases=2).go()
     assert again.losses == [] and again.state() == first.state()
     assert len(Run(tmp_path, phase=1, phases=2).go().losses) == 9
+
+
+def test_random_states_are_restored(tmp_path):
+    Run(tmp_path, phase=0, phases=2).go()
+    expected = torch.rand(1), np.random.rand(), random.random()
+    Run(tmp_path, phase=0, phases=2).go()
+    assert (torch.rand(1), np.random.rand(), random.random()) == expected
 
 
 def test_a_run_is_finished_when_its_last_phase_is(tmp_path):

@@ -8,7 +8,7 @@ import torch
 from noise2mask.losses.prior_loss import PriorLoss
 
 MASK = torch.zeros(2, 1, 4, 4)
-MASK[0, 0, :2, :2] = 1  # a lesion in the first image, none in the second
+MASK[0, 0, 0, :2] = 1  # a lesion in the first image, none in the second; the nearest of 2 x 2 pixels is the upper left
 
 
 def output(classification=0.0, location=0.0):

@@ -97,6 +97,17 @@ def test_image_timestep_and_noisy_mask_all_matter():
         assert (other - out).abs().max() > 1e-4
 
 
+def test_the_prior_joins_both_flows_before_the_bottleneck():
+    net, (x, image) = network(), batch()
+    condition = net.at(net.encode(image), t := torch.tensor([500]))
+    moved = condition.extended(
+        {"prior": torch.zeros_like(condition["prior"]), "flow": condition["flow"] + condition["prior"]}
+    )
+    assert torch.equal(net.denoise(x, t, moved), net.denoise(x, t, condition))
+    without = condition.extended({"prior": torch.zeros_like(condition["prior"])})
+    assert (net.denoise(x, t, without) - net.denoise(x, t, condition)).abs().max() > 1e-4
+
+
 def test_the_coarse_mask_is_the_prior_s_map_at_full_size():
     net, (_, image) = network(), batch()
     coarse = net.coarse(net.encode(image))

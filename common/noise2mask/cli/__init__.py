@@ -1,0 +1,1 @@
+"""Command lines: thin, they run bundles."""

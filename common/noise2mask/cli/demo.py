@@ -1,0 +1,98 @@
+"""The whole way on generated ultrasound: make data, train, evaluate, segment; a plain U-Net trained for the same time beside.
+
+    python -m noise2mask.cli.demo --output demo          (from a checkout; `tox -e demo` does it in its own environment)
+
+Every step is a command that is printed before it runs, so that it can be repeated on other data.
+"""
+
+import argparse
+import json
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+CONFIGS = Path("bundles/pgdiffseg/configs")
+PATIENTS = 120
+SHOWN = 4  # test images to segment
+
+
+def run(arguments: Sequence[str | Path]) -> float:
+    """Print a command, run it, and give the seconds it took; stop the demonstration where it fails."""
+    command = [str(argument) for argument in arguments]
+    print(f"\n$ python {shlex.join(command)}", flush=True)
+    start = time.perf_counter()
+    code = subprocess.run([sys.executable, *command]).returncode
+    if code:
+        raise SystemExit(f"The command above ended with exit code {code}.")
+    return time.perf_counter() - start
+
+
+def bundle(run_id: str, configs: Sequence[str], *overrides: str | Path) -> float:
+    """One `python -m monai.bundle run` of the bundle."""
+    files = str([str(CONFIGS / name) for name in configs])
+    return run(
+        ["-m", "monai.bundle", "run", run_id, "--bundle_root", CONFIGS.parent, "--config_file", files, *overrides]
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The steps, and what was reached."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--output", type=Path, default=Path("demo"), help="folder for data and results")
+    parser.add_argument("--patients", type=int, default=PATIENTS, help="generated patients, one to three images each")
+    parser.add_argument("--override", nargs="*", default=[], help="more overrides for the training, such as --seed=1")
+    options = parser.parse_args(arguments)
+    if not CONFIGS.is_dir():
+        parser.error(f"{CONFIGS} is not here: run this from a checkout of the project.")
+    _steps(options.output, options.patients, options.override)
+
+
+def _steps(output: Path, patients: int, overrides: Sequence[str]) -> None:
+    data, training, scores, masks, peer = (output / name for name in ("data", "train", "scores", "masks", "basic_unet"))
+    start = time.perf_counter()
+    run(["-m", "noise2mask.data.demo", "--output", data, "--patients", str(patients)])
+    shutil.rmtree(training, ignore_errors=True)  # a demonstration trains anew, even after an interruption
+    where = ("--dataset_dir", data, "--output_dir")
+    seconds = bundle("training", ["train.yaml", "data/demo.yaml"], *where, training, *overrides)
+    weights = ("--model_file", training / "model.pt", "--progress", "False")
+    bundle("evaluating", ["inference.yaml", "evaluate.yaml"], *where, scores, *weights)
+    bundle("inferring", ["inference.yaml"], "--input", _some_test_images(data, output), "--output_dir", masks, *weights)
+    run(["benchmarks/basic_unet.py", *where, peer, "--seconds", f"{seconds:.0f}"])
+    _conclude(scores, peer, masks, seconds, time.perf_counter() - start)
+
+
+def _some_test_images(data: Path, output: Path) -> Path:
+    """A folder with copies of a few images that were never trained on, spread over the test split."""
+    lines = (data / "manifest.csv").read_text().splitlines()
+    image, split = (lines[0].split(",").index(name) for name in ("image", "split"))
+    test = [line.split(",")[image] for line in lines[1:] if line.split(",")[split] == "testing"]
+    folder = output / "images"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for name in test[:: max(1, len(test) // SHOWN)][:SHOWN]:
+        shutil.copy(data / "images" / f"{name}.png", folder)
+    return folder
+
+
+def _conclude(scores: Path, peer: Path, masks: Path, seconds: float, total: float) -> None:
+    """The last lines: what was reached, and what to open."""
+    ours = json.loads((scores / "scores.json").read_text())
+    theirs = json.loads((peer / "scores.json").read_text())
+    counts, sampling = ours["counts"], ours["sampling"]
+    print(f"\n{counts['images']} unseen generated images, {counts['with_lesion']} with a lesion; mean Dice per image, ")
+    print("mask = probability > 0.5, an empty mask of an empty label counts 1")
+    print(f"{'':34}{'all images':>12}{'with lesion':>14}{'training':>12}")
+    name = f"PGDiffSeg, {len(sampling['timesteps'])} steps, {sampling['samples']} samples"
+    for title, dice in ((name, ours["means"]), ("MONAI BasicUNet, as long", theirs)):
+        print(f"{title:34}{dice['dice']:12.3f}{dice['dice_lesion']:14.3f}{seconds:10.0f} s")
+    print(f"The whole demonstration took {total / 60:.1f} minutes. Open these pictures, the most uncertain case first:")
+    for case in json.loads((masks / "report.json").read_text())["cases"]:
+        print(f"  {masks / next(name for name in case['files'] if 'preview' in name)}   triage {case['triage']:.3f}")
+
+
+if __name__ == "__main__":
+    main()
