@@ -1,45 +1,47 @@
 """Writing files so that a crash leaves the old one or the new one, never half of one; loading without running code."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 
 
 def save_atomically(content: Any, path: str | Path, keep_previous: bool = False) -> None:
-    """`torch.save` to a temporary file in the same folder, synced, then renamed.
+    """`torch.save`, atomically.
 
     Args:
         content:       plain tensors, numbers, strings, lists and dicts.
         path:          where it goes; its folder is made.
         keep_previous: keep the file that was there as `previous_path(path)`.
     """
-    path = Path(path)
+    with _atomic_file(Path(path), keep_previous) as file:
+        torch.save(content, file)
+
+
+def write_text_atomically(text: str, path: str | Path) -> None:
+    """A text file in UTF-8, atomically."""
+    with _atomic_file(Path(path)) as file:
+        file.write(text.encode())
+
+
+@contextmanager
+def _atomic_file(path: Path, keep_previous: bool = False) -> Iterator[BinaryIO]:
+    """A temporary file in the same folder, synced and renamed when all went well.
+
+    Its name is fixed, so that what a killed process leaves behind is overwritten by the next.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = path.with_name(f".{path.name}.part")
     try:
         with open(temporary, "wb") as file:
-            torch.save(content, file)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         if keep_previous and path.exists():
             os.replace(path, previous_path(path))
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def write_text_atomically(text: str, path: str | Path) -> None:
-    """The same for a text file."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with open(temporary, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -62,5 +64,5 @@ def load_plain(path: str | Path) -> Any:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # zip, pickle and key errors of many kinds
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ValueError(f"{path} is no readable checkpoint of plain tensors ({first}): use another file.") from error
+        kind = type(error).__name__  # torch's own words advise to load unsafely
+        raise ValueError(f"{path} is no readable checkpoint of plain tensors ({kind}): use another file.") from error

@@ -167,6 +167,7 @@ def test_a_truncated_file_falls_back_to_the_one_before(tmp_path, whole, keep, ca
     second = Run(tmp_path).go()
     assert second.losses[0][0] == 2 and second.state() == whole.state()
     assert "last.pt is no readable checkpoint" in caplog.text
+    assert (tmp_path / "last.damaged").stat().st_size == keep  # not put in the place of the good one
 
 
 def test_a_kill_between_the_two_renames_falls_back_too(tmp_path, whole):

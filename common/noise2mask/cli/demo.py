@@ -1,4 +1,4 @@
-"""The whole way on generated ultrasound: make data, train, evaluate, segment; a plain U-Net trained for the same time beside.
+"""The whole way on generated ultrasound: data, training, scores, masks; a plain U-Net trained as long stands beside.
 
     python -m noise2mask.cli.demo --output demo          (from a checkout; `tox -e demo` does it in its own environment)
 

@@ -6,6 +6,7 @@ they share `last.pt`, which knows the phase it was saved in. The same command, r
 
 import logging
 import math
+import os
 import random
 from collections.abc import Mapping
 from pathlib import Path
@@ -141,16 +142,27 @@ def _plain_object(thing: Any) -> Any:
 
 
 def _newest_readable(path: Path) -> Any:
-    """What `last.pt` holds; where it is damaged, the one before it; None where there is neither."""
+    """What `last.pt` holds; where it is damaged, the one before it; None where there is neither.
+
+    Raises:
+        ValueError: where nothing that is there can be read.
+    """
+    readable, problems = None, []
     candidates = [candidate for candidate in (path, previous_path(path)) if candidate.exists()]
     for candidate in candidates:
         try:
-            return load_plain(candidate)
+            readable = load_plain(candidate)
+            break
         except ValueError as error:
-            logger.warning(f"{error} Falling back to the checkpoint before it.")
-    if candidates:
-        raise ValueError(f"{path} and {previous_path(path).name} can not be read: delete them to start anew.")
-    return None
+            problems.append(error)
+    if problems and readable is None:
+        names = " and ".join(candidate.name for candidate in candidates)
+        raise ValueError(f"{path.parent}: {names} can not be read: delete them to start anew.") from problems[0]
+    if problems:
+        logger.warning(f"{problems[0]} Falling back to {previous_path(path)}.")
+        if idist.get_rank() == 0:  # out of the way, or the next save would put it in the place of the good one
+            os.replace(path, path.with_suffix(".damaged"))
+    return readable
 
 
 def _random_states() -> dict[str, Any]:
