@@ -1,0 +1,52 @@
+"""Real ultrasound, where NOISE2MASK_DATA names the folder that holds `busi`; nothing of it is in the project."""
+
+import csv
+import os
+from pathlib import Path
+
+import pytest
+import torch
+from monai.bundle import ConfigParser
+
+from noise2mask.data.datalist import datalist
+
+DATA = os.environ.get("NOISE2MASK_DATA")
+CONFIGS = Path(__file__).parents[2] / "bundles" / "pgdiffseg" / "configs"
+pytestmark = pytest.mark.skipif(DATA is None, reason="NOISE2MASK_DATA names no folder")
+
+
+@pytest.fixture
+def folder():
+    return Path(str(DATA)) / "busi"
+
+
+def test_the_manifest_split_is_taken_and_no_near_duplicates_are_in_two_parts(folder):
+    with open(folder / "manifest.csv") as file:
+        group = {row["stem"]: row["group"] for row in csv.DictReader(file)}
+    parts = [datalist(folder, key, "busi", "folder") for key in ("training", "validation", "testing")]
+    assert [len(part) for part in parts] == [475, 77, 152]
+    groups = [{group[Path(item["image"]).stem] for item in part} for part in parts]
+    assert not (groups[0] & groups[1] or groups[0] & groups[2] or groups[1] & groups[2])
+
+
+def test_images_and_masks_reach_the_network_in_range_and_aligned(folder):
+    parser = ConfigParser()
+    parser.read_config([CONFIGS / "train.yaml", CONFIGS / "data" / "busi.yaml"])
+    parser["dataset_dir"] = str(folder)
+    parser["train::dataset::data"] = datalist(folder, "training", "busi", "folder")[::40]
+    for item in parser.get_parsed_content("train::dataset"):
+        assert item["image"].shape == item["label"].shape == (1, 64, 64)
+        assert item["image"].min() >= -1.01 and item["image"].max() <= 1.01
+        assert set(torch.unique(item["label"]).tolist()) <= {0.0, 1.0}
+
+
+def test_lesions_are_darker_than_what_is_around_them(folder):
+    parser = ConfigParser()
+    parser.read_config([CONFIGS / "train.yaml", CONFIGS / "data" / "busi.yaml"])
+    parser["dataset_dir"] = str(folder)
+    parser["validate::dataset::data"] = [
+        i for i in datalist(folder, "validation", "busi", "folder") if "normal" not in i["image"]
+    ]
+    items = list(parser.get_parsed_content("validate::dataset"))
+    darker = [item["image"][item["label"] > 0].mean() < item["image"][item["label"] == 0].mean() for item in items]
+    assert sum(map(bool, darker)) > 0.8 * len(items)  # a transposed or shifted mask would not be
