@@ -44,7 +44,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--output", type=Path, default=Path("demo"), help="folder for data and results")
     parser.add_argument("--patients", type=int, default=PATIENTS, help="generated patients, one to three images each")
-    parser.add_argument("--override", nargs="*", default=[], help="more overrides for the training, such as --seed=1")
+    parser.add_argument(
+        "--override", nargs=argparse.REMAINDER, default=[], help="what follows goes to the training, such as --seed=1"
+    )
     options = parser.parse_args(arguments)
     if not CONFIGS.is_dir():
         parser.error(f"{CONFIGS} is not here: run this from a checkout of the project.")
