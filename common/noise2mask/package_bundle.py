@@ -11,25 +11,35 @@ import argparse
 import hashlib
 import json
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
-from monai.bundle import ConfigParser
+from monai.bundle import ConfigParser, ReferenceResolver
 from monai.bundle.utils import merge_kv
 
 from .files import load_plain
 
 PACKAGE = Path(__file__).parent
-BASES = ("train", "inference")  # whole configs; evaluate and multi_gpu_* go over them
 
-# What differs in a package, where MONAI Label trains and infers: a training writes the weights that inference reads,
-# and every training is a new one, in a folder of its own, because the labels have changed in between.
+# What differs in a package, where MONAI Label trains and infers. A training starts from the package's weights (without
+# them, from scratch), puts the best ones in their place for inference to read, and runs in a folder of its own, because
+# the labels have changed since the last one.
 DIFFERENCES: dict[str, dict[str, Any]] = {
     "train": {
-        "imports": ["$import datetime"],
+        "imports": ["$import datetime", "$import pathlib"],
         "model_file": "$@bundle_root + '/models/model.pt'",
         "output_dir": "$@bundle_root + '/runs/' + datetime.datetime.now().strftime('train_%Y%m%d_%H%M%S')",
+        "start_from": {
+            "_target_": "noise2mask.networks.weights.load_weights",
+            "_disabled_": "$not pathlib.Path(@model_file).exists()",
+            "network": "@network_def",
+            "path": "@model_file",
+        },
+        # MONAI Label would load the weights once more between the phases, over the prior just trained, did it not find
+        # a loader here already.
+        "+train::handlers": [{"_target_": "CheckpointLoader", "_disabled_": True}],
     },
     "inference": {"progress": False},
 }
@@ -84,20 +94,41 @@ def _all_files(bundle: Path, weights: Path, overlays: Sequence[Path]) -> Iterato
 
 def _baked(bundle: Path, overlays: Sequence[Path]) -> dict[str, dict[str, Any]]:
     """Every config of the bundle's `configs/`, with what each overlay has to say to it."""
-    configs = {path.stem: ConfigParser.load_config_file(path) for path in sorted((bundle / "configs").glob("*.yaml"))}
+    paths = sorted((bundle / "configs").glob("*.yaml"))
+    configs = {path.stem: ConfigParser(ConfigParser.load_config_file(path)) for path in paths}
     for overlay in overlays:
-        content = ConfigParser.load_config_file(overlay)
-        roots = {key: key.lstrip("+").split("::")[0] for key in content}
-        unknown = [key for key, root in roots.items() if not any(root in config for config in configs.values())]
-        if unknown:
-            raise ValueError(f"{overlay} sets {', '.join(unknown)}, which no config of {bundle} has: correct the name.")
-        for config in configs.values():
-            for key, value in content.items():
-                if roots[key] in config:
-                    merge_kv(config, key, value)
-    for name in BASES:
-        configs[name] |= DIFFERENCES[name]
-    return configs
+        for key, value in ConfigParser.load_config_file(overlay).items():
+            _merge(configs.values(), key, value, overlay)
+    for name, changes in DIFFERENCES.items():
+        for key, value in changes.items():
+            merge_kv(configs[name], key, deepcopy(value))
+    configs["train"].get("run").insert(0, "@start_from")
+    _follow_train(configs["train"].get())
+    return {name: config.get() for name, config in configs.items()}
+
+
+def _follow_train(config: dict[str, Any]) -> None:
+    """MONAI Label sets train::trainer::max_epochs alone: other phases stay in proportion, one validation is certain."""
+    epochs, interval = config["train"]["trainer"]["max_epochs"], config["val_interval"]
+    config["val_interval"] = f"$min({interval}, @train::trainer::max_epochs)"
+    for root, section in config.items():
+        trainer = section.get("trainer", {}) if root != "train" and isinstance(section, dict) else {}
+        if "max_epochs" in trainer:
+            proportion = f"{trainer['max_epochs']} // {epochs}"
+            trainer["max_epochs"] = f"$max(1, @train::trainer::max_epochs * {proportion})"
+
+
+def _merge(configs: Iterable[ConfigParser], key: str, value: Any, overlay: Path) -> None:
+    """Set one key of an overlay in those configs that have its root."""
+    root = ReferenceResolver.split_id(key.lstrip("+"))[0]  # train::trainer::max_epochs -> train
+    concerned = [config for config in configs if root in config.get()]
+    try:
+        for config in concerned:
+            merge_kv(config, key, deepcopy(value))
+    except (KeyError, IndexError, ValueError) as error:
+        raise ValueError(f"{overlay} sets {key}, which does not fit the bundle ({error}): correct the name.") from error
+    if not concerned:
+        raise ValueError(f"{overlay} sets {key}, which no config of the bundle has: correct the name.")
 
 
 def _vendored(value: Any) -> Any:

@@ -38,7 +38,8 @@ class Checkpoint:
         phase:      number of this phase, counted from 0.
         phases:     how many phases the run has.
         evaluator:  its key metric decides what is best; None where the phase has no validation.
-        weights:    the network whose weights are saved when the key metric is best, such as the moving average.
+        weights:    the network whose weights are saved when the key metric is best, such as the moving average; at the
+                    end where no validation gave a score.
         model_file: where they go, as {"model": plain tensors}; MONAI Label and MONAI Deploy read that.
     """
 
@@ -105,14 +106,17 @@ class Checkpoint:
         """Write `last.pt` and, where the key metric of this epoch's validation is best, the weights."""
         if idist.get_rank() > 0:
             return
+        finished = self.phase == self.phases - 1 and engine.state.epoch == engine.state.max_epochs
         self._save_best(engine)
+        if finished and self.best is None and self.evaluator is not None:
+            self._save_weights(f"epoch {engine.state.epoch}: no validation gave a score, the last weights")
         scaler = getattr(engine, "scaler", None)
         content = {
             "fingerprint": self.fingerprint,
             "phase": self.phase,
             "epoch": engine.state.epoch,
             "iteration": engine.state.iteration,
-            "finished": self.phase == self.phases - 1 and engine.state.epoch == engine.state.max_epochs,
+            "finished": finished,
             "best": self.best,
             "objects": {name: _plain_object(thing).state_dict() for name, thing in self.objects.items()},
             "scaler": None if scaler is None else scaler.state_dict(),
@@ -128,13 +132,14 @@ class Checkpoint:
         if math.isnan(metric) or (self.best is not None and metric <= self.best):
             return
         self.best = metric
+        self._save_weights(f"epoch {engine.state.epoch}: best {self.evaluator.state.key_metric_name} {metric:.4f}")
+
+    def _save_weights(self, why: str) -> None:
         assert self.weights is not None and self.model_file is not None, (
             "a phase with validation says what to save where"
         )
         save_atomically({"model": unwrap(self.weights).state_dict()}, self.model_file)
-        logger.info(
-            f"epoch {engine.state.epoch}: best {self.evaluator.state.key_metric_name} {metric:.4f} -> {self.model_file}"
-        )
+        logger.info(f"{why} -> {self.model_file}")
 
 
 def _plain_object(thing: Any) -> Any:

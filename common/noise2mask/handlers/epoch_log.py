@@ -13,6 +13,9 @@ logger = logging.getLogger(__name__)
 class EpochLog:
     """Logs a trainer's epochs; the mean loss is also put into `engine.state.metrics` for TensorBoard and MLflow.
 
+    Of an iteration's output only the loss is kept, in the decollated form that MONAI's handlers for TensorBoard and
+    MLflow read; list them after this one.
+
     Args:
         phase:     what the line starts with.
         evaluator: whose metrics are added after its validation of the same epoch, or None.
@@ -33,9 +36,11 @@ class EpochLog:
         self.total, self.count, self.started = 0.0, 0, time.perf_counter()
 
     def add(self, engine: Engine) -> None:
-        """One iteration's loss."""
-        self.total += float(engine.state.output[CommonKeys.LOSS])
+        """One iteration's loss; prediction and graph are let go."""
+        loss = engine.state.output[CommonKeys.LOSS].detach()
+        self.total += loss.item()
         self.count += 1
+        engine.state.output = [{CommonKeys.LOSS: loss}]  # type: ignore[assignment]
 
     def log(self, engine: Engine) -> None:
         """The line, on the first rank."""

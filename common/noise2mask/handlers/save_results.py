@@ -41,7 +41,7 @@ class SaveResults:
         data:       the items to be inferred, to find names that would overwrite one another.
 
     Raises:
-        ValueError: where two items have the same name.
+        ValueError: where a result file would overwrite another one, or an input.
     """
 
     def __init__(self, output_dir: str, data: Sequence[Any]) -> None:
@@ -50,7 +50,7 @@ class SaveResults:
         self.load = LoadImage(reader=GreyReader(), image_only=True)
         self.cases: list[dict[str, Any]] = []
         self.started = 0.0
-        _check_names([str(item["image"]) for item in data])
+        _check_names([str(item["image"]) for item in data], self.folder)
 
     def attach(self, engine: Engine) -> None:
         """Write after every batch, and the report at the end."""
@@ -75,7 +75,7 @@ class SaveResults:
         gathered: Any = idist.all_gather(self.cases) if idist.get_world_size() > 1 else [self.cases]
         if idist.get_rank() > 0:
             return
-        cases = sorted((case for part in gathered for case in part), key=lambda case: -case["triage"])
+        cases = sorted((case for part in gathered for case in part), key=lambda case: (-case["triage"], case["image"]))
         seconds = time.perf_counter() - self.started
         report = {
             "versions": {name: version(name) for name in PACKAGES} | {"python": platform.python_version()},
@@ -138,9 +138,11 @@ def _array(tensor: Tensor) -> np.ndarray:
     return np.asarray(tensor.detach().cpu())[0]
 
 
-def _check_names(paths: list[str]) -> None:
-    seen: dict[str, str] = {}
+def _check_names(paths: list[str], folder: Path) -> None:
+    seen: dict[str, str] = {"report": "the report of the run"}
     for path in paths:
+        if Path(path).resolve().parent == folder.resolve():  # BUSI's masks, for one, are called as ours are
+            raise ValueError(f"{path} stands in the output folder and might be overwritten: give another output_dir.")
         if stem(path) in seen:
             raise ValueError(
                 f"{path} and {seen[stem(path)]} would write the same result files: rename one, or infer them apart."

@@ -12,6 +12,7 @@ import numpy as np
 from ignite import distributed as idist
 from ignite.engine import Engine, Events
 
+from ..data.splits import natural
 from ..files import write_text_atomically
 from .resolved_config import fingerprint, resolved_config
 from .save_results import sampling_settings
@@ -59,6 +60,7 @@ class SaveScores:
         for name, values in engine.state.metric_details.items():
             for case, value in zip(cases, values.reshape(len(cases), -1)[:, 0].tolist(), strict=True):
                 case[name] = value
+        cases.sort(key=lambda case: natural(case["image"]))  # the same however many ranks there are
         means = {name: float(value) for name, value in engine.state.metrics.items()}
         counts = {"images": len(cases), "with_lesion": sum(case["label_pixels"] > 0 for case in cases)}
         summary = {

@@ -73,8 +73,9 @@ class PGDiffSeg(Denoiser):
         )
 
     def freeze_prior(self) -> None:
-        """End the prior phase: from now on the prior is in eval mode and gets no gradient. Call before DDP wraps."""
+        """End the prior phase: from now on the prior is in eval mode and has no gradients. Call before DDP wraps."""
         self.prior.requires_grad_(False).eval()
+        self.prior.zero_grad(set_to_none=True)  # the optimiser of the next phase would keep a state for them
 
     def train(self, mode: bool = True) -> "PGDiffSeg":
         """As `nn.Module.train`, but a frozen prior stays in eval mode: its statistics must not drift."""

@@ -1,0 +1,308 @@
+"""Training by command: what it writes, what it refuses, that an interruption changes nothing, two ranks, tracking."""
+
+import random
+import shutil
+import socket
+import sqlite3
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from monai.bundle import create_workflow
+from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from noise2mask.files import load_plain
+
+ROOT = Path(__file__).parents[2]
+BUNDLE = ROOT / "bundles" / "pgdiffseg"
+CONFIGS = BUNDLE / "configs"
+
+pytestmark = pytest.mark.e2e
+
+
+def flat(value, name=""):
+    """Every tensor and number of a checkpoint by name."""
+    if isinstance(value, dict):
+        return {k: v for key, item in value.items() for k, v in flat(item, f"{name}::{key}").items()}
+    if isinstance(value, list | tuple):
+        return flat(dict(enumerate(value)), name)
+    return {name: value}
+
+
+def assert_equal_runs(folder, expected):
+    """Network, moving average, optimiser, best metric and weights are equal to the last bit."""
+    for name in ("last.pt", "model.pt"):
+        found, wanted = load_plain(folder / name), load_plain(expected / name)
+        for part in ("objects", "best", "phase", "epoch", "iteration", "finished", "model"):
+            ours, theirs = flat(found.get(part)), flat(wanted.get(part))
+            assert list(ours) == list(theirs)
+            for key, value in ours.items():
+                same = torch.equal(value, theirs[key]) if torch.is_tensor(value) else value == theirs[key]
+                assert same, f"{name}: {part}{key} is {value}, expected {theirs[key]}"
+
+
+def scalars(folder):
+    """name -> {step: value} of all event files."""
+    found = {}
+    for path in folder.glob("events.out.tfevents.*"):
+        events = EventAccumulator(str(path)).Reload()
+        for name in events.Tags()["scalars"]:
+            found.setdefault(name, {}).update({event.step: event.value for event in events.Scalars(name)})
+    return found
+
+
+@pytest.fixture(scope="module")
+def unfinished(commands, training, tmp_path_factory):
+    """Output folder of a run that was killed in the second phase."""
+    folder = tmp_path_factory.mktemp("unfinished") / "run"
+    process = commands.start([*training, "--output_dir", str(folder)])
+    assert process.kill_after("epoch 1 until 2 epochs") == -9  # the second validation begins
+    assert load_plain(folder / "last.pt")["phase"] == 1
+    return folder
+
+
+@pytest.fixture
+def copy_of(tmp_path):
+    return lambda folder: Path(shutil.copytree(folder, tmp_path / "run"))
+
+
+# What is written
+
+
+def test_training_writes_weights_checkpoints_and_events(trained):
+    names = {path.name for path in trained.iterdir() if not path.name.startswith("events.out.tfevents.")}
+    assert names == {"model.pt", "last.pt", "last_previous.pt"}
+    assert load_plain(trained / "last.pt")["finished"]
+    assert set(load_plain(trained / "model.pt")) == {"model"}
+
+
+def test_events_hold_the_loss_of_every_iteration_and_the_scores_of_every_validation(trained):
+    found = scalars(trained)
+    assert list(found["train_loss"]) == list(range(1, 16))
+    assert [list(found[name]) for name in ("diffusion_loss", "dice", "dice_lesion")] == [[1, 2, 3]] * 3
+
+
+def test_a_run_writes_to_its_output_folder_alone(commands, training, tmp_path):
+    before = sorted(path for path in BUNDLE.rglob("*"))
+    commands.run([*training, "--output_dir", str(tmp_path / "run")])
+    assert sorted(path for path in BUNDLE.rglob("*")) == before
+    assert list(commands.folder.iterdir()) == []
+
+
+def test_training_without_a_validation_saves_the_last_weights(commands, training, tmp_path):
+    text = commands.run([*training, "--val_interval", "9", "--output_dir", str(tmp_path)])
+    assert "no validation gave a score" in text
+    average = load_plain(tmp_path / "last.pt")["objects"]["ema"]
+    weights = load_plain(tmp_path / "model.pt")["model"]
+    assert all(torch.equal(weights[name], average[name]) for name in average)
+
+
+# Interruptions
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_killed_again_and_again_and_resumed_is_uninterrupted(commands, training, trained, tmp_path, workers):
+    moments = random.Random(workers)
+    command = [*training, "--output_dir", str(tmp_path), "--num_workers", str(workers)]
+    codes, texts = [], []
+    for words in ("prior epoch 1/3", "until 3 epochs", "until 3 epochs", "diffusion epoch 1/3", "until 3 epochs"):
+        process = commands.start(command)
+        codes.append(process.kill_after(words, moments.uniform(0, 0.3)))
+        texts.append(process.text)
+    texts.append(commands.run(command))
+    assert codes.count(-9) >= 3 and sum("resumed from" in text for text in texts) >= 2
+    assert_equal_runs(tmp_path, trained)
+
+
+def test_killed_between_the_phases_and_resumed_is_uninterrupted(commands, training, trained, tmp_path):
+    command = [*training, "--output_dir", str(tmp_path)]
+    for _ in range(5):  # the second phase takes a moment to start and to save, in which the kill must fall
+        (tmp_path / "last.pt").unlink(missing_ok=True)
+        (tmp_path / "last_previous.pt").unlink(missing_ok=True)
+        assert commands.start(command).kill_after("Engine run finished") == -9
+        saved = load_plain(tmp_path / "last.pt")
+        if saved["phase"] == 0:
+            break
+    assert (saved["phase"], saved["epoch"], saved["finished"]) == (0, 3, False)
+    assert "prior epoch" not in commands.run(command)
+    assert_equal_runs(tmp_path, trained)
+
+
+def test_the_same_command_after_the_end_starts_anew(commands, training, trained, copy_of):
+    folder = copy_of(trained)
+    text = commands.run([*training, "--output_dir", str(folder)])
+    assert "prior epoch 1/3" in text and "resumed" not in text
+    assert_equal_runs(folder, trained)
+
+
+def test_a_truncated_checkpoint_falls_back_to_the_one_before(commands, training, trained, unfinished, copy_of):
+    folder = copy_of(unfinished)
+    with open(folder / "last.pt", "r+b") as file:
+        file.truncate(5000)
+    text = commands.run([*training, "--output_dir", str(folder)])
+    assert "Falling back" in text and "resumed from" in text
+    assert_equal_runs(folder, trained)
+
+
+def test_another_config_does_not_go_on_with_an_unfinished_run(commands, training, unfinished, copy_of):
+    folder = copy_of(unfinished)
+    text = commands.fails([*training, "--output_dir", str(folder), "--train::optimizer::lr", "0.5"])
+    assert "belongs to an unfinished run" in text and "train::optimizer::lr is 0.5, was 0.001" in text
+    assert (folder / "last.pt").read_bytes() == (unfinished / "last.pt").read_bytes()
+
+
+# Refusals
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_leaves_the_checkpoint(commands, training, tmp_path):
+    text = commands.fails([*training, "--output_dir", str(tmp_path), "--train::optimizer::lr", "1e30"])
+    assert "the last checkpoint is untouched" in text
+    saved = load_plain(tmp_path / "last.pt")
+    assert saved["phase"] == 0
+    assert all(value.isfinite().all() for value in flat(saved["objects"]).values() if torch.is_tensor(value))
+
+
+def test_a_missing_folder_and_an_unknown_layout_are_named(commands, tmp_path, training):
+    command = [*training, "--output_dir", str(tmp_path / "run")]
+    text = commands.fails([*command, "--dataset_dir", str(tmp_path / "nowhere")])
+    assert f"{tmp_path}/nowhere does not exist" in text
+    assert "layout is 'hospital', expected one of folder, busi" in commands.fails([*command, "--layout", "hospital"])
+
+
+def test_files_that_can_not_be_used_are_named(commands, demo, tmp_path, training):
+    data = Path(shutil.copytree(demo, tmp_path / "data"))
+    command = [*training, "--output_dir", str(tmp_path / "run"), "--dataset_dir", str(data)]
+    mask, image = sorted((data / "masks").iterdir())[0], sorted((data / "images").iterdir())[-1]
+    good = mask.read_bytes()
+    Image.fromarray((np.asarray(Image.open(mask)) // 255 * 7 + 3).astype(np.uint8)).save(mask)
+    assert f"{mask} holds the values 3, 10" in commands.fails(command)
+    mask.write_bytes(good)
+    image.write_bytes(image.read_bytes()[:200])
+    assert f"{image} can not be read as an image" in commands.fails(command)
+    mask.unlink()
+    assert f"images/{mask.name} has no mask in masks/" in commands.fails(command)
+
+
+# Two processes
+
+DISTRIBUTED = "train.yaml data/folder.yaml multi_gpu_train.yaml"
+
+
+def as_distributed(training):
+    """The same command with the overlay for several processes, half the batch on each."""
+    files = str([str(CONFIGS / name) for name in DISTRIBUTED.split()])
+    command = list(training)
+    command[command.index("--config_file") + 1] = files
+    command[command.index("--batch_size") + 1] = "2"
+    return command
+
+
+@pytest.mark.distributed
+def test_two_processes_train_one_model_killed_or_not(commands, training, tmp_path):
+    command = as_distributed(training)
+    commands.torchrun([*command, "--output_dir", str(tmp_path / "whole")])
+    names = [path.name for path in (tmp_path / "whole").iterdir()]
+    assert sum(name.startswith("events") for name in names) == 2  # of trainer and validator, on the first rank alone
+    assert {"model.pt", "last.pt", "last_previous.pt"} < set(names)
+    killed = [*command, "--output_dir", str(tmp_path / "killed")]
+    first, second = commands.ranks(killed)
+    first.kill_after("epoch 1 until 2 epochs")  # the second validation begins
+    second.kill()
+    assert second.wait() == -9
+    first, second = commands.ranks(killed)
+    assert (first.wait(), second.wait()) == (0, 0), first.text + second.text
+    assert "epoch 1/3" not in first.text and "resumed from" in second.text and "resumed from" in first.text
+    assert_equal_runs(tmp_path / "killed", tmp_path / "whole")
+
+
+GRADIENTS = """
+import os, sys, torch
+from torch import distributed
+from noise2mask.networks.pgdiffseg import PGDiffSeg
+from noise2mask.losses.diffusion_loss import DiffusionLoss
+
+rank, ranks = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+torch.manual_seed(0)
+network = PGDiffSeg(base=8, multipliers=(1, 2), dense_layers=2, dense_norm="group", num_groups=4)
+network.freeze_prior()
+x, image, target = torch.randn(3, 4, 1, 16, 16)
+t = torch.tensor([3, 999, 40, 500])
+model = network
+if ranks > 1:
+    distributed.init_process_group("gloo")
+    model = torch.nn.parallel.DistributedDataParallel(network)
+mine = slice(rank, None, ranks)
+DiffusionLoss()(model(x[mine], t[mine], image[mine]), target[mine]).backward()
+found = {name: p.grad for name, p in network.named_parameters() if p.grad is not None}
+torch.save(found, f"{sys.argv[1]}/{ranks}_{rank}.pt")
+if ranks > 1:
+    distributed.destroy_process_group()
+"""
+
+
+@pytest.mark.distributed
+def test_two_processes_with_half_the_batch_have_the_gradients_of_one(commands, tmp_path):
+    script = tmp_path / "gradients.py"
+    script.write_text(GRADIENTS)
+    commands.run([str(script), str(tmp_path)])
+    assert [process.wait() for process in commands.ranks([str(script), str(tmp_path)])] == [0, 0]
+    one, *two = (load_plain(tmp_path / name) for name in ("1_0.pt", "2_0.pt", "2_1.pt"))
+    assert len(one) > 50 and not any(name.startswith("prior") for name in one)
+    scale = max(float(gradient.abs().max()) for gradient in one.values())
+    for name, gradient in one.items():
+        for rank in two:
+            torch.testing.assert_close(rank[name], gradient, rtol=1e-5, atol=1e-5 * scale)
+
+
+# Tracking
+
+
+def test_mlflow_follows_a_run_that_is_resumed(commands, training, trained, tmp_path):
+    pytest.importorskip("mlflow")
+    command = [*training, "--output_dir", str(tmp_path / "run"), "--tracking", "mlflow"]
+    commands.start(command).kill_after("epoch 1 until 2 epochs")
+    text = commands.run(command)
+    assert "resumed from" in text
+    with sqlite3.connect(tmp_path / "run" / "mlruns.db") as database:
+        steps = set(database.execute("select key, step from metrics"))
+    assert {("train_loss", 15), ("diffusion_loss", 3), ("dice", 3)} <= steps
+    assert_equal_runs(tmp_path / "run", trained)
+    assert list(commands.folder.iterdir()) == []
+
+
+# Configs
+
+TRAINING = [f"train.yaml {name}" for name in ("", "data/demo.yaml", "data/folder.yaml", "multi_gpu_train.yaml")]
+INFERENCE = ["inference.yaml", "inference.yaml evaluate.yaml data/folder.yaml"]
+INFERENCE += ["inference.yaml evaluate.yaml multi_gpu_evaluate.yaml"]
+
+
+@pytest.fixture
+def one_rank(monkeypatch):
+    """What torchrun would set."""
+    for name, value in {"RANK": 0, "LOCAL_RANK": 0, "WORLD_SIZE": 1, "MASTER_ADDR": "127.0.0.1"}.items():
+        monkeypatch.setenv(name, str(value))
+    with socket.socket() as some:
+        some.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("MASTER_PORT", str(some.getsockname()[1]))
+
+
+@pytest.mark.parametrize("names", TRAINING + INFERENCE)
+@pytest.mark.filterwarnings("ignore:parsing config_file")
+def test_every_combination_of_configs_has_the_properties_that_monai_asks_for(names, demo, trained, tmp_path, one_rank):
+    workflow = create_workflow(
+        config_file=[str(CONFIGS / name) for name in names.split()],
+        workflow_type="train" if names in TRAINING else "infer",
+        bundle_root=str(BUNDLE),
+        dataset_dir=str(demo),
+        output_dir=str(tmp_path),
+        logging_file=False,
+        **{"network_def::base": 8, "network_def::multipliers": [1, 2], "image_size": [16, 16]},
+        **({} if names in TRAINING else {"model_file": str(trained / "model.pt"), "input": str(demo / "images")}),
+    )
+    try:
+        assert workflow.check_properties() == []
+    finally:
+        workflow.finalize()
