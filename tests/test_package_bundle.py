@@ -4,6 +4,7 @@ Of the model zoo's eight checks, 7 and 8 do not fit a diffusion network: they ca
 TorchScript of it. Instead the inferer is run on the shapes that metadata.json names.
 """
 
+import ast
 import hashlib
 import json
 import os
@@ -123,6 +124,12 @@ def test_configs_are_json_and_all_are_there(package):
     assert not [*package.rglob("*.yaml"), *package.rglob("*.yml")]
 
 
+def test_weights_are_a_bare_state_dict(package, model_file):
+    bare, nested = (torch.load(path, weights_only=True) for path in (package / "models" / "model.pt", model_file))
+    assert list(bare) == list(nested["model"])
+    assert all(torch.equal(bare[name], nested["model"][name]) for name in bare)
+
+
 def test_every_name_of_ours_is_found_in_the_package(package):
     texts = [text for path in package.glob("configs/*.json") for text in strings(json.loads(path.read_text()))]
     ours = {text for text in texts if "noise2mask." in text}
@@ -143,6 +150,21 @@ def test_hashes_are_those_of_all_files(package):
     files = {path.relative_to(package).as_posix(): path for path in package.rglob("*") if path.suffix != ".pyc"}
     files = {name: path for name, path in files.items() if path.is_file() and name != "SHA256SUMS"}
     assert sums == {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in files.items()}
+
+
+def test_metadata_requires_every_package_that_is_imported(package):
+    found = {"monai": "monai", "torch": "torch", "numpy": "numpy", "ignite": "pytorch-ignite", "PIL": "pillow"}
+    required = {"monai", "torch", "numpy", *read(package, "metadata")["required_packages_version"]}
+    for path in package.rglob("*.py"):
+        for name in imported(ast.parse(path.read_text())) - sys.stdlib_module_names:
+            assert found.get(name, name) in required, f"{path} imports {name}"
+    assert {"fire", "tensorboard"} <= required  # the first for `python -m monai.bundle`, the second for its handlers
+
+
+def imported(tree):
+    names = [alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names]
+    names += [node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.level == 0]
+    return {name.partition(".")[0] for name in names}
 
 
 # Overlays
@@ -192,6 +214,12 @@ def test_weights_that_run_code_are_refused_and_not_run(tmp_path):
     with pytest.raises(ValueError, match="evil.pt is no readable checkpoint of plain tensors"):
         package_bundle(BUNDLE, tmp_path / "dist", tmp_path / "evil.pt")
     assert not (tmp_path / "harm").exists() and not (tmp_path / "dist").exists()
+
+
+def test_weights_that_do_not_fit_the_config_are_refused(model_file, tmp_path):
+    with pytest.raises(ValueError, match="model.pt does not fit the network.*is missing"):
+        package_bundle(BUNDLE, tmp_path / "dist", model_file)  # without the overlay
+    assert not (tmp_path / "dist").exists()
 
 
 def test_missing_weights_are_named_by_the_command_line(tmp_path, capsys):
@@ -283,7 +311,9 @@ def test_the_package_trains_from_its_weights_evaluates_and_infers(archive, comma
         commands.run(["-m", "monai.bundle", "run", name, *map(str, (*where, *options))])
 
     run("training", "train", "--train::trainer::max_epochs", 1)
-    old, new = (torch.load(path, weights_only=True)["model"] for path in (model_file, package / "models" / "model.pt"))
+    old = torch.load(model_file, weights_only=True)["model"]
+    new = torch.load(package / "models" / "model.pt", weights_only=True)
+    new = new.get("model", new)
     largest = max(old, key=lambda name: old[name].numel())
     assert not torch.equal(old[largest], new[largest])
     assert torch.cosine_similarity(old[largest].flatten(), new[largest].flatten(), dim=0) > 0.9

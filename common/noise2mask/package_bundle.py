@@ -9,6 +9,7 @@ licence and SHA256SUMS.
 
 import argparse
 import hashlib
+import io
 import json
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -16,10 +17,11 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
+import torch
 from monai.bundle import ConfigParser, ReferenceResolver
 from monai.bundle.utils import merge_kv
 
-from .files import load_plain
+from .networks.weights import load_weights
 
 PACKAGE = Path(__file__).parent
 
@@ -58,14 +60,13 @@ def package_bundle(bundle: Path, output: Path, weights: Path | None = None, over
         The zip's path.
 
     Raises:
-        ValueError: where the bundle has no metadata or weights, the weights are no plain tensors, or an overlay sets
-            something that no config of the bundle has.
+        ValueError: where the bundle has no metadata or weights, the weights are no plain tensors or do not fit the
+            config, or an overlay sets something that no config of the bundle has.
     """
     metadata_file = bundle / "configs" / "metadata.json"
     if not metadata_file.exists():
         raise ValueError(f"{bundle} is no bundle: {metadata_file} is missing.")
     weights = bundle / "models" / "model.pt" if weights is None else weights
-    load_plain(weights)  # complain now, not at the user's
     files = dict(_all_files(bundle, weights, overlays))
     sums = "".join(f"{hashlib.sha256(content).hexdigest()}  {name}\n" for name, content in sorted(files.items()))
     files["SHA256SUMS"] = sums.encode()
@@ -78,11 +79,12 @@ def package_bundle(bundle: Path, output: Path, weights: Path | None = None, over
 
 def _all_files(bundle: Path, weights: Path, overlays: Sequence[Path]) -> Iterator[tuple[str, bytes]]:
     """Name inside the bundle's folder -> content."""
-    for name, config in _baked(bundle, overlays).items():
+    configs = _baked(bundle, overlays)
+    yield "models/model.pt", _bare_weights(weights, configs["inference"])
+    for name, config in configs.items():
         yield f"configs/{name}.json", json.dumps(_vendored(config), indent=4).encode()
     for name in ("configs/metadata.json", "configs/logging.conf", "LICENSE", "docs/README.md", "docs/data_license.txt"):
         yield name, (bundle / name).read_bytes()
-    yield "models/model.pt", weights.read_bytes()
     if (bundle / "models" / "LICENSE").exists():
         yield "models/LICENSE", (bundle / "models" / "LICENSE").read_bytes()
     yield "scripts/__init__.py", b""
@@ -90,6 +92,18 @@ def _all_files(bundle: Path, weights: Path, overlays: Sequence[Path]) -> Iterato
         relative = source.relative_to(PACKAGE)
         if relative.parts[0] != "cli":  # the command line stays with the installed project
             yield f"scripts/{PACKAGE.name}/{relative.as_posix()}", source.read_bytes()
+
+
+def _bare_weights(path: Path, config: Mapping[str, Any]) -> bytes:
+    """The weights, shown to fit, as a bare state dict.
+
+    Loaders at the user's would not complain: MONAI Label loads whatever fits, and `monai.bundle.load` does not look
+    under "model" unless told to.
+    """
+    network = ConfigParser(deepcopy(config)).get_parsed_content("network_def")
+    content = io.BytesIO()
+    torch.save(load_weights(network, path).state_dict(), content)
+    return content.getvalue()
 
 
 def _baked(bundle: Path, overlays: Sequence[Path]) -> dict[str, dict[str, Any]]:

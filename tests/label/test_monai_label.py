@@ -10,6 +10,7 @@ import io
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -18,6 +19,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 
 import nibabel as nib
@@ -177,7 +179,12 @@ class Server:
         where = shimmed(folder)
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen(
-                command, env=environment(where["path"]), cwd=folder, stdout=log, stderr=subprocess.STDOUT
+                command,
+                env=environment(where["path"]),
+                cwd=folder,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
             )
 
     def wait_until_ready(self):
@@ -216,12 +223,15 @@ class Server:
         return self.log.read_text(errors="replace")[-6000:]
 
     def stop(self):
+        """The server, and a training that it may have left behind."""
         self.process.terminate()
         try:
             self.process.wait(20)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
 
 
 @pytest.fixture(scope="module")
@@ -276,7 +286,8 @@ def test_a_volume_comes_back_in_its_own_geometry(server, expected, inputs, tmp_p
 
 
 def state(package):
-    return torch.load(package / "models" / "model.pt", map_location="cpu", weights_only=True)["model"]
+    content = torch.load(package / "models" / "model.pt", map_location="cpu", weights_only=True)
+    return content.get("model", content)
 
 
 @pytest.mark.parametrize("options", [{"run_id": "training"}, {}, {"run_id": ""}], ids=["training", "default", "empty"])
