@@ -19,10 +19,8 @@ def ratio(title: str, slow: Callable[[], object], fast: Callable[[], object], ru
 
 def header() -> None:
     """The machine, and what the columns mean."""
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor() or platform.machine()
-    print(
-        f"torch {torch.__version__}, {device}, {torch.get_num_threads()} threads; medians; ratio of the first to the second"
-    )
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.machine()
+    print(f"torch {torch.__version__}, {device}, {torch.get_num_threads()} threads; medians; first / second")
 
 
 def _seconds(work: Callable[[], object]) -> float:

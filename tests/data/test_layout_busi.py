@@ -32,7 +32,7 @@ def manifest(folder, header, rows):
 
 
 def test_the_download_is_split_by_the_rule_of_the_paper(download):
-    content = busi_datalist(download)
+    content = busi_datalist(download, "pgdiffseg")
     assert [len(content[key]) for key in KEYS] == [28, 4, 8] and content["split_by"] == "image"
     assert content["validation"][0]["patient"] == "benign (15)"
 
@@ -58,10 +58,10 @@ def test_a_random_split_of_the_download_is_possible(download):
 
 
 def test_a_plain_folder_follows_the_rule_or_its_manifest(plain):
-    assert [len(busi_datalist(plain)[key]) for key in KEYS] == [7, 1, 2]
+    assert [len(busi_datalist(plain, "pgdiffseg")[key]) for key in KEYS] == [7, 1, 2]
     both = {i: ("train,test", "test,train")[i % 2] for i in range(1, 11)}
     manifest(plain, "stem,pgdiffseg_split,split,group", ((i, lambda i: f"{both[i]},{i}") for i in both))
-    first, second = busi_datalist(plain), busi_datalist(plain, "folder")
+    first, second = busi_datalist(plain, "pgdiffseg"), busi_datalist(plain, "folder")
     assert first["split_by"] == second["split_by"] == "manifest" and second["group_by"] == "group"
     assert first["training"] == second["testing"] and len(first["training"]) == 5
 
@@ -71,7 +71,7 @@ def test_the_papers_split_may_tear_groups_apart_and_the_other_may_not(plain):
         return "train,train,g" if i < 6 else "test,test,g"
 
     manifest(plain, "stem,pgdiffseg_split,split,group", ((i, row) for i in range(1, 11)))
-    assert len(busi_datalist(plain)["testing"]) == 5
+    assert len(busi_datalist(plain, "pgdiffseg")["testing"]) == 5
     with pytest.raises(ValueError, match="patient g is in several splits"):
         busi_datalist(plain, "folder")
 

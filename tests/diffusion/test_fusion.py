@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+
 from noise2mask.diffusion.fusion import METHODS, fuse, harden
 from noise2mask.diffusion.staple import staple
 

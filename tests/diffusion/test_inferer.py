@@ -276,8 +276,21 @@ def test_an_image_without_a_batch_is_refused(network):
         inferer()(images()[0], network)
 
 
-def test_a_sample_that_is_not_finite_stops_the_run(network):
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_a_sample_that_is_not_finite_stops_the_run(network, value):
     bad = images()
-    bad[1, 0, 2, 2] = torch.nan
+    bad[1, 0, 2, 2] = value
     with pytest.raises(ValueError, match="sample 0 of image 1"):
         inferer()(bad, network)
+
+
+def test_an_infinite_prediction_is_not_clipped_to_a_certain_mask(network, monkeypatch):
+    denoise = network.denoise
+    monkeypatch.setattr(network, "denoise", lambda *args: denoise(*args) + torch.inf)
+    with pytest.raises(ValueError, match="sample 0 of image 0 .* not finite"):
+        inferer()(images(), network)
+
+
+def test_a_coarse_mask_without_a_start_is_refused(network):
+    with pytest.raises(ValueError, match="truncated start only"):
+        inferer().sample(images(), network, coarse=torch.zeros(2, 1, 8, 8))

@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from noise2mask.diffusion.staple import staple
 
 WHOLE = 1000  # a margin that covers any picture here

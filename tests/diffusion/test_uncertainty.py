@@ -4,6 +4,7 @@ from math import log
 
 import pytest
 import torch
+
 from noise2mask.diffusion.uncertainty import entropy, standard_deviation, triage
 
 # Two samples of four pixels: both sure and agreeing twice, contradicting once, both undecided once.

@@ -229,7 +229,7 @@ def test_the_best_weights_are_those_of_the_best_epoch(tmp_path):
     kept = []
     run.trainer.add_event_handler(Events.EPOCH_COMPLETED, lambda: kept.append(_bits(run.ema.network.state_dict())))
     run.go()
-    assert _bits(dict(load_plain(tmp_path / "model.pt")["model"])) == kept[1]
+    assert _bits(load_plain(tmp_path / "model.pt")) == kept[1]
     assert run.checkpoint.best == 0.7
 
 

@@ -1,13 +1,24 @@
 """PGDiffSeg: shapes, caches that change nothing, a prior that stays frozen, and names of weights that stay."""
 
 import hashlib
+from pathlib import Path
 
 import pytest
 import torch
+import yaml
 
 from noise2mask.networks.pgdiffseg import PGDiffSeg
 
-COMPACT = {"base": 16, "multipliers": (1, 2, 4, 6)}
+CONFIGS = Path(__file__).parents[2] / "bundles" / "pgdiffseg" / "configs"
+
+
+def network_def(config):
+    """What a config gives to the network, less its path."""
+    arguments = yaml.safe_load((CONFIGS / config).read_text())["network_def"]
+    return {name: value for name, value in arguments.items() if name != "_target_"}
+
+
+COMPACT = network_def("train.yaml")
 
 
 def network(**options):
@@ -48,10 +59,27 @@ def test_the_compact_preset_has_at_most_two_million_parameters():
     assert sum(parameter.numel() for parameter in PGDiffSeg(**COMPACT).parameters()) <= 2_000_000
 
 
+def test_training_and_inference_have_the_same_network_and_settings():
+    assert COMPACT == network_def("inference.yaml")
+    train, inference = (yaml.safe_load((CONFIGS / name).read_text()) for name in ("train.yaml", "inference.yaml"))
+    for name in ("image_size", "intensity_range", "target", "mask_scale", "noise_schedule"):
+        assert train[name] == inference[name], name
+
+
+def test_the_readme_and_the_benchmark_build_the_compact_network():
+    root, expected = CONFIGS.parents[2], PGDiffSeg(**COMPACT).state_dict()
+    call = "PGDiffSeg(base=8, multipliers=(2, 4, 8, 12), dense_layers=2, num_groups=4)"
+    assert all(call in (root / name).read_text() for name in ("README.md", "benchmarks/sampling.py"))
+    state = PGDiffSeg(base=8, multipliers=(2, 4, 8, 12), dense_layers=2, num_groups=4).state_dict()
+    assert {name: value.shape for name, value in state.items()} == {
+        name: value.shape for name, value in expected.items()
+    }
+
+
 def test_weights_of_the_compact_preset_keep_their_names_and_shapes():
     state = PGDiffSeg(**COMPACT).state_dict()
     text = "\n".join(f"{name} {tuple(value.shape)}" for name, value in sorted(state.items()))
-    assert hashlib.sha256(text.encode()).hexdigest()[:16] == "6fd853a7276f6c10", "published weights no longer load"
+    assert hashlib.sha256(text.encode()).hexdigest()[:16] == "33ceb861f0967237", "published weights no longer load"
 
 
 def test_a_size_that_is_no_multiple_is_refused():

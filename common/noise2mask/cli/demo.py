@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 CONFIGS = Path("bundles/pgdiffseg/configs")
-PATIENTS = 120
+PATIENTS = 150
 SHOWN = 4  # test images to segment
 
 

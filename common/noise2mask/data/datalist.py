@@ -24,7 +24,7 @@ FILE = "datalist.json"
 LAYOUTS = ("folder", "busi")
 
 
-def datalist(folder: str | os.PathLike, key: str, layout: str = "folder", split: str = "pgdiffseg") -> list[dict]:
+def datalist(folder: str | os.PathLike, key: str, layout: str = "folder", split: str = "folder") -> list[dict]:
     """Items of one split of a data set, with absolute paths.
 
     Args:
@@ -99,7 +99,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m noise2mask.data.datalist", description=main.__doc__)
     parser.add_argument("folder", help="data set")
     parser.add_argument("--layout", default="folder", choices=LAYOUTS)
-    parser.add_argument("--split", default="pgdiffseg", choices=("pgdiffseg", "folder"), help="of the layout busi")
+    parser.add_argument("--split", default="folder", choices=("pgdiffseg", "folder"), help="of the layout busi")
     parser.add_argument("--output", help="default: FOLDER/datalist.json")
     options = parser.parse_args(arguments)
     try:

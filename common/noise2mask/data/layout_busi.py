@@ -29,7 +29,7 @@ INNER = "Dataset_BUSI_with_GT"  # the folder that the archive unpacks to
 FILE = re.compile(r"(?P<stem>.+ \(\d+\))(?P<mask>_mask(_\d+)?)?\.png", re.IGNORECASE)
 
 
-def busi_datalist(folder: str | os.PathLike, split: str = "pgdiffseg", seed: int = 0) -> dict:
+def busi_datalist(folder: str | os.PathLike, split: str = "folder", seed: int = 0) -> dict:
     """Datalist of BUSI, with absolute paths; of an image with several mask files, `label` is the list of them.
 
     Args:

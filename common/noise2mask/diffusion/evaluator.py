@@ -46,9 +46,9 @@ class UncertaintyEvaluator(SupervisedEvaluator):
     def _maps(self, image: Tensor, engine: SupervisedEvaluator) -> dict[str, Tensor]:
         """All that is derived from the samples of one batch."""
         inferer = cast(EnsembleInferer, engine.inferer)
-        with torch.autocast(image.device.type, enabled=engine.amp and image.device.type == "cuda"):
-            samples = inferer.sample(image, engine.network)  # (B, N, K, ...)
         try:
+            with torch.autocast(image.device.type, enabled=engine.amp and image.device.type == "cuda"):
+                samples = inferer.sample(image, engine.network)  # (B, N, K, ...)
             probability = fuse(samples, inferer.fusion, inferer.exclusive)  # (B, K, ...)
         except ValueError as error:
             raise ValueError(f"{error} Files of this batch: {_files(image)}.") from error

@@ -65,7 +65,7 @@ class EnsembleInferer(Inferer):
         mask_scale: float = 0.3,
         out_channels: int = 1,
         sampler: str = "ddim",
-        steps: int = 5,
+        steps: int = 2,
         spacing: str | None = None,
         samples: int = 5,
         seed: int = 0,
@@ -123,12 +123,16 @@ class EnsembleInferer(Inferer):
         Args:
             image:    (B, C, H, W) or (B, C, H, W, D).
             network:  a `Denoiser`; it is evaluated in eval mode and left in the mode it was in.
-            coarse:   (B, K, H, W[, D]) in [0, 1], the start of a truncated run; None takes the network's own.
+            coarse:   (B, K, H, W[, D]) in [0, 1], where a truncated run starts; None takes the network's own.
             callback: is shown every intermediate state, in chunks.
 
         Returns:
             (B, N, K, H, W[, D]) in [0, 1].
         """
+        if coarse is not None and not self.truncated:
+            raise ValueError(
+                "A coarse mask is used by a truncated start only: give the inferer a `start`, such as 400."
+            )
         denoiser = cast(Denoiser, unwrap(cast(nn.Module, network)))
         slices = _to_slices(image)  # (B', C, H, W), B' = B or B * D
         starts = None if coarse is None else _to_slices(coarse)  # (B', K, H, W)
@@ -177,6 +181,8 @@ class EnsembleInferer(Inferer):
         x = noise()  # (b * n, K, H, W)
         if self.truncated:
             coarse = network.coarse(condition) if coarse is None else coarse  # (b, K, H, W)
+            if coarse.shape[1] != self.out_channels:
+                raise ValueError(f"The coarse mask has {coarse.shape[1]} classes, expected {self.out_channels}.")
             x = self._noised(coarse.repeat_interleave(len(numbers), dim=0), x)  # (b * n, K, H, W)
         denoise = self._denoise(network, condition, bar)
         return SAMPLERS[self.sampler](denoise, x, self.timesteps, self.noise_schedule, noise, callback=show)
@@ -193,6 +199,7 @@ class EnsembleInferer(Inferer):
             timesteps = torch.tensor([t], device=x.device)  # (1,)
             at = network.at(condition, timesteps)
             prediction = cast(Tensor, network.denoise(x, timesteps, at))  # (b * n, K, H, W), a tensor in eval mode
+            _check_finite(prediction, len(condition.image), t)
             x0 = to_x0(self.target, prediction.float(), x, *self.noise_schedule.alpha_sigma(t))  # (b * n, K, H, W)
             bar.update()
             return Denoised(x0.clamp(-self.mask_scale, self.mask_scale))
@@ -215,6 +222,15 @@ class _Show:
     def __call__(self, step: int, timestep: int, x: Tensor, x0: Tensor) -> None:
         if self.callback is not None:
             self.callback(Intermediate(self.images, self.samples, step, timestep, x, x0))
+
+
+def _check_finite(prediction: Tensor, images: int, t: float) -> None:
+    """Raise ValueError where a prediction (b * n, K, H, W) is not finite: clipping would hide an infinite one."""
+    finite = torch.isfinite(prediction).flatten(1).all(dim=1)  # (b * n,)
+    if not finite.all():
+        image, sample = divmod(int((~finite).nonzero()[0]), len(prediction) // images)
+        found = f"sample {sample} of image {image} of this chunk is not finite at timestep {t:g}"
+        raise ValueError(f"The prediction of {found}: check the image's range and the weights.")
 
 
 def _check_name(what: str, name: str, allowed: Collection[str]) -> None:

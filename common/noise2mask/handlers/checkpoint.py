@@ -40,7 +40,7 @@ class Checkpoint:
         evaluator:  its key metric decides what is best; None where the phase has no validation.
         weights:    the network whose weights are saved when the key metric is best, such as the moving average; at the
                     end where no validation gave a score.
-        model_file: where they go, as {"model": plain tensors}; MONAI Label and MONAI Deploy read that.
+        model_file: where they go, as a bare state dict, which MONAI Label, MONAI Deploy and `monai.bundle.load` read.
     """
 
     def __init__(
@@ -138,7 +138,7 @@ class Checkpoint:
         assert self.weights is not None and self.model_file is not None, (
             "a phase with validation says what to save where"
         )
-        save_atomically({"model": unwrap(self.weights).state_dict()}, self.model_file)
+        save_atomically(dict(unwrap(self.weights).state_dict()), self.model_file)
         logger.info(f"{why} -> {self.model_file}")
 
 

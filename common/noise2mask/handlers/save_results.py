@@ -108,7 +108,8 @@ class SaveResults:
             ),
         ]
         case = {"image": source, **numbers, **_measures(mask, probability, affine, source)}
-        return case | {"std_mean": float(std.mean()), "files": [path.name for path in files]}
+        entropy = float(item["entropy"].mean())  # nats per pixel, at the network's size
+        return case | {"std_mean": float(std.mean()), "entropy_mean": entropy, "files": [path.name for path in files]}
 
 
 def _measures(mask: np.ndarray, probability: np.ndarray, affine: np.ndarray, source: str) -> dict[str, Any]:

@@ -47,7 +47,7 @@ class SaveScores:
         """What is known of each image of a batch."""
         for item in engine.state.output:
             label, mask = (np.asarray(item[key].cpu()) for key in ("label", "mask"))  # (K, ...)
-            case = {"image": item["image"].meta["filename_or_obj"]}
+            case = {"image": item["image"].meta["filename_or_obj"], "patient": item.get("patient", "")}
             case |= {"label_pixels": int(label.sum()), "mask_pixels": int(mask.sum()), "triage": float(item["triage"])}
             self.cases.append(case)
 

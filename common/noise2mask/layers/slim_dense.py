@@ -20,7 +20,7 @@ class SlimDenseBlock(nn.Module):
         channels:     C of every layer.
         num_layers:   L; figure 3 draws 4 as an example, the authors' later setting is 3.
         chi:          weight of the sum of earlier outputs (0.2 in the paper).
-        norm:         "batch" as in figure 3, or "group" (decisions: where timesteps mix in a batch).
+        norm:         "batch" as in figure 3, or "group", which does not mix the timesteps of a batch.
         num_groups:   of GroupNorm.
     """
 

@@ -34,7 +34,6 @@ class PGDiffSeg(Denoiser):
         dense_layers:   L of the slim dense blocks.
         dense_norm:     norm of the slim dense blocks, "batch" or "group".
         num_groups:     of GroupNorm, reduced where it does not divide a width.
-        prior_classes:  logits of the prior's classifier.
     """
 
     def __init__(
@@ -46,7 +45,6 @@ class PGDiffSeg(Denoiser):
         dense_layers: int = 3,
         dense_norm: Literal["batch", "group"] = "batch",
         num_groups: int = 16,
-        prior_classes: int = 1,
     ) -> None:
         super().__init__()
         widths = [base, *(base * multiplier for multiplier in multipliers)]  # C_0 .. C_n
@@ -54,7 +52,7 @@ class PGDiffSeg(Denoiser):
         self.stride = 2 ** len(multipliers)
 
         # Prior-supervision network (section 3.4)
-        self.prior = PriorSupervision(in_channels, widths, prior_classes)
+        self.prior = PriorSupervision(in_channels, widths)
 
         # Stems and encoders of both flows (sections 3.1 and 3.2)
         self.mask_stem = SlimDenseBlock(out_channels, base, dense_layers, norm=dense_norm, num_groups=num_groups)

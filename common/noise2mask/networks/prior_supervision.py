@@ -17,17 +17,16 @@ class PriorSupervision(nn.Module):
     Args:
         in_channels: of the image.
         widths:      C_0 .. C_n; unit i goes from C_{i-1} to C_i with stride 2, n >= 2.
-        num_classes: 1 gives one logit "lesion present" (equation 7); more give one logit per class.
     """
 
-    def __init__(self, in_channels: int, widths: Sequence[int], num_classes: int = 1) -> None:
+    def __init__(self, in_channels: int, widths: Sequence[int]) -> None:
         super().__init__()
         self.stem = _conv_norm_relu(in_channels, widths[0], stride=1)
         self.units = nn.ModuleList(
             nn.Sequential(_conv_norm_relu(before, after, stride=2), _conv_norm_relu(after, after, stride=1))
             for before, after in zip(widths[:-1], widths[1:], strict=True)
         )
-        self.classifier = nn.Linear(widths[-1], num_classes)
+        self.classifier = nn.Linear(widths[-1], 1)  # one logit: lesion present (equation 7)
         self.localiser = nn.Conv2d(widths[-2], 1, 1, bias=False)
 
     def features(self, image: Tensor) -> list[Tensor]:
@@ -40,9 +39,9 @@ class PriorSupervision(nn.Module):
         return maps
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
-        """(B, in_channels, H, W) -> logits `classification` (B, num_classes), `location` (B, 1, H/2^(n-1), ...)."""
+        """(B, in_channels, H, W) -> logits `classification` (B, 1), `location` (B, 1, H/2^(n-1), ...)."""
         *_, penultimate, last = self.features(image)
-        classification = self.classifier(last.mean(dim=(2, 3)))  # (B, num_classes)
+        classification = self.classifier(last.mean(dim=(2, 3)))  # (B, 1)
         return {"classification": classification, "location": self.localiser(penultimate)}
 
 
