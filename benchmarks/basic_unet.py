@@ -1,4 +1,4 @@
-"""MONAI's BasicUNet on the data of a bundle's train.yaml, for a given time: the peer beside every score.
+"""MONAI's BasicUNet on the data of a bundle's train.yaml, for a given time: a peer for the bundle's scores.
 
     python benchmarks/basic_unet.py --dataset_dir DIR --output_dir OUT --seconds 120 [--overlay CONFIG ...]
 

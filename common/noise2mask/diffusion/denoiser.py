@@ -15,7 +15,9 @@ from torch import Tensor, nn
 
 
 class Condition(dict[str, Tensor]):
-    """A dict of batch-first tensors, with what it was made from: it refuses to serve anything else.
+    """A dict of batch-first tensors, with what it was made from.
+
+    It refuses another size, another number of images and another mode; `check_image` refuses another image.
 
     Args:
         image:    (B, C, H, W), what was encoded.
