@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
@@ -28,7 +29,7 @@ def cases(demo, tmp_path_factory):
         (folder / part).mkdir(parents=True)
         for name in chosen:
             shutil.copy(demo / part / f"{name}.png", folder / part)
-    (folder / "manifest.csv").write_text("image,split\n" + "".join(f"{name},test\n" for name in chosen))
+    (folder / "manifest.csv").write_text("image,patient,split\n" + "".join(f"{name},p{name},test\n" for name in chosen))
     return folder
 
 
@@ -79,9 +80,15 @@ def files(folder, pattern="*_*"):
     return {path.name: path.read_bytes() for path in sorted(folder.glob(pattern))}
 
 
+def patients(folder):
+    with open(folder / "cases.csv", newline="") as file:
+        return [row["patient"] for row in csv.DictReader(file)]
+
+
 def rows(folder):
     with open(folder / "cases.csv", newline="") as file:
-        return {row.pop("image"): {name: float(value) for name, value in row.items()} for row in csv.DictReader(file)}
+        rows = list(csv.DictReader(file))
+    return {row["image"]: {name: float(row[name]) for name in row if name not in ("image", "patient")} for row in rows}
 
 
 # Segmentation of pictures
@@ -267,6 +274,10 @@ def test_weights_that_do_not_fit_and_missing_images_are_named(commands, inferrin
 
 
 # Evaluation
+
+
+def test_every_score_names_its_patient(scored):
+    assert patients(scored) == [f"p{Path(image).stem}" for image in rows(scored)]
 
 
 def test_scores_are_those_of_the_masks_that_segmentation_writes(scored, segmented, cases):

@@ -45,9 +45,11 @@ class SaveScores:
 
     def collect(self, engine: Engine) -> None:
         """What is known of each image of a batch."""
-        for item in engine.state.output:
+        outputs: Any = engine.state.output
+        sources: Any = engine.state.batch
+        for item, source in zip(outputs, sources, strict=True):
             label, mask = (np.asarray(item[key].cpu()) for key in ("label", "mask"))  # (K, ...)
-            case = {"image": item["image"].meta["filename_or_obj"], "patient": item.get("patient", "")}
+            case = {"image": item["image"].meta["filename_or_obj"], "patient": source.get("patient", "")}
             case |= {"label_pixels": int(label.sum()), "mask_pixels": int(mask.sum()), "triage": float(item["triage"])}
             self.cases.append(case)
 
