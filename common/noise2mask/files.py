@@ -1,12 +1,29 @@
 """Writing files so that a crash leaves the old one or the new one, never half of one; loading without running code."""
 
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import torch
+
+
+def check_writable(folder: str | Path) -> None:
+    """Make the folder, and see that a file can be made in it.
+
+    Raises:
+        ValueError: where not; it names the folder.
+    """
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ValueError(
+            f"{folder} can not be written to ({error.strerror}); expected one of your own: give another output_dir."
+        ) from error
 
 
 def save_atomically(content: Any, path: str | Path, keep_previous: bool = False) -> None:

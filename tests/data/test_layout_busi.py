@@ -63,7 +63,8 @@ def test_a_plain_folder_follows_the_rule_or_its_manifest(plain):
     manifest(plain, "stem,pgdiffseg_split,split,group", ((i, lambda i: f"{both[i]},{i}") for i in both))
     first, second = busi_datalist(plain, "pgdiffseg"), busi_datalist(plain, "folder")
     assert first["split_by"] == second["split_by"] == "manifest" and second["group_by"] == "group"
-    assert first["training"] == second["testing"] and len(first["training"]) == 5
+    assert [item["image"] for item in first["training"]] == [item["image"] for item in second["testing"]]
+    assert len(first["training"]) == 5 and first["group_by"] == "image"
 
 
 def test_the_papers_split_may_tear_groups_apart_and_the_other_may_not(plain):
@@ -82,6 +83,12 @@ def test_a_missing_mask_and_a_missing_image_are_named(download):
     with pytest.raises(ValueError) as error:
         busi_datalist(download)
     assert "normal (3).png has no mask file" in str(error.value) and "no image benign (4).png" in str(error.value)
+
+
+def test_every_item_has_the_class_its_name_begins_with(download, plain):
+    for item in busi_datalist(download)["training"]:
+        assert ("normal", "benign", "malignant")[item["class"]] in item["image"]
+    assert {item["class"] for item in busi_datalist(plain)["training"]} == {1}
 
 
 def test_an_empty_folder_and_an_unknown_split_are_refused(tmp_path):

@@ -39,19 +39,35 @@ def test_a_jpeg_is_one_grey_channel(tmp_path):
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA"])
-def test_alpha_is_no_modality(tmp_path, mode):
+def test_opaque_alpha_is_no_modality(tmp_path, mode):
     picture = Image.fromarray(GREY).convert(mode)
-    picture.putalpha(Image.fromarray(255 - GREY))
+    picture.putalpha(255)
     assert np.array_equal(load(saved(tmp_path, picture)), GREY.T)
 
 
+@pytest.mark.parametrize("mode", ["RGBA", "LA"])
+def test_transparent_pixels_are_refused_because_what_they_show_is_not_known(tmp_path, mode):
+    picture = Image.fromarray(GREY).convert(mode)
+    picture.putalpha(Image.fromarray(255 - GREY))
+    path = saved(tmp_path, picture)
+    with pytest.raises(ValueError, match=rf"{path.name} has transparent pixels \(alpha down to"):
+        load(path)
+
+
 @pytest.mark.filterwarnings("error")
-@pytest.mark.parametrize("options", [{}, {"transparency": 0}, {"transparency": b"\x00\x80"}])
+@pytest.mark.parametrize("options", [{}, {"transparency": b"\xff\xff"}])
 def test_a_palette_is_looked_up(tmp_path, options):
     picture = Image.fromarray((GREY > 100).astype(np.uint8)).convert("P")
     picture.putpalette([40, 40, 40, 200, 200, 200])
     expected = np.where(GREY > 100, 200, 40).T
     assert np.array_equal(load(saved(tmp_path, picture, **options)), expected)
+
+
+def test_a_palette_with_a_transparent_colour_is_refused(tmp_path):
+    picture = Image.fromarray((GREY > 100).astype(np.uint8)).convert("P")
+    picture.putpalette([40, 40, 40, 200, 200, 200])
+    with pytest.raises(ValueError, match="has transparent pixels"):
+        load(saved(tmp_path, picture, transparency=0))
 
 
 def test_sixteen_bits_are_kept(tmp_path):

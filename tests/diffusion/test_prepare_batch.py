@@ -39,7 +39,8 @@ def test_targets_are_those_of_their_definitions(monkeypatch, kind):
     x0 = 2 * data["label"] - 1
     alpha, sigma = (torch.tensor(v)[:, None, None, None] for v in zip(*map(SCHEDULE.alpha_sigma, (7, 60)), strict=True))
     expected = {"x0": x0, "epsilon": noise, "v": alpha * noise - sigma * x0}[kind]
-    assert torch.allclose(target, expected.float(), atol=1e-5)
+    assert torch.allclose(target["prediction"], expected.float(), atol=1e-5)
+    assert torch.equal(target["mask"], data["label"])
 
 
 def test_the_context_is_the_image(monkeypatch):
@@ -71,5 +72,12 @@ def test_meta_data_and_integer_types_are_left_behind():
 
 def test_the_prior_phase_gets_image_and_mask():
     data = {key: MetaTensor(value) for key, value in batch().items()}
-    image, mask = PrepareSupervised()(data, CPU)
-    assert torch.equal(image, data["image"].as_tensor()) and torch.equal(mask, data["label"].as_tensor())
+    image, target = PrepareSupervised()(data, CPU)
+    assert torch.equal(image, data["image"].as_tensor()) and torch.equal(target["mask"], data["label"].as_tensor())
+    assert set(target) == {"mask"}
+
+
+def test_classes_go_along_where_the_data_have_them():
+    data = {**batch(), "class": torch.tensor([2, 0])}
+    assert PrepareSupervised()(data, CPU)[1]["class"].tolist() == [2, 0]
+    assert PrepareDiffusion(SCHEDULE)(data, CPU)[1]["class"].tolist() == [2, 0]

@@ -12,7 +12,7 @@ from monai.handlers import ValidationHandler
 from monai.transforms import Compose, RandGaussianNoised
 from torch import nn
 
-from noise2mask.data.seeded_dataset import SeededDataset
+from noise2mask.data.slice_dataset import SliceDataset
 from noise2mask.diffusion.noise_schedule import NoiseSchedule
 from noise2mask.diffusion.prepare_batch import PrepareDiffusion
 from noise2mask.files import load_plain, previous_path
@@ -43,7 +43,7 @@ class Run:
     """A tiny training run in a folder: one phase of diffusion with augmentation, Adam, EMA and a falling rate."""
 
     def __init__(self, folder, epochs=3, phase=0, phases=1, scores=None):
-        dataset = SeededDataset(ITEMS, Compose([RandGaussianNoised("image", prob=1.0)]))
+        dataset = SliceDataset(ITEMS, Compose([RandGaussianNoised("image", prob=1.0)]))
         loader = DataLoader(dataset, batch_size=2, shuffle=True)
         self.network, self.losses = Tiny(), []
         self.ema = EMA(self.network, decay=0.9)
@@ -64,7 +64,7 @@ class Run:
             loader,
             self.network,
             self.optimizer,
-            nn.MSELoss(),
+            lambda output, target: nn.functional.mse_loss(output, target["prediction"]),
             prepare_batch=PrepareDiffusion(NoiseSchedule("linear", 50)),
             train_handlers=[self.ema, Reseed(loader, seed=3), *validation],
             decollate=False,

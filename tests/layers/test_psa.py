@@ -10,18 +10,20 @@ FLOWS = ("condition", "denoising")
 SIZES = [(4, 6), (16, 20)]  # 24 tokens stay below the padding threshold, 320 are above it
 
 
-def attention(channels=16, gain=1.0):
+def attention(channels=16, gain=1.0, **options):
     torch.manual_seed(0)
-    psa = ParameterSharedAttention(channels)
+    psa = ParameterSharedAttention(channels, **options)
     for flow in FLOWS:
         psa.gain[flow].data.fill_(gain)
     return psa
 
 
-def explicit(psa, x, flow):
+def explicit(psa, x, flow, queries=None, keys=None, axis=1, scale=1.0):
     """Equations 3 to 5 with the stored N x N matrix; S[m, n] is q at m times k at n, and v . A sums over m."""
-    q, k, v = (layer(x).flatten(2) for layer in (psa.query, psa.key, psa.value[flow]))  # (B, C', L)
-    weights = torch.einsum("bcm,bcn->bmn", q, k).softmax(dim=1)  # (B, L, L), a column sums to 1
+    inputs = (x if queries is None else queries, x if keys is None else keys, x)
+    layers = (psa.query, psa.key, psa.value[flow])
+    q, k, v = (layer(part).flatten(2) for layer, part in zip(layers, inputs, strict=True))  # (B, C', L)
+    weights = (scale * torch.einsum("bcm,bcn->bmn", q, k)).softmax(dim=axis)  # (B, L, L), over m a column sums to 1
     return psa.gain[flow] * torch.einsum("bcm,bmn->bcn", v, weights).reshape(x.shape) + x
 
 
@@ -68,6 +70,53 @@ def test_both_flows_train_the_shared_projections():
         psa = attention()
         psa.attend(torch.randn(1, 16, 4, 4), flow).square().sum().backward()
         assert psa.query.weight.grad.abs().sum() > 0 and psa.key.weight.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_the_released_form_scales_by_the_root_and_sums_weights_over_outputs(size):
+    psa, x = attention(axis="output", scale="sqrt"), torch.randn(2, 16, *size)
+    assert torch.allclose(psa.attend(x, "denoising"), explicit(psa, x, "denoising", axis=2, scale=2**-0.5), atol=1e-5)
+
+
+def test_over_the_output_axis_a_constant_value_does_not_stay_constant():
+    psa, x = attention(axis="output"), 3 * torch.randn(2, 16, 4, 4)
+    psa.value["condition"].weight.data.zero_()
+    psa.value["condition"].bias.data.fill_(1.0)
+    change = psa.attend(x, "condition") - x
+    assert change.max() - change.min() > 0.1
+    assert torch.allclose(change.mean(), torch.ones(()), atol=1e-5)  # the weights of an input sum to 1
+
+
+def test_scale_makes_the_same_weights_as_smaller_queries():
+    scaled, plain, x = attention(scale="sqrt"), attention(), torch.randn(2, 16, 4, 4)
+    for parameter in plain.query.parameters():
+        parameter.data.mul_(2**-0.5)  # q and k are 2 wide
+    assert torch.allclose(scaled.attend(x, "condition"), plain.attend(x, "condition"), atol=1e-6)
+
+
+def test_exchange_by_map_uses_the_other_flow_s_weights():
+    psa, (x1, x2) = attention(exchange="map"), torch.randn(2, 2, 16, 4, 6)
+    y1, y2 = psa(x1, x2)
+    assert torch.allclose(y1, explicit(psa, x1, "condition", queries=x2, keys=x2), atol=1e-5)
+    assert torch.allclose(y2, explicit(psa, x2, "denoising", queries=x1, keys=x1), atol=1e-5)
+
+
+def test_exchange_by_query_meets_the_other_flow_s_queries():
+    psa, (x1, x2) = attention(exchange="query"), torch.randn(2, 2, 16, 4, 6)
+    y1, y2 = psa(x1, x2)
+    assert torch.allclose(y1, explicit(psa, x1, "condition", queries=x2), atol=1e-5)
+    assert torch.allclose(y2, explicit(psa, x2, "denoising", queries=x1), atol=1e-5)
+
+
+def test_an_exchange_needs_both_flows():
+    with pytest.raises(ValueError, match="exchange 'map' needs both flows"):
+        attention(exchange="map").attend(torch.zeros(1, 16, 4, 4), "condition")
+
+
+@pytest.mark.parametrize("option", ["scale", "axis", "exchange"])
+def test_an_unknown_choice_is_refused(option):
+    with pytest.raises(ValueError, match=f"{option} of PSA is 'other'"):
+        ParameterSharedAttention(16, **{option: "other"})
 
 
 def test_a_width_that_does_not_divide_is_refused():

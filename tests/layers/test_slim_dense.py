@@ -31,6 +31,21 @@ def test_three_layers_follow_equation_1():
     assert torch.allclose(sdb(x0), x3, atol=1e-6)
 
 
+def test_the_raw_form_sums_bare_layers():
+    sdb, x0 = block(3, dense_sum="raw"), torch.randn(2, 1, 6, 6)
+    h1, h2, h3 = sdb.layers
+    y1 = h1(x0)
+    y2 = h2(y1)
+    x2 = y2 + 0.2 * y1
+    assert torch.allclose(sdb(x0), h3(x2) + 0.2 * (y1 + y2), atol=1e-6)
+    assert torch.equal(block(2, dense_sum="raw")(x0), block(2)(x0))
+
+
+def test_an_unknown_sum_is_refused():
+    with pytest.raises(ValueError, match="'outputs' or 'raw', found 'all'"):
+        block(1, dense_sum="all")
+
+
 def test_a_layer_is_two_convolutions_a_norm_and_a_leaky_relu():
     names = [type(part).__name__ for part in block(2).layers[1]]
     assert names == ["Conv2d", "Conv2d", "BatchNorm2d", "LeakyReLU"]

@@ -21,6 +21,12 @@ def network_def(config):
 COMPACT = network_def("train.yaml")
 
 
+def preset(name):
+    """The compact network's arguments with those of an overlay."""
+    overlay = yaml.safe_load((CONFIGS / "presets" / f"{name}.yaml").read_text())
+    return COMPACT | {key.split("::")[1]: value for key, value in overlay.items() if key.startswith("network_def::")}
+
+
 def network(**options):
     torch.manual_seed(0)
     net = PGDiffSeg(**{"base": 8, "multipliers": (1, 2), **options}).eval()
@@ -59,10 +65,29 @@ def test_the_compact_preset_has_at_most_two_million_parameters():
     assert sum(parameter.numel() for parameter in PGDiffSeg(**COMPACT).parameters()) <= 2_000_000
 
 
+@pytest.mark.parametrize(
+    ("name", "parameters"), [("paper", 157_530_474), ("released", 182_755_692), ("small", 17_314_426)]
+)
+def test_presets_have_their_number_of_parameters(name, parameters):
+    with torch.device("meta"):
+        net = PGDiffSeg(**preset(name))
+    assert sum(parameter.numel() for parameter in net.parameters()) == parameters
+    assert all(name in COMPACT for name in preset(name)), "the overlay names an argument that train.yaml does not set"
+
+
+@pytest.mark.parametrize("name", ["paper", "released"])
+def test_presets_predict_at_a_tenth_of_their_width(name):
+    net = PGDiffSeg(**preset(name) | {"base": 8}).eval()
+    x, image = torch.randn(2, 1, 16, 16), torch.randn(2, 1, 16, 16)
+    with torch.no_grad():
+        assert net(x, torch.tensor([3, 200]), image).shape == x.shape
+    assert net.prior(image)["classification"].shape == (2, preset(name)["prior_classes"])
+
+
 def test_training_and_inference_have_the_same_network_and_settings():
     assert COMPACT == network_def("inference.yaml")
     train, inference = (yaml.safe_load((CONFIGS / name).read_text()) for name in ("train.yaml", "inference.yaml"))
-    for name in ("image_size", "intensity_range", "target", "mask_scale", "noise_schedule"):
+    for name in ("image_size", "intensity_range", "per_volume", "phase", "target", "mask_scale", "noise_schedule"):
         assert train[name] == inference[name], name
 
 
@@ -131,7 +156,7 @@ def test_the_prior_joins_both_flows_before_the_bottleneck():
     moved = condition.extended(
         {"prior": torch.zeros_like(condition["prior"]), "flow": condition["flow"] + condition["prior"]}
     )
-    assert torch.equal(net.denoise(x, t, moved), net.denoise(x, t, condition))
+    assert torch.allclose(net.denoise(x, t, moved), net.denoise(x, t, condition), atol=1e-5)
     without = condition.extended({"prior": torch.zeros_like(condition["prior"])})
     assert (net.denoise(x, t, without) - net.denoise(x, t, condition)).abs().max() > 1e-4
 
@@ -142,6 +167,66 @@ def test_the_coarse_mask_is_the_prior_s_map_at_full_size():
     assert coarse.shape == (2, 1, 16, 16) and 0 <= coarse.min() and coarse.max() <= 1
     location = net.prior(image)["location"].sigmoid()
     assert torch.allclose(coarse.mean(), location.mean(), atol=0.02)
+
+
+def test_the_prior_joins_after_the_bottleneck_with_its_factor():
+    net, (x, image) = network(prior_position="after", prior_scale=0.2), batch()
+    condition, t = net.encode(image), torch.tensor([500])
+    five, none = condition.extended({"prior": 5 * condition["prior"]}), torch.zeros_like(condition["prior"])
+    full = network(prior_position="after", prior_scale=1.0)
+    assert torch.allclose(net.denoise(x, t, five), full.denoise(x, t, full.encode(image)), atol=1e-5)
+    # whatever the bottleneck does, it does not see the prior
+    seen = []
+    net.bottleneck.register_forward_hook(lambda module, inputs, output: seen.append(output))
+    net.denoise(x, t, condition), net.denoise(x, t, condition.extended({"prior": none}))
+    assert torch.equal(*seen)
+
+
+# Flows that exchange features, and a condition flow without time
+
+
+@pytest.mark.parametrize("exchange", ["map", "query"])
+@pytest.mark.parametrize("t", [[700], [700, 3]])
+def test_exchanging_flows_cache_the_stem_alone_and_samples_equal_a_loop(exchange, t):
+    net, (x, image) = network(psa_exchange=exchange), batch(samples=3)
+    t = torch.tensor(t)
+    condition = net.at(net.encode(image), t)
+    assert "flow" not in condition, "the condition flow sees the noisy mask: it must not be shared"
+    together = net.denoise(x, t, condition)
+    for index in range(6):
+        image_t = t[index // 3 :][:1] if len(t) > 1 else t
+        alone = net(x[index : index + 1], image_t, image[index // 3][None])
+        assert torch.allclose(together[index], alone[0], atol=1e-5)
+
+
+def test_an_exchange_changes_the_prediction_and_the_condition_flow_sees_the_mask():
+    predictions = []
+    for exchange in ("none", "map", "query"):
+        net, (x, image) = network(psa_exchange=exchange), batch()
+        predictions.append(net(x, torch.tensor([500]), image))
+    assert all((a - b).abs().max() > 1e-5 for a, b in ((predictions[0], p) for p in predictions[1:]))
+
+
+def test_a_condition_flow_without_time_is_computed_once_per_image():
+    net, (x, image) = network(timed_condition=False), batch(samples=2)
+    condition = net.encode(image)
+    assert "flow" in condition and net.at(condition, torch.tensor([500])) is condition
+    assert (
+        net.denoise(x, torch.tensor([3]), condition) - net.denoise(x, torch.tensor([900]), condition)
+    ).abs().max() > 1e-4
+    with torch.no_grad():
+        assert torch.equal(net.encode(image)["flow"], condition["flow"])
+
+
+def test_unknown_choices_are_refused():
+    for options in (
+        {"prior_position": "between"},
+        {"psa_axis": "both"},
+        {"prior_depth": "deep"},
+        {"output_norm": "no"},
+    ):
+        with pytest.raises(ValueError, match=next(iter(options.values()))):
+            network(**options)
 
 
 # What a condition refuses
@@ -199,6 +284,14 @@ def test_a_frozen_prior_stays_in_eval_mode_and_keeps_its_statistics():
     net.train()(x, torch.tensor([3, 900]), image)
     assert net.training and not any(module.training for module in net.prior.modules())
     assert all(torch.equal(value, before[name]) for name, value in net.prior.state_dict().items())
+
+
+def test_joint_training_gives_logits_that_train_the_prior_alone():
+    net, (x, image) = network().train(), batch()
+    output = net(x, torch.tensor([3, 900]), image)
+    (output["classification"].sum() + output["location"].sum()).backward()
+    reached = {name.split(".")[0] for name, parameter in net.named_parameters() if parameter.grad is not None}
+    assert reached == {"prior"}
 
 
 def test_before_it_is_frozen_the_prior_trains_as_usual():

@@ -29,6 +29,16 @@ def test_the_class_comes_from_the_last_unit_and_the_place_from_the_one_before():
     assert torch.equal(out["location"], network.localiser(penultimate))
 
 
+def test_the_released_form_has_four_convolutions_per_unit_and_a_longer_stem():
+    network = PriorSupervision(1, (8, 8, 16, 24), classes=3, depth="released")
+    convolutions = [
+        sum(isinstance(m, torch.nn.Conv2d) for m in part.modules()) for part in (network.stem, *network.units)
+    ]
+    assert convolutions == [5, 4, 4, 4]
+    out = network.eval()(torch.randn(2, 1, 32, 32))
+    assert out["classification"].shape == (2, 3) and out["features"].shape == (2, 24, 4, 4)
+
+
 def test_images_do_not_see_each_other_in_eval_mode():
     network, images = prior(), torch.randn(3, 1, 16, 16)
     assert torch.allclose(network(images)["location"][1:2], network(images[1:2])["location"], atol=1e-6)

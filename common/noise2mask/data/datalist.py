@@ -2,8 +2,9 @@
 
 The form is that of the Medical Segmentation Decathlon: a JSON object with the keys training, validation and testing,
 each a list of {"image": path, "label": path or list of paths, "patient": name}. Several label paths are the mask
-files of one image and are to be joined (union). One function per known layout makes it; `datalist` is what configs
-name by `_target_`.
+files of one image and are to be joined (union); `annotations`, where there are, is a list of masks of the same image by
+several annotators; `class` is a number, where a layout has classes. One function per known layout makes the datalist;
+`datalist` is what configs name by `_target_`.
 
     python -m noise2mask.data.datalist FOLDER                writes FOLDER/datalist.json, which `datalist` then prefers
 """
@@ -14,14 +15,16 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from .check import torn_patients
 from .layout_busi import busi_datalist
 from .layout_folder import folder_datalist
+from .layout_nact import nact_datalist
 from .splits import KEYS
 
-__all__ = ["busi_datalist", "datalist", "folder_datalist", "load_datalist", "write_datalist"]
+__all__ = ["busi_datalist", "datalist", "folder_datalist", "load_datalist", "nact_datalist", "write_datalist"]
 
 FILE = "datalist.json"
-LAYOUTS = ("folder", "busi")
+LAYOUTS = ("folder", "busi", "nact")
 
 
 def datalist(folder: str | os.PathLike, key: str, layout: str = "folder", split: str = "folder") -> list[dict]:
@@ -30,7 +33,7 @@ def datalist(folder: str | os.PathLike, key: str, layout: str = "folder", split:
     Args:
         folder: the data set; if it has a datalist.json, that file is read and layout and split do not matter.
         key: "training", "validation" or "testing".
-        layout: "folder" (see folder_datalist) or "busi" (see busi_datalist).
+        layout: "folder" (see folder_datalist), "busi" (see busi_datalist) or "nact" (see nact_datalist).
         split: of "busi" only, "pgdiffseg" or "folder".
     """
     file = Path(folder) / FILE
@@ -43,7 +46,9 @@ def build(folder: str | os.PathLike, layout: str, split: str) -> dict:
     """Datalist of a data set in a known layout."""
     if layout not in LAYOUTS:
         raise ValueError(f"layout is {layout!r}, expected one of {', '.join(LAYOUTS)}")
-    return busi_datalist(folder, split) if layout == "busi" else folder_datalist(folder)
+    if layout == "busi":
+        return busi_datalist(folder, split)
+    return nact_datalist(folder) if layout == "nact" else folder_datalist(folder)
 
 
 def section(content: dict, key: str, source: str | os.PathLike) -> list[dict]:
@@ -68,6 +73,9 @@ def load_datalist(path: str | os.PathLike, key: str) -> list[dict]:
         content = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ValueError(f"datalist {path} is not JSON ({error}): write it again") from error
+    torn = torn_patients({name: content.get(name, []) for name in KEYS})
+    if torn:
+        raise ValueError("\n  ".join([f"datalist {path} can not be used:", *torn[:10]]))
     return [with_paths(item, lambda name: os.path.normpath(path.parent / name)) for item in section(content, key, path)]
 
 
@@ -88,9 +96,10 @@ def write_datalist(datalist: dict, path: str | os.PathLike) -> Path:
 def with_paths(item: dict, change: Callable[[str], str]) -> dict:
     """Copy of an item with every path changed."""
     result = {**item, "image": change(item["image"])}
-    if "label" in item:
-        label = item["label"]
-        result["label"] = [change(name) for name in label] if isinstance(label, list) else change(label)
+    for key in ("label", "annotations"):
+        if key in item:
+            paths = item[key]
+            result[key] = [change(name) for name in paths] if isinstance(paths, list) else change(paths)
     return result
 
 

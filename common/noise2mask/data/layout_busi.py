@@ -15,12 +15,11 @@ from .layout_folder import (
     existing,
     folder_datalist,
     manifest_split,
-    owners,
     paired_files,
     read_manifest,
     refuse,
 )
-from .splits import busi_split, natural, split_groups
+from .splits import KEYS, busi_split, natural, split_groups
 
 __all__ = ["busi_datalist"]
 
@@ -30,7 +29,7 @@ FILE = re.compile(r"(?P<stem>.+ \(\d+\))(?P<mask>_mask(_\d+)?)?\.png", re.IGNORE
 
 
 def busi_datalist(folder: str | os.PathLike, split: str = "folder", seed: int = 0) -> dict:
-    """Datalist of BUSI, with absolute paths; of an image with several mask files, `label` is the list of them.
+    """Datalist of BUSI, with absolute paths; `label` is a list where an image has several mask files.
 
     Args:
         folder: holds benign/, malignant/ and normal/ (or Dataset_BUSI_with_GT/ that does), or images/ and masks/ with
@@ -45,20 +44,30 @@ def busi_datalist(folder: str | os.PathLike, split: str = "folder", seed: int = 
     folder = existing(folder)
     folder = folder / INNER if (folder / INNER).is_dir() else folder
     if (folder / "images").is_dir():
-        return folder_datalist(folder, seed) if split == "folder" else plain(folder)
+        return with_class(folder_datalist(folder, seed) if split == "folder" else plain(folder))
     images, labels = original_files(folder)
     keys = busi_split(images) if split == "pgdiffseg" else split_groups(images, seed)
-    return assemble(images, labels, {stem: stem for stem in images}, keys, "image", "image")
+    return with_class(assemble(images, labels, {stem: stem for stem in images}, keys, "image", "image"))
+
+
+def with_class(content: dict) -> dict:
+    """Every item with its `class`: 0 normal, 1 benign, 2 malignant, as the file's name begins."""
+    for item in (item for key in KEYS for item in content[key]):
+        name = Path(item["image"]).name.lower()
+        kind = next((number for number, kind in enumerate(KINDS) if name.startswith(kind)), None)
+        if kind is not None:
+            item["class"] = kind
+    return content
 
 
 def plain(folder: Path) -> dict:
-    """A plain folder in PGDiffSeg's split, which does not know of groups."""
+    """A plain folder in PGDiffSeg's split, which tears groups of near-duplicates apart: every image is its own."""
     images, labels = paired_files(folder)
     rows = read_manifest(folder, images)
-    owner, group_by = owners(rows, images)
+    owner = {stem: stem for stem in images}
     if any("pgdiffseg_split" in row for row in rows.values()):
-        return assemble(images, labels, owner, manifest_split(folder, rows, "pgdiffseg_split"), group_by, "manifest")
-    return assemble(images, labels, owner, busi_split(images), group_by, "image")
+        return assemble(images, labels, owner, manifest_split(folder, rows, "pgdiffseg_split"), "image", "manifest")
+    return assemble(images, labels, owner, busi_split(images), "image", "image")
 
 
 def original_files(folder: Path) -> tuple[dict[str, Path], dict[str, Path | list[Path]]]:

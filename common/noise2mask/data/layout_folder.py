@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from .dicom_series import is_dicom_folder
 from .splits import FRACTIONS, KEYS, natural, split_groups
 
 __all__ = ["SUFFIXES", "folder_datalist"]
@@ -25,9 +26,10 @@ def folder_datalist(folder: str | os.PathLike, seed: int = 0, fractions: Sequenc
     """Datalist of a plain folder, with absolute paths.
 
     Args:
-        folder: has `images/` and either `masks/` or `labels/`, files of the types SUFFIXES with the same stems;
-            `manifest.csv`, if there, names each image (column image, stem, file, filename, file_name or name) and may
-            say `patient` (or `group`) and `split` (train, val or test).
+        folder: has `images/` and either `masks/` or `labels/`, files of the types SUFFIXES with the same stems (a
+            volume may be a folder of DICOM files); `manifest.csv`, if there, names each image (column image, stem,
+            file, filename, file_name or name) and may say `patient` (or `group`) and `split` (train, val or test);
+            `annotations/<annotator>/`, if there, holds masks of single annotators.
         seed: of the random split, used where the manifest has no split.
         fractions: share of the patients for training, validation, testing.
     """
@@ -38,9 +40,10 @@ def folder_datalist(folder: str | os.PathLike, seed: int = 0, fractions: Sequenc
     if any("split" in row for row in rows.values()):
         keys = manifest_split(folder, rows, "split")
         keep_together(folder, owner, keys)
-        return assemble(images, labels, owner, keys, group_by, "manifest")
+        return with_annotations(folder, assemble(images, labels, owner, keys, group_by, "manifest"))
     of_group = split_groups(owner.values(), seed, fractions)
-    return assemble(images, labels, owner, {stem: of_group[name] for stem, name in owner.items()}, group_by, group_by)
+    keys = {stem: of_group[name] for stem, name in owner.items()}
+    return with_annotations(folder, assemble(images, labels, owner, keys, group_by, group_by))
 
 
 # Files
@@ -91,10 +94,10 @@ def mask_folder(folder: Path) -> str:
 
 
 def by_stem(folder: Path, problems: list[str]) -> dict[str, Path]:
-    """Files with a known suffix by stem, in natural order; two files of one stem are a problem."""
+    """Files with a known suffix, and folders of DICOM files, by stem, in natural order; no stem may come up twice."""
     files: dict[str, Path] = {}
     for path in sorted((p for p in folder.iterdir() if not p.name.startswith(".")), key=lambda p: natural(p.name)):
-        stem = stem_of(path.name)
+        stem = path.name if is_dicom_folder(path) else stem_of(path.name)
         if stem in files:
             problems.append(f"{folder.name}/{path.name} and {folder.name}/{files[stem].name} have the same stem")
         elif stem is not None:
@@ -169,3 +172,21 @@ def assemble(images: dict, labels: dict, owner: dict, keys: dict, group_by: str,
         label = [str(path) for path in label] if isinstance(label, list) else str(label)
         result[keys[stem]].append({"image": str(image), "label": label, "patient": str(owner[stem])})
     return result
+
+
+# Several annotators
+
+
+def with_annotations(folder: Path, content: dict) -> dict:
+    """Items with the masks of several annotators, where `annotations/<name of the annotator>/` has their stems."""
+    problems: list[str] = []
+    where = folder / "annotations"
+    annotators = sorted(path for path in where.iterdir() if path.is_dir()) if where.is_dir() else []
+    masks = [by_stem(annotator, problems) for annotator in annotators]
+    refuse(folder, problems)
+    for item in (item for key in KEYS for item in content[key]):
+        stem = stem_of(item["image"]) or Path(item["image"]).name
+        found = [str(own[stem]) for own in masks if stem in own]
+        if found:
+            item["annotations"] = found
+    return content

@@ -1,7 +1,8 @@
 """Reading pictures and volumes as grey images.
 
-Pictures (PNG, JPEG, BMP, TIFF) become one grey channel in their own bit depth: three equal channels are one, and
-alpha is no modality. NIfTI goes to MONAI's NibabelReader and everything else (NRRD, MetaImage, DICOM) to its ITKReader.
+Pictures (PNG, JPEG, BMP, TIFF) become one grey channel in their own bit depth: three equal channels are one, and an
+opaque alpha channel is none. NIfTI goes to MONAI's NibabelReader, a folder of DICOM files and everything else (NRRD,
+MetaImage) to its ITKReader.
 Arrays have MONAI's axis order (W, H) for pictures, which its writers and MONAI Label expect back;
 `SliceOrientationd` turns them so that rows are rows, and its inverse turns results back.
 """
@@ -10,10 +11,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import itk
 import numpy as np
 from monai.data import ITKReader, NibabelReader
 from monai.data.image_reader import ImageReader
 from PIL import Image
+
+from .dicom_series import phase_files
 
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 NIFTI = (".nii", ".nii.gz")
@@ -31,11 +35,20 @@ class _Opened(NamedTuple):
 
 
 class GreyReader(ImageReader):
-    """A `reader` for `LoadImaged`: one file, or several that are stacked as channels.
+    """A `reader` for `LoadImaged`: one file (or DICOM folder), or several that are stacked as channels.
+
+    Args:
+        phase: which point in time of a dynamic examination (DICOM phases, or the fourth axis of NIfTI), counted from 0;
+               files without phases are taken as they are.
 
     Raises:
-        ValueError: where a file is missing, unreadable, of an unknown kind, or not finite; it names the file.
+        ValueError: where a file is missing, unreadable, of an unknown kind, transparent, or not finite; it names the
+            file.
     """
+
+    def __init__(self, phase: int = 0) -> None:
+        super().__init__()
+        self.phase = phase
 
     def verify_suffix(self, filename: Sequence[Any] | Any) -> bool:
         """Every file is tried: an unknown one is an error of this reader, which names it."""
@@ -47,7 +60,7 @@ class GreyReader(ImageReader):
 
     def get_data(self, img: list[str]) -> tuple[np.ndarray, dict[str, Any]]:
         """Array (W, H) or (X, Y, Z), several files as channels in front, and the meta data of the first."""
-        arrays, metas = zip(*(_array_and_meta(_open(path)) for path in img), strict=True)
+        arrays, metas = zip(*(_array_and_meta(_open(path, self.phase), self.phase) for path in img), strict=True)
         for path, array in zip(img, arrays, strict=True):
             if array.shape != arrays[0].shape:
                 raise ValueError(
@@ -59,29 +72,43 @@ class GreyReader(ImageReader):
         return np.stack(arrays), {**meta, "original_channel_dim": 0}
 
 
-def _open(path: str) -> _Opened:
+def _open(path: str, phase: int) -> _Opened:
     if not Path(path).exists():
         raise ValueError(f"{path} does not exist: check the datalist or the folder.")
+    files = phase_files(path, phase) if Path(path).is_dir() else []
     try:
         if is_picture(path):
             with Image.open(path) as picture:
-                return _Opened(path, _grey(picture), None)
+                picture.load()
+                return _Opened(path, _grey(picture, path), None)
         reader = NibabelReader() if path.lower().endswith(NIFTI) else ITKReader()
-        return _Opened(path, reader.read(path), reader)
+        return _Opened(path, itk.imread(files) if files else reader.read(path), reader)
+    except _Transparent:
+        raise
     except Exception as error:  # readers raise anything from OSError to SyntaxError on broken files
         raise ValueError(f"{path} can not be read as an image ({error}): replace the file.") from error
 
 
-def _grey(picture: Image.Image) -> np.ndarray:
+class _Transparent(ValueError):
+    """A picture whose alpha channel says something."""
+
+
+def _grey(picture: Image.Image, path: str) -> np.ndarray:
     """(H, W) in the picture's own depth: 8-bit colour as luminance, 16-bit and float grey as they are."""
     if picture.mode in ("I;16", "I;16B", "I;16L", "I", "F"):
         return np.asarray(picture).astype(np.float32)
-    if picture.mode == "P":
+    if picture.has_transparency_data:
         picture = picture.convert("RGBA")
-    return np.asarray(picture.convert("L"), dtype=np.float32)
+        lowest, _ = picture.getchannel("A").getextrema()
+        if lowest != 255:  # what is below can not be known: black, white, or the mask itself
+            raise _Transparent(
+                f"{path} has transparent pixels (alpha down to {lowest}); expected no alpha channel, or an opaque one: "
+                "save it in grey."
+            )
+    return np.asarray(picture.convert("RGB" if picture.mode == "P" else picture.mode).convert("L"), dtype=np.float32)
 
 
-def _array_and_meta(opened: _Opened) -> tuple[np.ndarray, dict[str, Any]]:
+def _array_and_meta(opened: _Opened, phase: int) -> tuple[np.ndarray, dict[str, Any]]:
     if opened.reader is None:
         array = np.ascontiguousarray(opened.image.T)  # (W, H)
         meta: dict[str, Any] = {"spatial_shape": np.asarray(array.shape), "original_channel_dim": float("nan")}
@@ -90,6 +117,8 @@ def _array_and_meta(opened: _Opened) -> tuple[np.ndarray, dict[str, Any]]:
             array, meta = opened.reader.get_data(opened.image)
         except Exception as error:  # a truncated file shows only when its pixels are read
             raise ValueError(f"{opened.path} can not be read as an image ({error}): replace the file.") from error
+    if array.ndim == 4 and opened.path.lower().endswith(NIFTI):
+        array, meta = _one_phase(opened.path, array, phase), {**meta, "spatial_shape": np.asarray(array.shape[:3])}
     if not np.isfinite(array).all():
         bad = np.argwhere(~np.isfinite(array))
         raise ValueError(
@@ -97,3 +126,11 @@ def _array_and_meta(opened: _Opened) -> tuple[np.ndarray, dict[str, Any]]:
             "repair the file."
         )
     return array.astype(np.float32), meta
+
+
+def _one_phase(path: str, array: np.ndarray, phase: int) -> np.ndarray:
+    """(X, Y, Z, P) -> (X, Y, Z)."""
+    phases = array.shape[3]
+    if phases > 1 and not 0 <= phase < phases:
+        raise ValueError(f"{path} has {phases} phases, 0 to {phases - 1}, but phase is {phase}: change it.")
+    return array[..., phase if phases > 1 else 0]

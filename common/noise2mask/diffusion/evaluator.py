@@ -20,8 +20,9 @@ class UncertaintyEvaluator(SupervisedEvaluator):
     """Its inferer is an `EnsembleInferer`; every map comes from the same samples.
 
     The output of an iteration holds, besides image and label,
-    `pred` (B, K, ...) class probabilities, `std` (B, K, ...) and `entropy` (B, 1, ...) per pixel, and, one number per
-    image, `agreement`, `area_mean`, `area_std` and `triage` (B,); see `uncertainty.py`.
+    `pred` (B, K, ...) class probabilities, `std` (B, K, ...) and `entropy` (B, 1, ...) per pixel, the soft `samples`
+    (B, N * K, ...) themselves and, one number per image, `agreement`, `area_mean`, `area_std` and `triage` (B,); see
+    `uncertainty.py`.
     Arguments are those of `monai.engines.SupervisedEvaluator`.
     """
 
@@ -52,7 +53,7 @@ class UncertaintyEvaluator(SupervisedEvaluator):
             probability = fuse(samples, inferer.fusion, inferer.exclusive)  # (B, K, ...)
         except ValueError as error:
             raise ValueError(f"{error} Files of this batch: {_files(image)}.") from error
-        maps = {CommonKeys.PRED: probability, "std": standard_deviation(samples)}
+        maps = {CommonKeys.PRED: probability, "std": standard_deviation(samples), "samples": samples.flatten(1, 2)}
         return maps | {"entropy": entropy(probability, inferer.exclusive)} | triage(samples, inferer.exclusive)
 
 

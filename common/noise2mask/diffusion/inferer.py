@@ -49,6 +49,9 @@ class EnsembleInferer(Inferer):
         seed:           sample n of every image takes its noise from seed + n.
         fusion:         "mean", "majority" or "staple".
         exclusive:      classes exclude one another (one-hot masks, K >= 2).
+        variance:       of the noise that "ddpm" adds, "small" or "large" (the authors of PGDiffSeg take the large one).
+        clip:           bound the clean mask to +-mask_scale before every step; without it samples from steep noise
+                        schedules leave their range.
         start:          first timestep t0 of a truncated start from the network's coarse mask; None starts from noise
                         at T - 1.
         chunk_size:     images * samples evaluated at once, which bounds the memory.
@@ -71,6 +74,8 @@ class EnsembleInferer(Inferer):
         seed: int = 0,
         fusion: str = "mean",
         exclusive: bool = False,
+        variance: str = "small",
+        clip: bool = True,
         start: int | None = None,
         chunk_size: int = 64,
         progress: bool = False,
@@ -79,6 +84,7 @@ class EnsembleInferer(Inferer):
         check_kind(target)
         _check_name("sampler", sampler, SAMPLERS)
         _check_name("fusion", fusion, METHODS)
+        _check_name("variance", variance, ("small", "large"))
         if samples < 1 or chunk_size < 1:
             raise ValueError(f"samples and chunk_size must be at least 1, found {samples} and {chunk_size}.")
         self.noise_schedule = noise_schedule
@@ -91,6 +97,8 @@ class EnsembleInferer(Inferer):
         self.seed = seed
         self.fusion = fusion
         self.exclusive = exclusive
+        self.variance = variance
+        self.bound = mask_scale if clip else None
         self.truncated = start is not None
         self.chunk_size = chunk_size
         self.progress = progress
@@ -185,7 +193,8 @@ class EnsembleInferer(Inferer):
                 raise ValueError(f"The coarse mask has {coarse.shape[1]} classes, expected {self.out_channels}.")
             x = self._noised(coarse.repeat_interleave(len(numbers), dim=0), x)  # (b * n, K, H, W)
         denoise = self._denoise(network, condition, bar)
-        return SAMPLERS[self.sampler](denoise, x, self.timesteps, self.noise_schedule, noise, callback=show)
+        options: dict[str, Any] = {"variance": self.variance} if self.sampler == "ddpm" else {}
+        return SAMPLERS[self.sampler](denoise, x, self.timesteps, self.noise_schedule, noise, callback=show, **options)
 
     def _noised(self, coarse: Tensor, noise: Tensor) -> Tensor:
         """Probabilities at the first timestep: x_t = alpha * x0 + sigma * noise, x0 on +-mask_scale."""
@@ -193,7 +202,7 @@ class EnsembleInferer(Inferer):
         return alpha * self.mask_scale * (2 * coarse - 1) + sigma * noise
 
     def _denoise(self, network: Denoiser, condition: Condition, bar: tqdm) -> Callable[[Tensor, float], Denoised]:
-        """x_t, t -> the clean mask, clipped to +-mask_scale before any step is taken from it."""
+        """x_t, t -> the clean mask, clipped to +-mask_scale before any step is taken from it, unless `clip` is off."""
 
         def denoise(x: Tensor, t: float) -> Denoised:
             timesteps = torch.tensor([t], device=x.device)  # (1,)
@@ -202,7 +211,7 @@ class EnsembleInferer(Inferer):
             _check_finite(prediction, len(condition.image), t)
             x0 = to_x0(self.target, prediction.float(), x, *self.noise_schedule.alpha_sigma(t))  # (b * n, K, H, W)
             bar.update()
-            return Denoised(x0.clamp(-self.mask_scale, self.mask_scale))
+            return Denoised(x0 if self.bound is None else x0.clamp(-self.bound, self.bound))
 
         return denoise
 

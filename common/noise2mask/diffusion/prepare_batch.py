@@ -30,15 +30,26 @@ class PrepareDiffusion:
 
     def __call__(
         self, batch: Mapping[str, Any], device: torch.device, non_blocking: bool = False, **kwargs: Any
-    ) -> tuple[Tensor, Tensor, tuple[()], dict[str, Tensor]]:
-        """`image` (B, C, H, W), `label` (B, K, H, W) in {0, 1} -> x_t, target, timesteps (B,), context (B, C, H, W)."""
-        image, mask = (plain(batch[key], device, non_blocking) for key in ("image", "label"))
+    ) -> tuple[Tensor, dict[str, Tensor], tuple[()], dict[str, Tensor]]:
+        """One step's input, target and arguments.
+
+        Args:
+            batch:        `image` (B, C, H, W), `label` (B, K, H, W) in {0, 1} and, where data have it, `class` (B,).
+            device:       where they go.
+            non_blocking: as for `Tensor.to`.
+
+        Returns:
+            x_t (B, K, H, W); the target: `prediction` (B, K, H, W) beside `mask` and `class`; `timesteps` (B,) and
+            `context` (B, C, H, W).
+        """
+        image, supervision = PrepareSupervised()(batch, device, non_blocking)
+        mask = supervision["mask"]  # (B, K, H, W)
         timesteps, noise = self.draw(mask)
         x0 = self.mask_scale * (2 * mask - 1)  # (B, K, H, W)
         alpha, sigma = self.noise_schedule.gather(timesteps, like=x0)  # (B, 1, 1, 1) twice
         x = alpha * x0 + sigma * noise  # (B, K, H, W)
-        target = to_target(self.target, x0, noise, alpha, sigma)  # (B, K, H, W)
-        return x, target, (), {"timesteps": timesteps, "context": image}
+        prediction = to_target(self.target, x0, noise, alpha, sigma)  # (B, K, H, W)
+        return x, {"prediction": prediction, **supervision}, (), {"timesteps": timesteps, "context": image}
 
     def draw(self, mask: Tensor) -> tuple[Tensor, Tensor]:
         """The only random numbers of a step: timesteps (B,) in 0 .. T - 1 and noise (B, K, H, W).
@@ -50,13 +61,17 @@ class PrepareDiffusion:
 
 
 class PrepareSupervised:
-    """`prepare_batch` of the prior phase: `image` (B, C, H, W) and `label` (B, K, H, W) without MONAI's meta data."""
+    """`prepare_batch` of the prior phase: the image, and what is known of it, without MONAI's meta data."""
 
     def __call__(
         self, batch: Mapping[str, Any], device: torch.device, non_blocking: bool = False, **kwargs: Any
-    ) -> tuple[Tensor, Tensor]:
-        """The network's input and its target."""
-        return plain(batch["image"], device, non_blocking), plain(batch["label"], device, non_blocking)
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """The network's input (B, C, H, W), and `mask` (B, K, H, W) with, where the data have it, `class` (B,)."""
+        image, mask = (plain(batch[key], device, non_blocking) for key in ("image", "label"))
+        known = {"mask": mask}
+        if "class" in batch:
+            known["class"] = batch["class"].to(device)
+        return image, known
 
 
 def plain(tensor: Tensor, device: torch.device, non_blocking: bool = False) -> Tensor:

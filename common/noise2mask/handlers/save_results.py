@@ -22,6 +22,7 @@ from ..data.reader import GreyReader, is_picture
 from ..data.results import STD_WHITE, stem, write_map, write_mask
 from ..explain.preview import write_preview
 from ..files import write_text_atomically
+from .ranks import gathered
 from .resolved_config import fingerprint, resolved_config
 
 logger = logging.getLogger(__name__)
@@ -72,10 +73,9 @@ class SaveResults:
 
     def report(self, engine: Engine) -> None:
         """`report.json`: versions, options, seconds, and all cases, the most uncertain first."""
-        gathered: Any = idist.all_gather(self.cases) if idist.get_world_size() > 1 else [self.cases]
+        cases = sorted(gathered(self.cases), key=lambda case: (-case["triage"], case["image"]))
         if idist.get_rank() > 0:
             return
-        cases = sorted((case for part in gathered for case in part), key=lambda case: (-case["triage"], case["image"]))
         seconds = time.perf_counter() - self.started
         report = {
             "versions": {name: version(name) for name in PACKAGES} | {"python": platform.python_version()},

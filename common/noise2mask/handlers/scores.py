@@ -1,8 +1,5 @@
-"""Writes an evaluation's scores: one line per case, and a summary that says how they were made."""
+"""Scores the cases of an evaluation by the policy, and writes what it found."""
 
-import csv
-import io
-import json
 import logging
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,22 +8,27 @@ from typing import Any
 import numpy as np
 from ignite import distributed as idist
 from ignite.engine import Engine, Events
+from torch import Tensor
 
+from ..data.reader import is_picture
 from ..data.splits import natural
-from ..files import write_text_atomically
+from ..metrics.case_scores import case_scores, summarise
+from ..metrics.score_files import write_scores
+from .ranks import gathered
 from .resolved_config import fingerprint, resolved_config
 from .save_results import sampling_settings
 
 logger = logging.getLogger(__name__)
 
-POLICY = (
-    "mask = fused probability > 0.5, at the image's own size; one score per image; mean over images; empty label and "
-    "empty mask count 1, only one of them empty counts 0; dice_lesion: mean over images whose label is not empty"
-)
+SHOWN = ("dice", "dice_lesion", "iou", "hd95")
 
 
 class SaveScores:
-    """`cases.csv` (image, scores, pixels of label and mask, triage) and `scores.json` (means, counts, settings).
+    """`cases.csv` (a line per image), `scores.json` (means, intervals, counts, settings) and `scores.md` (a table).
+
+    It expects decollated output with `mask`, `probability` and `samples` at the images' own size, `label`, `triage`
+    and, where there are several annotators, `annotations`; the batch's items may name the `patient`. The means over
+    patients become the engine's metrics.
 
     Args:
         output_dir: where they go.
@@ -38,50 +40,51 @@ class SaveScores:
         self.cases: list[dict[str, Any]] = []
 
     def attach(self, engine: Engine) -> None:
-        """Collect after every batch; write when the metrics are computed."""
+        """Score after every batch; write at the end."""
         engine.add_event_handler(Events.STARTED, lambda engine: self.cases.clear())
         engine.add_event_handler(Events.ITERATION_COMPLETED, self.collect)
         engine.add_event_handler(Events.COMPLETED, self.save)
 
     def collect(self, engine: Engine) -> None:
-        """What is known of each image of a batch."""
+        """Score each image of a batch."""
         outputs: Any = engine.state.output
         sources: Any = engine.state.batch
-        for item, source in zip(outputs, sources, strict=True):
-            label, mask = (np.asarray(item[key].cpu()) for key in ("label", "mask"))  # (K, ...)
-            case = {"image": item["image"].meta["filename_or_obj"], "patient": source.get("patient", "")}
-            case |= {"label_pixels": int(label.sum()), "mask_pixels": int(mask.sum()), "triage": float(item["triage"])}
-            self.cases.append(case)
+        self.cases += [scored(item, source) for item, source in zip(outputs, sources, strict=True)]
 
     def save(self, engine: Engine) -> None:
-        """The files, by the first rank; details of metrics are gathered over ranks already, in their order."""
-        gathered: Any = idist.all_gather(self.cases) if idist.get_world_size() > 1 else [self.cases]
+        """The files, by the first rank."""
+        cases = sorted(gathered(self.cases), key=lambda case: natural(case["image"]))  # however many ranks there are
+        summary = summarise(cases)
+        engine.state.metrics |= summary["means"]
         if idist.get_rank() > 0:
             return
-        cases = [case for part in gathered for case in part]
-        for name, values in engine.state.metric_details.items():
-            for case, value in zip(cases, values.reshape(len(cases), -1)[:, 0].tolist(), strict=True):
-                case[name] = value
-        cases.sort(key=lambda case: natural(case["image"]))  # the same however many ranks there are
-        means = {name: float(value) for name, value in engine.state.metrics.items()}
-        counts = {"images": len(cases), "with_lesion": sum(case["label_pixels"] > 0 for case in cases)}
-        summary = {
-            "means": means,
-            "counts": counts,
-            "policy": POLICY,
-            "sampling": sampling_settings(engine),
-            "config": self.config,
-        }
-        write_text_atomically(_table(cases), self.folder / "cases.csv")
-        write_text_atomically(json.dumps(summary, indent=2), self.folder / "scores.json")
-        shown = "  ".join(f"{name} {value:.4f}" for name, value in means.items())
+        write_scores(cases, summary | {"sampling": sampling_settings(engine), "config": self.config}, self.folder)
+        counts, means = summary["counts"], summary["means"]
+        shown = "  ".join(f"{name} {means[name]:.4f}" for name in SHOWN)
         logger.info(f"{counts['images']} images, {counts['with_lesion']} with a lesion: {shown} -> {self.folder}")
 
 
-def _table(cases: list[Mapping[str, Any]]) -> str:
-    """CSV, the columns of the first case."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(cases[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(cases)
-    return text.getvalue()
+def scored(item: Mapping[str, Any], source: Mapping[str, Any]) -> dict[str, Any]:
+    """One image's line: name, patient, triage number and scores.
+
+    Args:
+        item:   decollated output, `mask`, `label` and `probability` (1, ...), `samples` (N, ...), perhaps `annotations`
+                (A, ...).
+        source: the item of the batch, which may name the `patient`.
+    """
+    path, meta = item["image"].meta["filename_or_obj"], item["image"].meta
+    mask, label, probability = (_plain(item[key])[0] for key in ("mask", "label", "probability"))  # (...) each
+    annotations = _plain(item["annotations"]) if "annotations" in item else None  # (A, ...)
+    spacing = None if is_picture(path) else np.linalg.norm(np.asarray(meta["original_affine"])[:3, :3], axis=0).tolist()
+    try:
+        scores = case_scores(mask, label, probability, _plain(item["samples"]), annotations, spacing)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error} Replace the label by one of the image's size.") from error
+    triage = float(item.get("triage", float("nan")))
+    return {"image": path, "patient": source.get("patient") or path, "triage": triage, **scores}
+
+
+def _plain(tensor: Tensor) -> Tensor:
+    """On the CPU, without MONAI's meta data."""
+    tensor = tensor.as_tensor() if hasattr(tensor, "as_tensor") else tensor
+    return tensor.detach().cpu()

@@ -39,19 +39,21 @@ class EncoderUnit(nn.Module):
     Args:
         in_channels: of the input.
         channels:    C of both outputs.
-        time_dim:    width of the timestep's sinusoid.
+        time_dim:    width of the timestep's sinusoid; None for a unit that does not see the timestep.
         num_groups:  of GroupNorm.
     """
 
-    def __init__(self, in_channels: int, channels: int, time_dim: int, num_groups: int) -> None:
+    def __init__(self, in_channels: int, channels: int, time_dim: int | None, num_groups: int) -> None:
         super().__init__()
-        self.time = TimeVector(time_dim, in_channels)
+        self.time = None if time_dim is None else TimeVector(time_dim, in_channels)
         self.pair = ResidualPair(in_channels, channels, num_groups)
         self.down = nn.Conv2d(channels, channels, 3, stride=2, padding=1)
 
-    def forward(self, x: Tensor, timesteps: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, timesteps: Tensor | None) -> tuple[Tensor, Tensor]:
         """(B, in_channels, H, W), (B,) or (1,) -> skip (B, C, H, W) before and (B, C, H/2, W/2) after downsampling."""
-        skip = self.pair(x + self.time(timesteps))  # (B, C, H, W)
+        if self.time is not None:
+            x = x + self.time(timesteps)  # (B, in_channels, H, W)
+        skip = self.pair(x)  # (B, C, H, W)
         return skip, self.down(skip)  # (B, C, H, W), (B, C, H/2, W/2)
 
 

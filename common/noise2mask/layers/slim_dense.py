@@ -9,7 +9,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from .norm import group_norm
+from .norm import norm_layer
 
 
 class SlimDenseBlock(nn.Module):
@@ -20,6 +20,8 @@ class SlimDenseBlock(nn.Module):
         channels:     C of every layer.
         num_layers:   L; figure 3 draws 4 as an example, the authors' later setting is 3.
         chi:          weight of the sum of earlier outputs (0.2 in the paper).
+        dense_sum:    what is summed: "outputs" x_j (equation 1), or "raw", the bare H_j (the authors' code); up to two
+                      layers they are the same.
         norm:         "batch" as in figure 3, or "group", which does not mix the timesteps of a batch.
         num_groups:   of GroupNorm.
     """
@@ -30,12 +32,16 @@ class SlimDenseBlock(nn.Module):
         channels: int,
         num_layers: int = 3,
         chi: float = 0.2,
+        dense_sum: Literal["outputs", "raw"] = "outputs",
         norm: Literal["batch", "group"] = "batch",
         num_groups: int = 16,
     ) -> None:
         super().__init__()
         widths = [in_channels] + [channels] * num_layers
+        if dense_sum not in ("outputs", "raw"):
+            raise ValueError(f"dense_sum is 'outputs' or 'raw', found {dense_sum!r}.")
         self.chi = chi
+        self.raw = dense_sum == "raw"
         self.layers = nn.ModuleList(
             _layer(before, after, norm, num_groups) for before, after in zip(widths[:-1], widths[1:], strict=True)
         )
@@ -45,18 +51,17 @@ class SlimDenseBlock(nn.Module):
         x = self.layers[0](x)  # (B, C, H, W)
         earlier = x  # (B, C, H, W): the sum over x_1 .. x_{i-1}
         for layer in self.layers[1:]:
-            x = layer(x) + self.chi * earlier  # (B, C, H, W)
-            earlier = earlier + x  # (B, C, H, W)
+            bare = layer(x)  # (B, C, H, W)
+            x = bare + self.chi * earlier  # (B, C, H, W)
+            earlier = earlier + (bare if self.raw else x)  # (B, C, H, W)
         return x  # (B, C, H, W)
 
 
 def _layer(in_channels: int, channels: int, norm: str, num_groups: int) -> nn.Sequential:
     """H of figure 3: two convolutions with nothing between them, norm, LeakyReLU."""
-    if norm not in ("batch", "group"):
-        raise ValueError(f"norm of a slim dense block is 'batch' or 'group', found {norm!r}.")
     return nn.Sequential(
         nn.Conv2d(in_channels, channels, 3, padding=1),
         nn.Conv2d(channels, channels, 3, padding=1),
-        nn.BatchNorm2d(channels) if norm == "batch" else group_norm(num_groups, channels),
+        norm_layer(norm, num_groups, channels),
         nn.LeakyReLU(0.01),
     )

@@ -9,14 +9,13 @@ C_i = base * multipliers[i-1]; a level's index i goes from 1 to n, and h_i = H /
 """
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
-import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from ..diffusion.denoiser import Condition, Denoiser
-from ..layers.norm import group_norm
+from ..layers.norm import norm_layer
 from ..layers.psa import ParameterSharedAttention
 from ..layers.residual_unit import Bottleneck, EncoderUnit, UpUnit
 from ..layers.slim_dense import SlimDenseBlock
@@ -27,13 +26,29 @@ class PGDiffSeg(Denoiser):
     """The whole network.
 
     Args:
-        in_channels:    of the image.
-        out_channels:   K, of the mask.
-        base:           C_0, even and a multiple of 8.
-        multipliers:    C_i / C_0 of the levels; image sizes must be multiples of 2^n.
-        dense_layers:   L of the slim dense blocks.
-        dense_norm:     norm of the slim dense blocks, "batch" or "group".
-        num_groups:     of GroupNorm, reduced where it does not divide a width.
+        in_channels:      of the image.
+        out_channels:     K, of the mask.
+        base:             C_0, even and a multiple of 8.
+        multipliers:      C_i / C_0 of the levels; image sizes must be multiples of 2^n.
+        dense_layers:     L of the slim dense blocks.
+        dense_sum:        what they sum: "outputs" (equation 1) or "raw" (the authors' code).
+        dense_norm:       their norm, "batch" (figure 3) or "group".
+        num_groups:       of GroupNorm, reduced where it does not divide a width.
+        psa_scale:        see `ParameterSharedAttention`: None or "sqrt".
+        psa_axis:         "summed" or "output".
+        psa_exchange:     "none", "map" or "query"; with an exchange the condition flow sees the noisy mask and can not
+                          be shared by the samples of an image.
+        prior_position:   the prior's features are added "before" the bottleneck (section 6.3) or "after" (the authors'
+                          code).
+        prior_scale:      their factor (0.2 in the authors' code).
+        prior_depth:      see `PriorSupervision`: "paper" or "released".
+        prior_classes:    logits of its classifier.
+        output_norm:      norm before the last convolution, "group" or "batch" (the authors' code).
+        timed_condition:  False for a condition flow that does not see the timestep (not the paper's): it is then
+                          computed once per image instead of once per step.
+
+    Raises:
+        ValueError: where a name is unknown.
     """
 
     def __init__(
@@ -43,32 +58,56 @@ class PGDiffSeg(Denoiser):
         base: int = 64,
         multipliers: Sequence[int] = (2, 4, 8, 16),
         dense_layers: int = 3,
+        dense_sum: Literal["outputs", "raw"] = "outputs",
         dense_norm: Literal["batch", "group"] = "batch",
         num_groups: int = 16,
+        psa_scale: Literal["sqrt"] | None = None,
+        psa_axis: Literal["summed", "output"] = "summed",
+        psa_exchange: Literal["none", "map", "query"] = "none",
+        prior_position: Literal["before", "after"] = "before",
+        prior_scale: float = 1.0,
+        prior_depth: Literal["paper", "released"] = "paper",
+        prior_classes: int = 1,
+        output_norm: Literal["group", "batch"] = "group",
+        timed_condition: bool = True,
     ) -> None:
         super().__init__()
+        if prior_position not in ("before", "after"):
+            raise ValueError(f"prior_position is 'before' or 'after', found {prior_position!r}.")
         widths = [base, *(base * multiplier for multiplier in multipliers)]  # C_0 .. C_n
         pairs = list(zip(widths[:-1], widths[1:], strict=True))
         self.stride = 2 ** len(multipliers)
+        self.exchange = psa_exchange != "none"
+        self.timed_condition = timed_condition
+        self.prior_position, self.prior_scale = prior_position, prior_scale
 
         # Prior-supervision network (section 3.4)
-        self.prior = PriorSupervision(in_channels, widths)
+        self.prior = PriorSupervision(in_channels, widths, prior_classes, prior_depth)
 
         # Stems and encoders of both flows (sections 3.1 and 3.2)
-        self.mask_stem = SlimDenseBlock(out_channels, base, dense_layers, norm=dense_norm, num_groups=num_groups)
-        self.image_stem = SlimDenseBlock(in_channels, base, dense_layers, norm=dense_norm, num_groups=num_groups)
+        dense: dict[str, Any] = {"dense_sum": dense_sum, "norm": dense_norm, "num_groups": num_groups}
+        self.mask_stem = SlimDenseBlock(out_channels, base, dense_layers, **dense)
+        self.image_stem = SlimDenseBlock(in_channels, base, dense_layers, **dense)
         self.denoising_units = nn.ModuleList(EncoderUnit(*pair, base, num_groups) for pair in pairs)
-        self.condition_units = nn.ModuleList(EncoderUnit(*pair, base, num_groups) for pair in pairs)
-        self.psa = nn.ModuleList(ParameterSharedAttention(width) for width in widths[1:])
+        time_dim = base if timed_condition else None
+        self.condition_units = nn.ModuleList(EncoderUnit(*pair, time_dim, num_groups) for pair in pairs)
+        psa: dict[str, Any] = {"scale": psa_scale, "axis": psa_axis, "exchange": psa_exchange}
+        self.psa = nn.ModuleList(ParameterSharedAttention(width, **psa) for width in widths[1:])
 
         # Bottleneck, decoder, output (figure 12b and c)
         self.bottleneck = Bottleneck(widths[-1], num_groups)
         self.up_units = nn.ModuleList(UpUnit(after, before, base, num_groups) for before, after in pairs)
-        # Deviation: GroupNorm and SiLU before the last convolution because the authors' code has a norm there (Batch-
-        # Norm, which mixes timesteps); the paper only says "convolution".
-        self.output = nn.Sequential(
-            group_norm(num_groups, base), nn.SiLU(), nn.Conv2d(base, out_channels, 3, padding=1)
-        )
+        # Deviation: a norm and SiLU before the last convolution because the authors' code has them there; the paper
+        # only says "convolution". GroupNorm by default, since BatchNorm mixes timesteps.
+        norm = norm_layer(output_norm, num_groups, base)
+        self.output = nn.Sequential(norm, nn.SiLU(), nn.Conv2d(base, out_channels, 3, padding=1))
+
+    # Training of the prior: apart and then frozen, or jointly
+
+    @property
+    def prior_frozen(self) -> bool:
+        """Whether the prior has had its own phase; if not, it trains jointly, by logits in the output."""
+        return not any(parameter.requires_grad for parameter in self.prior.parameters())
 
     def freeze_prior(self) -> None:
         """End the prior phase: from now on the prior is in eval mode and has no gradients. Call before DDP wraps."""
@@ -78,9 +117,11 @@ class PGDiffSeg(Denoiser):
     def train(self, mode: bool = True) -> "PGDiffSeg":
         """As `nn.Module.train`, but a frozen prior stays in eval mode: its statistics must not drift."""
         super().train(mode)
-        if not any(parameter.requires_grad for parameter in self.prior.parameters()):
+        if self.prior_frozen:
             self.prior.eval()
         return self
+
+    # The condition: what depends on the image, and on image and timestep
 
     def encode(self, image: Tensor) -> Condition:
         """All that depends on the image alone.
@@ -89,7 +130,8 @@ class PGDiffSeg(Denoiser):
             image: (B, C, H, W) in [-1, 1], H and W multiples of 2^n.
 
         Returns:
-            `prior` (B, C_n, h_n, w_n), `location` logits (B, 1, h_{n-1}, w_{n-1}) and `stem` (B, C_0, H, W).
+            `prior` (B, C_n, h_n, w_n), `stem` (B, C_0, H, W), the logits `location` (B, 1, h_{n-1}, w_{n-1}) and
+            `classification` (B, classes), and the condition flow, as in `at`, where it does not see the timestep.
 
         Raises:
             ValueError: where H or W is no multiple of 2^n.
@@ -97,11 +139,12 @@ class PGDiffSeg(Denoiser):
         if any(size % self.stride for size in image.shape[2:]):
             found = tuple(image.shape[2:])
             raise ValueError(f"The image's size is {found}; this network needs multiples of {self.stride}: resize it.")
-        with torch.no_grad():  # the prior has its own loss (equation 10)
-            *_, penultimate, prior = self.prior.features(image)  # (B, C_{n-1}, h_{n-1}, w_{n-1}), (B, C_n, h_n, w_n)
-            location = self.prior.localiser(penultimate)  # (B, 1, h_{n-1}, w_{n-1})
-        tensors = {"prior": prior, "location": location, "stem": self.image_stem(image)}
-        return Condition(image, self.training, tensors)
+        logits = self.prior(image)  # without gradients where it is frozen
+        prior = logits.pop("features").detach()  # (B, C_n, h_n, w_n): the prior has its own loss alone (equation 10)
+        condition = Condition(image, self.training, {**logits, "prior": prior, "stem": self.image_stem(image)})
+        if self.timed_condition or self.exchange:
+            return condition
+        return condition.extended(self._condition_flow(condition["stem"], None))
 
     def coarse(self, condition: Condition) -> Tensor:
         """The prior's location map at full size: (B, 1, H, W) in [0, 1]."""
@@ -116,14 +159,22 @@ class PGDiffSeg(Denoiser):
             timesteps: (B,) or (1,).
 
         Returns:
-            The condition plus `skip1` .. `skipn` (B, C_i, h_{i-1}, w_{i-1}) and `flow` (B, C_n, h_n, w_n).
+            The condition plus `skip1` .. `skipn` (B, C_i, h_{i-1}, w_{i-1}) and `flow` (B, C_n, h_n, w_n); as it is
+            where flows exchange features, because then they belong to one noisy mask.
         """
-        b = condition["stem"]  # (B, C_0, H, W)
+        if self.exchange or "flow" in condition:
+            return condition
+        return condition.extended(self._condition_flow(condition["stem"], timesteps))
+
+    def _condition_flow(self, b: Tensor, timesteps: Tensor | None) -> dict[str, Tensor]:
+        """b (B, C_0, H, W) -> `skip1` .. `skipn` and `flow`."""
         flow = {}
         for i, (unit, psa) in enumerate(zip(self.condition_units, self.psa, strict=True), start=1):
             flow[f"skip{i}"], b = unit(b, timesteps)  # (B, C_i, h_{i-1}, w_{i-1}), (B, C_i, h_i, w_i)
             b = psa.attend(b, "condition")  # (B, C_i, h_i, w_i)
-        return condition.extended({**flow, "flow": b})
+        return {**flow, "flow": b}
+
+    # One evaluation
 
     def denoise(self, x: Tensor, timesteps: Tensor, condition: Condition) -> Tensor | dict[str, Tensor]:
         """One evaluation.
@@ -134,30 +185,50 @@ class PGDiffSeg(Denoiser):
             condition: from `encode`, or from `at` for these timesteps.
 
         Returns:
-            (M, K, H, W); in train mode a dict that holds it as `prediction`.
+            (M, K, H, W); in train mode a dict that holds it as `prediction`, beside the prior's logits
+            `classification` (B, classes) and `location` (B, 1, h_{n-1}, w_{n-1}).
 
         Raises:
             ValueError: where x does not belong to the condition.
         """
         samples = condition.samples_of(x, self.training)
-        if "flow" not in condition:
-            condition = self.at(condition, timesteps)
+        condition = self.at(condition, timesteps)
         if len(timesteps) > 1:
             timesteps = timesteps.repeat_interleave(samples)  # (M,)
+        encoders = self._exchanging_flows if self.exchange else self._denoising_flow
+        m, skips = encoders(self.mask_stem(x), timesteps, condition)  # (M, C_n, h_n, w_n), (M, C_i, h_{i-1}, w_{i-1})
 
-        a = self.mask_stem(x)  # (M, C_0, H, W)
+        prior = self.prior_scale * condition["prior"]  # (B, C_n, h_n, w_n)
+        if self.prior_position == "before":
+            m = self.bottleneck(_add_to_samples(m, prior))  # (M, C_n, h_n, w_n), equation 6
+        else:
+            m = _add_to_samples(self.bottleneck(m), prior)  # (M, C_n, h_n, w_n)
+        for unit, skip in zip(reversed(self.up_units), reversed(skips), strict=True):
+            m = unit(m, skip, timesteps)  # (M, C_{i-1}, h_{i-1}, w_{i-1})
+        prediction = self.output(m)  # (M, K, H, W)
+        if not self.training:
+            return prediction  # (M, K, H, W)
+        return {"prediction": prediction, **{name: condition[name] for name in ("classification", "location")}}
+
+    def _denoising_flow(self, a: Tensor, timesteps: Tensor, condition: Condition) -> tuple[Tensor, list[Tensor]]:
+        """a (M, C_0, H, W) -> both flows' sum (M, C_n, h_n, w_n) and the skips' (M, C_i, h_{i-1}, w_{i-1})."""
         skips = []
         for i, (unit, psa) in enumerate(zip(self.denoising_units, self.psa, strict=True), start=1):
             skip, a = unit(a, timesteps)  # (M, C_i, h_{i-1}, w_{i-1}), (M, C_i, h_i, w_i)
             skips.append(_add_to_samples(skip, condition[f"skip{i}"]))  # (M, C_i, h_{i-1}, w_{i-1})
             a = psa.attend(a, "denoising")  # (M, C_i, h_i, w_i)
+        return _add_to_samples(a, condition["flow"]), skips
 
-        m = _add_to_samples(a, condition["flow"] + condition["prior"])  # (M, C_n, h_n, w_n), equation 6
-        m = self.bottleneck(m)  # (M, C_n, h_n, w_n)
-        for unit, skip in zip(reversed(self.up_units), reversed(skips), strict=True):
-            m = unit(m, skip, timesteps)  # (M, C_{i-1}, h_{i-1}, w_{i-1})
-        prediction = self.output(m)  # (M, K, H, W)
-        return {"prediction": prediction} if self.training else prediction
+    def _exchanging_flows(self, a: Tensor, timesteps: Tensor, condition: Condition) -> tuple[Tensor, list[Tensor]]:
+        """The same where each level's attention sees both flows: every sample has a condition flow of its own."""
+        b = condition["stem"].repeat_interleave(len(a) // len(condition["stem"]), dim=0)  # (M, C_0, H, W)
+        skips = []
+        for denoising, conditioning, psa in zip(self.denoising_units, self.condition_units, self.psa, strict=True):
+            s, a = denoising(a, timesteps)  # (M, C_i, h_{i-1}, w_{i-1}), (M, C_i, h_i, w_i)
+            r, b = conditioning(b, timesteps)  # (M, C_i, h_{i-1}, w_{i-1}), (M, C_i, h_i, w_i)
+            skips.append(s + r)  # (M, C_i, h_{i-1}, w_{i-1})
+            b, a = psa(b, a)  # (M, C_i, h_i, w_i) twice
+        return a + b, skips
 
 
 def _add_to_samples(x: Tensor, shared: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ Legend: B batch, C_i channels of level i (C_0 = base), H W size of the image, n 
 """
 
 from collections.abc import Sequence
+from typing import Literal
 
 from torch import Tensor, nn
 
@@ -17,16 +18,33 @@ class PriorSupervision(nn.Module):
     Args:
         in_channels: of the image.
         widths:      C_0 .. C_n; unit i goes from C_{i-1} to C_i with stride 2, n >= 2.
+        classes:     logits of the classifier: 1 for lesion present or not (equation 7), or the number of exclusive
+                     classes (3 in the authors' code for BUSI: normal, benign, malignant).
+        depth:       "paper" (two convolutions per unit, figure 5) or "released" (four, and one more stage of four
+                     without stride after the stem, as in the authors' code).
+
+    Raises:
+        ValueError: where `depth` is unknown.
     """
 
-    def __init__(self, in_channels: int, widths: Sequence[int]) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        widths: Sequence[int],
+        classes: int = 1,
+        depth: Literal["paper", "released"] = "paper",
+    ) -> None:
         super().__init__()
+        if depth not in ("paper", "released"):
+            raise ValueError(f"depth of the prior is 'paper' or 'released', found {depth!r}.")
+        convolutions = 2 if depth == "paper" else 4
         self.stem = _conv_norm_relu(in_channels, widths[0], stride=1)
+        if depth == "released":
+            self.stem.extend(_unit(widths[0], widths[0], convolutions, stride=1))
         self.units = nn.ModuleList(
-            nn.Sequential(_conv_norm_relu(before, after, stride=2), _conv_norm_relu(after, after, stride=1))
-            for before, after in zip(widths[:-1], widths[1:], strict=True)
+            _unit(before, after, convolutions, stride=2) for before, after in zip(widths[:-1], widths[1:], strict=True)
         )
-        self.classifier = nn.Linear(widths[-1], 1)  # one logit: lesion present (equation 7)
+        self.classifier = nn.Linear(widths[-1], classes)
         self.localiser = nn.Conv2d(widths[-2], 1, 1, bias=False)
 
     def features(self, image: Tensor) -> list[Tensor]:
@@ -39,10 +57,20 @@ class PriorSupervision(nn.Module):
         return maps
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
-        """(B, in_channels, H, W) -> logits `classification` (B, 1), `location` (B, 1, H/2^(n-1), ...)."""
+        """(B, in_channels, H, W) -> the last unit's map and the logits of both heads.
+
+        Returns:
+            `features` (B, C_n, H/2^n, W/2^n), `classification` (B, classes) and `location` (B, 1, H/2^(n-1), ...).
+        """
         *_, penultimate, last = self.features(image)
-        classification = self.classifier(last.mean(dim=(2, 3)))  # (B, 1)
-        return {"classification": classification, "location": self.localiser(penultimate)}
+        classification = self.classifier(last.mean(dim=(2, 3)))  # (B, classes)
+        return {"features": last, "classification": classification, "location": self.localiser(penultimate)}
+
+
+def _unit(in_channels: int, channels: int, convolutions: int, stride: int) -> nn.Sequential:
+    """Supervised unit: the first convolution has the stride."""
+    rest = [_conv_norm_relu(channels, channels, stride=1) for _ in range(convolutions - 1)]
+    return nn.Sequential(_conv_norm_relu(in_channels, channels, stride), *rest)
 
 
 def _conv_norm_relu(in_channels: int, channels: int, stride: int) -> nn.Sequential:

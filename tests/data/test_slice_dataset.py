@@ -5,7 +5,7 @@ import torch
 from monai.data import DataLoader
 from monai.transforms import Compose, Lambdad, RandFlipd, RandGaussianNoised, RandRotate90d
 
-from noise2mask.data.seeded_dataset import SeededDataset
+from noise2mask.data.slice_dataset import SliceDataset
 
 ITEMS = [{"image": torch.arange(4.0).reshape(1, 2, 2) + n} for n in range(5)]
 RANDOM = [
@@ -16,7 +16,7 @@ RANDOM = [
 
 
 def dataset(seed=0, epoch=1, transform=None, **options):
-    data = SeededDataset(ITEMS, transform or Compose(RANDOM), seed=seed, **options)
+    data = SliceDataset(ITEMS, transform or Compose(RANDOM), seed=seed, **options)
     data.set_epoch(epoch)
     return data
 
@@ -83,4 +83,4 @@ def test_the_cached_items_are_not_changed_by_the_augmentation():
 
 def test_an_empty_list_is_refused():
     with pytest.raises(ValueError, match="data set is empty"):
-        SeededDataset([], Compose(RANDOM))
+        SliceDataset([], Compose(RANDOM))

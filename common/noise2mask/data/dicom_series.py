@@ -1,0 +1,99 @@
+"""The files of one DICOM volume, in the order of its slices.
+
+A folder may hold a dynamic examination: several series, or one series with several images at each position. Each point
+in time is a phase; phases are counted from 0 in the order of series number and time.
+
+Legend: P phases, D slices.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import itk
+import numpy as np
+
+SERIES, SERIES_NUMBER, INSTANCE = "0020|000e", "0020|0011", "0020|0013"
+POSITION, ORIENTATION = "0020|0032", "0020|0037"
+TIMES = ("0020|0100", "0008|0032")  # temporal position identifier, acquisition time
+KNOWN = (SERIES, SERIES_NUMBER, INSTANCE, POSITION, ORIENTATION, *TIMES)
+
+
+class _Slice(NamedTuple):
+    path: str
+    series: tuple[float, str]  # number, unique identifier
+    position: float  # mm along the normal of the slices
+    time: tuple[float, ...]  # within the series: what is known of TIMES, then the instance's number
+
+
+def is_dicom(path: Path) -> bool:
+    """Whether a file says that it is DICOM: "DICM" after 128 bytes."""
+    if not path.is_file():
+        return False
+    with open(path, "rb") as file:
+        return file.read(132)[128:] == b"DICM"
+
+
+def is_dicom_folder(path: str | Path) -> bool:
+    """Whether a folder holds at least one DICOM file."""
+    return Path(path).is_dir() and any(is_dicom(file) for file in Path(path).iterdir())
+
+
+def phase_files(folder: str | Path, phase: int = 0) -> list[str]:
+    """Files of one phase, along the normal of its slices; the only one, whatever `phase` is, where there is one.
+
+    Raises:
+        ValueError: where the folder has no DICOM file, no such phase, or phases of different numbers of slices.
+    """
+    slices = [_slice(path) for path in sorted(Path(folder).iterdir()) if is_dicom(path)]
+    if not slices:
+        raise ValueError(f"{folder} holds no DICOM file: give the folder of one volume.")
+    phases = [files for series in _by(slices, "series").values() for files in _phases(series, folder)]
+    if len(phases) == 1:
+        return phases[0]
+    if not 0 <= phase < len(phases):
+        raise ValueError(f"{folder} has {len(phases)} phases, 0 to {len(phases) - 1}, but phase is {phase}: change it.")
+    return phases[phase]
+
+
+def _phases(series: list[_Slice], folder: str | Path) -> list[list[str]]:
+    """P lists of D files of one series."""
+    positions = _by(series, "position")
+    counts = {len(slices) for slices in positions.values()}
+    if len(counts) > 1:
+        raise ValueError(
+            f"{folder} has {min(counts)} to {max(counts)} images per position: files are missing or extra."
+        )
+    in_time = [sorted(slices, key=lambda slice_: slice_.time) for slices in positions.values()]
+    return [[slices[p].path for slices in in_time] for p in range(counts.pop())]
+
+
+def _by(slices: list[_Slice], field: str) -> dict[Any, list[_Slice]]:
+    """Groups in ascending order of a field."""
+    groups: dict[Any, list[_Slice]] = {}
+    for slice_ in sorted(slices, key=lambda slice_: getattr(slice_, field)):
+        groups.setdefault(getattr(slice_, field), []).append(slice_)
+    return groups
+
+
+def _slice(path: Path) -> _Slice:
+    """What the header says."""
+    reader = itk.GDCMImageIO.New()
+    reader.SetFileName(str(path))
+    reader.ReadImageInformation()
+    tags = reader.GetMetaDataDictionary()
+    header = {key: tags[key].strip() for key in KNOWN if key in tags}
+    time = tuple(_number(header, key) for key in (*TIMES, INSTANCE))
+    return _Slice(str(path), (_number(header, SERIES_NUMBER), header.get(SERIES, "")), _along_normal(header), time)
+
+
+def _along_normal(header: Mapping[str, str]) -> float:
+    """Position on the normal of the slice, rounded to 1 um, so that equal positions are equal."""
+    if POSITION not in header or ORIENTATION not in header:
+        return _number(header, INSTANCE)
+    position, orientation = (np.array(header[key].split("\\"), dtype=float) for key in (POSITION, ORIENTATION))
+    return round(float(np.cross(orientation[:3], orientation[3:]) @ position), 3)
+
+
+def _number(header: Mapping[str, str], key: str) -> float:
+    return float(header.get(key) or 0)

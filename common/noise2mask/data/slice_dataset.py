@@ -1,0 +1,92 @@
+"""A cached data set of slices whose random transforms depend on (seed, epoch, index) alone.
+
+Networks here see slices: a picture is one, a volume is as many as it has along its last axis. Files are read and
+prepared once, volumes whole (so that grey values can be scaled per patient), and handed out slice by slice. Since
+augmentation follows from seed, epoch and index, it is the same whatever the number of workers, and an epoch that is
+repeated after a crash is the same too.
+
+Legend: C channels, H W rows and columns, D slices.
+"""
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from copy import deepcopy
+from typing import Any
+
+from monai.data import CacheDataset
+from monai.transforms import Compose, RandomizableTrait, Transform
+from torch import Tensor
+
+from ..seeding import derived_seed
+
+
+class SliceDataset(CacheDataset):
+    """`monai.data.CacheDataset` that gives slices and reseeds its transforms for every one.
+
+    Args:
+        data:        items of a datalist.
+        transform:   MONAI transforms; what comes before the first random one is applied to files and cached, the
+                     rest to slices.
+        seed:        of the augmentation.
+        num_workers: threads that fill the cache.
+        progress:    show a bar while the cache is filled.
+
+    Raises:
+        ValueError: where `data` is empty, or tensors of one item differ in their number of slices.
+    """
+
+    def __init__(
+        self,
+        data: Sequence[Any],
+        transform: Sequence[Callable] | Callable,
+        seed: int = 0,
+        num_workers: int | None = None,
+        progress: bool = False,
+    ) -> None:
+        if not data:
+            raise ValueError("The data set is empty: check the folder and its datalist.")
+        super().__init__(data, transform, num_workers=num_workers, progress=progress)
+        self.seed = seed
+        self.epoch = 0
+        self.places = [(file, k) for file, item in enumerate(self._cache) for k in range(_depth(item))]
+
+    def __len__(self) -> int:
+        """Number of slices."""
+        return len(self.places)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Take the augmentation of this epoch from now on; workers that start later see it too."""
+        self.epoch = epoch
+
+    def _transform(self, index: int) -> Any:
+        index %= len(self)
+        file, k = self.places[index]
+        item, transform = deepcopy(_slice(self._cache[file], k)), self.transform
+        if not isinstance(transform, Compose):
+            return item
+        first = transform.get_index_of_first(_is_random)
+        if first is None:
+            return item
+        transform.set_random_state(seed=derived_seed(self.seed, self.epoch, index))
+        return transform(item, start=first)
+
+
+def _is_random(transform: Any) -> bool:
+    """As `CacheDataset` decides what to cache."""
+    return isinstance(transform, RandomizableTrait) or not isinstance(transform, Transform)
+
+
+def _depth(item: Mapping[Hashable, Any]) -> int:
+    """D of the item's volumes (C, H, W, D); 1 for pictures."""
+    depths = {value.shape[3] for value in item.values() if _is_volume(value)}
+    if len(depths) > 1:
+        raise ValueError(f"{item.get('image', 'an item')} has tensors of {sorted(depths)} slices: they must agree.")
+    return depths.pop() if depths else 1
+
+
+def _slice(item: Mapping[Hashable, Any], k: int) -> dict[Hashable, Any]:
+    """Slice k of every volume; the rest as it is."""
+    return {key: value[..., k] if _is_volume(value) else value for key, value in item.items()}
+
+
+def _is_volume(value: Any) -> bool:
+    return isinstance(value, Tensor) and value.ndim == 4
