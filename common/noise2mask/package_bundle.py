@@ -123,13 +123,18 @@ def _baked(bundle: Path, overlays: Sequence[Path]) -> dict[str, dict[str, Any]]:
 
 def _follow_train(config: dict[str, Any]) -> None:
     """MONAI Label sets train::trainer::max_epochs alone: other phases stay in proportion, one validation is certain."""
-    epochs, interval = config["train"]["trainer"]["max_epochs"], config["val_interval"]
+    epochs, interval = _number(config, config["train"]["trainer"]["max_epochs"]), config["val_interval"]
     config["val_interval"] = f"$min({interval}, @train::trainer::max_epochs)"
     for root, section in config.items():
         trainer = section.get("trainer", {}) if root != "train" and isinstance(section, dict) else {}
         if "max_epochs" in trainer:
-            proportion = f"{trainer['max_epochs']} // {epochs}"
+            proportion = f"{_number(config, trainer['max_epochs'])} // {epochs}"
             trainer["max_epochs"] = f"$max(1, @train::trainer::max_epochs * {proportion})"
+
+
+def _number(config: Mapping[str, Any], value: Any) -> Any:
+    """A number, or the one at the top of the config that `@name` names."""
+    return config[value.removeprefix("@")] if isinstance(value, str) else value
 
 
 def _merge(configs: Iterable[ConfigParser], key: str, value: Any, overlay: Path) -> None:

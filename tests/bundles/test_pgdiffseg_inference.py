@@ -88,7 +88,8 @@ def patients(folder):
 def rows(folder):
     with open(folder / "cases.csv", newline="") as file:
         rows = list(csv.DictReader(file))
-    return {row["image"]: {name: float(row[name]) for name in row if name not in ("image", "patient")} for row in rows}
+    words = ("image", "patient", "hd95_unit")
+    return {row["image"]: {name: float(row[name] or "nan") for name in row if name not in words} for row in rows}
 
 
 # Segmentation of pictures
@@ -137,7 +138,7 @@ def test_a_datalist_and_a_second_run_give_the_same_files(commands, inferring, se
 
 
 def test_batches_and_workers_change_nothing(commands, inferring, segmented, cases, tmp_path):
-    commands.run(inferring(cases / "images", tmp_path, "--batch_size", "3", "--num_workers", "2"))
+    commands.run(inferring(cases / "images", tmp_path, "--images_at_once", "3", "--num_workers", "2"))
     for path in segmented.glob("*_probability.png"):
         np.testing.assert_allclose(pixels(tmp_path / path.name).astype(int), pixels(path).astype(int), atol=1)
     for path in segmented.glob("*_mask.png"):
@@ -286,12 +287,12 @@ def test_scores_are_those_of_the_masks_that_segmentation_writes(scored, segmente
         mask, label = pixels(segmented / f"{path.stem}_mask.png") > 0, pixels(cases / "masks" / path.name) > 0
         both, sizes = (mask & label).sum(), mask.sum() + label.sum()
         row = found[str(path)]
-        assert (row["mask_pixels"], row["label_pixels"]) == (mask.sum(), label.sum())
+        assert (row["tp"], row["fp"], row["fn"]) == (both, mask.sum() - both, label.sum() - both)
         assert row["dice"] == pytest.approx(2 * both / sizes if sizes else 1, abs=1e-5)
         assert row["iou"] == pytest.approx(both / (sizes - both) if sizes else 1, abs=1e-5)
         lesions += [row["dice"]] if label.any() else []
     summary = json.loads((scored / "scores.json").read_text())
-    assert summary["counts"] == {"images": 5, "with_lesion": 4}
+    assert (summary["counts"]["images"], summary["counts"]["with_lesion"], summary["counts"]["patients"]) == (5, 4, 5)
     assert summary["means"]["dice_lesion"] == pytest.approx(np.mean(lesions), abs=1e-5)
     for name in NUMBERS:
         assert summary["means"][name] == pytest.approx(np.mean([row[name] for row in found.values()]), abs=1e-5)
@@ -302,6 +303,7 @@ def test_two_processes_score_five_images_like_one(commands, evaluating, scored, 
     commands.torchrun(evaluating(tmp_path, "inference.yaml evaluate.yaml data/folder.yaml multi_gpu_evaluate.yaml"))
     found, expected = (json.loads((folder / "scores.json").read_text()) for folder in (tmp_path, scored))
     assert found["means"] == pytest.approx(expected["means"], abs=1e-6) and found["counts"] == expected["counts"]
+    assert found["intervals"]["dice"] == pytest.approx(expected["intervals"]["dice"], abs=1e-6)
     ours, theirs = rows(tmp_path), rows(scored)
     assert list(ours) == list(theirs)
     for name in ours:

@@ -148,8 +148,8 @@ def test_a_truncated_checkpoint_falls_back_to_the_one_before(commands, training,
 
 def test_another_config_does_not_go_on_with_an_unfinished_run(commands, training, unfinished, copy_of):
     folder = copy_of(unfinished)
-    text = commands.fails([*training, "--output_dir", str(folder), "--train::optimizer::lr", "0.5"])
-    assert "belongs to an unfinished run" in text and "train::optimizer::lr is 0.5, was 0.001" in text
+    text = commands.fails([*training, "--output_dir", str(folder), "--learning_rate", "0.5"])
+    assert "belongs to an unfinished run" in text and "learning_rate is 0.5, was 0.001" in text
     assert (folder / "last.pt").read_bytes() == (unfinished / "last.pt").read_bytes()
 
 
@@ -168,7 +168,9 @@ def test_a_missing_folder_and_an_unknown_layout_are_named(commands, tmp_path, tr
     command = [*training, "--output_dir", str(tmp_path / "run")]
     text = commands.fails([*command, "--dataset_dir", str(tmp_path / "nowhere")])
     assert f"{tmp_path}/nowhere does not exist" in text
-    assert "layout is 'hospital', expected one of folder, busi" in commands.fails([*command, "--layout", "hospital"])
+    assert "layout is 'hospital', expected one of folder, busi, nact" in commands.fails(
+        [*command, "--layout", "hospital"]
+    )
 
 
 def test_files_that_can_not_be_used_are_named(commands, demo, tmp_path, training):
@@ -234,7 +236,7 @@ if ranks > 1:
     distributed.init_process_group("gloo")
     model = torch.nn.parallel.DistributedDataParallel(network)
 mine = slice(rank, None, ranks)
-DiffusionLoss()(model(x[mine], t[mine], image[mine]), target[mine]).backward()
+DiffusionLoss()(model(x[mine], t[mine], image[mine]), {"prediction": target[mine]}).backward()
 found = {name: p.grad for name, p in network.named_parameters() if p.grad is not None}
 torch.save(found, f"{sys.argv[1]}/{ranks}_{rank}.pt")
 if ranks > 1:
@@ -275,8 +277,9 @@ def test_mlflow_follows_a_run_that_is_resumed(commands, training, trained, tmp_p
 # Configs
 
 TRAINING = [f"train.yaml {name}" for name in ("", "data/demo.yaml", "data/folder.yaml", "multi_gpu_train.yaml")]
+TRAINING += [f"train.yaml {name}" for name in ("joint.yaml", "presets/paper.yaml", "presets/small.yaml data/busi.yaml")]
 INFERENCE = ["inference.yaml", "inference.yaml evaluate.yaml data/folder.yaml"]
-INFERENCE += ["inference.yaml evaluate.yaml multi_gpu_evaluate.yaml"]
+INFERENCE += ["inference.yaml evaluate.yaml multi_gpu_evaluate.yaml", "inference.yaml evaluate.yaml sampler_study.yaml"]
 
 
 @pytest.fixture

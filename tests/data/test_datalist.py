@@ -81,3 +81,18 @@ def test_the_command_writes_beside_the_data_and_says_what_is_wrong(folder, tmp_p
     with pytest.raises(SystemExit):
         main([str(tmp_path / "nowhere")])
     assert "nowhere does not exist" in capsys.readouterr().err
+
+
+def test_a_patient_in_two_sections_of_a_file_is_refused(tmp_path):
+    items = [{"image": f"{i}.png", "label": f"{i}.png", "patient": f"p{i // 2}"} for i in range(4)]
+    content = {"training": items[:1], "validation": items[1:2], "testing": items[2:]}
+    (tmp_path / "datalist.json").write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=r"patient p0 is in several splits \(training, validation\)"):
+        load_datalist(tmp_path / "datalist.json", "testing")
+
+
+def test_paths_of_annotations_move_with_the_file(tmp_path):
+    item = {"image": "a.png", "label": "b.png", "annotations": ["c.png", "d.png"], "patient": "p"}
+    content = {"training": [item], "validation": [], "testing": []}
+    path = write_datalist(content, tmp_path / "datalist.json")
+    assert load_datalist(path, "training")[0]["annotations"] == [str(tmp_path / "c.png"), str(tmp_path / "d.png")]

@@ -89,3 +89,16 @@ def test_a_folder_that_is_not_there_or_of_another_form_is_refused(tmp_path):
     (tmp_path / "benign").mkdir()
     with pytest.raises(ValueError, match="holds benign, expected images/.*use layout busi"):
         folder_datalist(tmp_path)
+
+
+def test_masks_of_several_annotators_are_found_by_stem(tmp_path):
+    for name in ("images", "masks", "annotations/first", "annotations/second"):
+        (tmp_path / name).mkdir(parents=True)
+    for i in range(10):
+        for name in ("images", "masks", "annotations/first"):
+            (tmp_path / name / f"{i}.png").touch()
+    (tmp_path / "annotations" / "second" / "3.png").touch()
+    content = folder_datalist(tmp_path)
+    found = {item["patient"]: item["annotations"] for key in KEYS for item in content[key]}
+    assert found["1"] == [str(tmp_path / "annotations" / "first" / "1.png")]
+    assert found["3"] == [str(tmp_path / "annotations" / name / "3.png") for name in ("first", "second")]

@@ -1,4 +1,4 @@
-"""Augmentation depends on seed, epoch and index alone."""
+"""Slices of pictures and volumes; augmentation depends on seed, epoch and index alone."""
 
 import pytest
 import torch
@@ -84,3 +84,45 @@ def test_the_cached_items_are_not_changed_by_the_augmentation():
 def test_an_empty_list_is_refused():
     with pytest.raises(ValueError, match="data set is empty"):
         SliceDataset([], Compose(RANDOM))
+
+
+# Volumes
+
+VOLUMES = [
+    {
+        "image": torch.arange(24.0).reshape(1, 2, 4, 3),
+        "label": torch.arange(24.0).reshape(1, 2, 4, 3) + 100,
+        "patient": "a",
+    },
+    {"image": torch.zeros(1, 2, 4), "label": torch.ones(1, 2, 4), "patient": "b"},
+    {"image": torch.ones(1, 2, 4, 2), "label": torch.ones(1, 2, 4, 2), "patient": "c"},
+]
+NOTHING = Compose([Lambdad("image", lambda image: image)])
+
+
+def test_a_volume_is_its_slices_and_a_picture_is_one():
+    data = SliceDataset(VOLUMES, NOTHING)
+    assert len(data) == 3 + 1 + 2
+    assert [data[i]["patient"] for i in range(6)] == ["a", "a", "a", "b", "c", "c"]
+    for k in range(3):
+        assert torch.equal(data[k]["image"], VOLUMES[0]["image"][..., k])
+        assert torch.equal(data[k]["label"], data[k]["image"] + 100)
+
+
+def test_slices_of_a_volume_are_augmented_each_in_its_own_way():
+    data = SliceDataset(VOLUMES[2:], Compose([RandGaussianNoised("image", prob=1.0)]))
+    assert not torch.equal(data[0]["image"], data[1]["image"])
+    assert torch.equal(data[0]["image"], data[0]["image"])
+
+
+def test_volumes_are_prepared_once_and_whole():
+    shapes = []
+    note = Lambdad("image", lambda image: shapes.append(tuple(image.shape)) or image)
+    data = SliceDataset(VOLUMES, Compose([note, RandFlipd("image", prob=0.5)]), num_workers=1)
+    [data[i] for i in range(6)], [data[i] for i in range(6)]
+    assert shapes == [(1, 2, 4, 3), (1, 2, 4), (1, 2, 4, 2)]
+
+
+def test_image_and_mask_of_different_depth_are_refused():
+    with pytest.raises(ValueError, match=r"tensors of \[2, 3\] slices"):
+        SliceDataset([{"image": torch.zeros(1, 2, 2, 3), "label": torch.zeros(1, 2, 2, 2)}], NOTHING)

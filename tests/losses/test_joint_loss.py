@@ -12,5 +12,5 @@ def test_it_is_the_sum_of_both_losses():
     output = {"prediction": torch.randn(2, 1, 4, 4), "classification": torch.randn(2, 1)}
     output["location"] = torch.randn(2, 1, 2, 2)
     target = {"prediction": torch.randn(2, 1, 4, 4), "mask": (torch.randn(2, 1, 4, 4) > 0).float()}
-    expected = DiffusionLoss()(output, target) + PriorLoss()(output, target)
-    assert torch.equal(JointLoss(DiffusionLoss(), PriorLoss())(output, target), expected)
+    expected = DiffusionLoss("v")(output, target) + PriorLoss()(output, target)
+    assert torch.equal(JointLoss(DiffusionLoss("v"), PriorLoss())(output, target), expected)

@@ -61,9 +61,7 @@ def _phases(series: list[_Slice], folder: str | Path) -> list[list[str]]:
     positions = _by(series, "position")
     counts = {len(slices) for slices in positions.values()}
     if len(counts) > 1:
-        raise ValueError(
-            f"{folder} has {min(counts)} to {max(counts)} images per position: files are missing or extra."
-        )
+        raise ValueError(f"{folder} has {min(counts)} to {max(counts)} images per position: some files are missing.")
     in_time = [sorted(slices, key=lambda slice_: slice_.time) for slices in positions.values()]
     return [[slices[p].path for slices in in_time] for p in range(counts.pop())]
 
@@ -82,7 +80,7 @@ def _slice(path: Path) -> _Slice:
     reader.SetFileName(str(path))
     reader.ReadImageInformation()
     tags = reader.GetMetaDataDictionary()
-    header = {key: tags[key].strip() for key in KNOWN if key in tags}
+    header = {key: tags[key].strip() for key in KNOWN if tags.HasKey(key)}
     time = tuple(_number(header, key) for key in (*TIMES, INSTANCE))
     return _Slice(str(path), (_number(header, SERIES_NUMBER), header.get(SERIES, "")), _along_normal(header), time)
 

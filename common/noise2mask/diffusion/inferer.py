@@ -81,6 +81,7 @@ class EnsembleInferer(Inferer):
         progress: bool = False,
     ) -> None:
         super().__init__()
+        self._arguments = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
         check_kind(target)
         _check_name("sampler", sampler, SAMPLERS)
         _check_name("fusion", fusion, METHODS)
@@ -102,6 +103,10 @@ class EnsembleInferer(Inferer):
         self.truncated = start is not None
         self.chunk_size = chunk_size
         self.progress = progress
+
+    def changed(self, **options: Any) -> "EnsembleInferer":
+        """An inferer with the same arguments but for these, such as `steps=10`; this one stays as it is."""
+        return EnsembleInferer(**{**self._arguments, **options})
 
     def __call__(self, inputs: Tensor, network: Callable[..., Any], *args: Any, **kwargs: Any) -> Tensor:
         """Class probabilities, as a MONAI evaluator, MONAI Label and MONAI Deploy expect them.

@@ -39,8 +39,8 @@ class PrepareDiffusion:
             non_blocking: as for `Tensor.to`.
 
         Returns:
-            x_t (B, K, H, W); the target: `prediction` (B, K, H, W) beside `mask` and `class`; `timesteps` (B,) and
-            `context` (B, C, H, W).
+            x_t (B, K, H, W); the target: `prediction` (B, K, H, W) beside what it follows from, `mask`, `noisy`,
+            `alpha`, `sigma`, and `class`; `timesteps` (B,) and `context` (B, C, H, W).
         """
         image, supervision = PrepareSupervised()(batch, device, non_blocking)
         mask = supervision["mask"]  # (B, K, H, W)
@@ -49,7 +49,8 @@ class PrepareDiffusion:
         alpha, sigma = self.noise_schedule.gather(timesteps, like=x0)  # (B, 1, 1, 1) twice
         x = alpha * x0 + sigma * noise  # (B, K, H, W)
         prediction = to_target(self.target, x0, noise, alpha, sigma)  # (B, K, H, W)
-        return x, {"prediction": prediction, **supervision}, (), {"timesteps": timesteps, "context": image}
+        known = {"noisy": x, "alpha": alpha, "sigma": sigma, **supervision}
+        return x, {"prediction": prediction, **known}, (), {"timesteps": timesteps, "context": image}
 
     def draw(self, mask: Tensor) -> tuple[Tensor, Tensor]:
         """The only random numbers of a step: timesteps (B,) in 0 .. T - 1 and noise (B, K, H, W).

@@ -1,0 +1,112 @@
+"""One trained network under many settings: steps, samples and start, beside what would show that it is fooling itself.
+
+Every row stands beside the Dice with another patient's image as condition (a network that does not look at the image
+loses nothing) and beside the Dice of the prior branch alone.
+"""
+
+from collections.abc import Mapping, Sequence
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from monai.transforms import InvertibleTransform
+from torch import nn
+
+from ..diffusion.fusion import fuse
+from ..diffusion.inferer import EnsembleInferer
+from ..files import check_writable, write_text_atomically
+from .interval import over_patients
+from .policy import POLICY
+from .score_files import csv_text
+from .study import Case, cases_of, prior_dice, samples_of
+from .table import markdown
+
+
+class SettingsStudy:
+    """Writes `settings_study.csv` and `settings_study.md`, a row per setting.
+
+    Args:
+        dataset:       items with `image` (preprocessed), `label` (own size) and `patient`.
+        preprocessing: of `image`, to be inverted.
+        network:       a `Denoiser` with its weights and a coarse mask of its own.
+        inferer:       whose other arguments are used.
+        samplers:      names of `samplers.SAMPLERS`.
+        steps:         numbers of steps.
+        samples:       numbers of samples, fused as the inferer fuses.
+        starts:        first timesteps; null starts from noise.
+        output_dir:    where the files go.
+    """
+
+    def __init__(
+        self,
+        dataset: Sequence[Any],
+        preprocessing: InvertibleTransform,
+        network: nn.Module,
+        inferer: EnsembleInferer,
+        samplers: Sequence[str],
+        steps: Sequence[int],
+        samples: Sequence[int],
+        starts: Sequence[int | None],
+        output_dir: str,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.folder = Path(output_dir)
+        check_writable(self.folder)
+        grid = list(product(samplers, starts, steps, samples))
+        names = ("sampler", "start", "steps", "samples")
+        self.settings = [dict(zip(names, values, strict=True)) for values in grid]
+        self.inferers = [inferer.changed(**setting) for setting in self.settings]
+        self.cases = cases_of(dataset, preprocessing, torch.device(device))
+        self.network = network
+
+    def run(self) -> list[dict[str, Any]]:
+        """Sample, score, write; a finished row is written at once."""
+        prior = _means(prior_dice(self.cases, self.network), self.cases)
+        rows: list[dict[str, Any]] = []
+        for setting, inferer in zip(self.settings, self.inferers, strict=True):
+            dice, seconds = fused_dice(self.cases, inferer, self.network)
+            fooled, _ = fused_dice([case._replace(image=case.other) for case in self.cases], inferer, self.network)
+            row = setting | _means(dice, self.cases) | {"seconds_per_image": seconds}
+            row |= {f"{name}_of_another_condition": value for name, value in _means(fooled, self.cases).items()}
+            rows.append(row | {f"{name}_of_the_prior": value for name, value in prior.items()})
+            write_text_atomically(csv_text(rows), self.folder / "settings_study.csv")
+        text = f"{markdown(*_table(rows))}\n\n{len(self.cases)} images. Policy: {POLICY}.\n"
+        write_text_atomically(text, self.folder / "settings_study.md")
+        return rows
+
+
+def fused_dice(cases: Sequence[Case], inferer: EnsembleInferer, network: nn.Module) -> tuple[list[float], float]:
+    """Dice of the fused mask of every image, and the median of the seconds per image."""
+    dice, seconds = [], []
+    for case, (samples, duration) in zip(cases, samples_of(cases, inferer, network), strict=True):
+        probability = fuse(samples[None], inferer.fusion, inferer.exclusive)[0]  # (1, h, w[, D])
+        dice.append(case.dice(probability))
+        seconds.append(duration)
+    return dice, float(np.median(seconds))
+
+
+def _means(dice: Sequence[float], cases: Sequence[Case]) -> dict[str, float]:
+    """Over patients, of all images and of those with a lesion, with the interval of the former."""
+    patients = [case.patient for case in cases]
+    lesion = [value if case.has_lesion else np.nan for value, case in zip(dice, cases, strict=True)]
+    all_images = over_patients(dice, patients)
+    means = {"dice": all_images.mean, "dice_low": all_images.low, "dice_high": all_images.high}
+    return means | {"dice_lesion": over_patients(lesion, patients).mean}
+
+
+def _table(rows: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[str]]]:
+    """Head and rows of the Markdown table."""
+    head = ["sampler", "start", "steps", "samples", "Dice", "95 % interval", "Dice, lesion"]
+    head += ["Dice, lesion: another's condition", "Dice, lesion: prior alone", "seconds per image"]
+    body = []
+    for row in rows:
+        start = "noise" if row["start"] is None else f"prior at {row['start']}"
+        interval = f"{row['dice_low']:.3f} to {row['dice_high']:.3f}"
+        names = ("dice_lesion", "dice_lesion_of_another_condition", "dice_lesion_of_the_prior", "seconds_per_image")
+        numbers = [f"{row[name]:.3f}" for name in names]
+        body.append(
+            [row["sampler"], start, str(row["steps"]), str(row["samples"]), f"{row['dice']:.3f}", interval, *numbers]
+        )
+    return head, body

@@ -1,0 +1,88 @@
+"""What studies share: the cases of a data set, scored under many settings of one trained network.
+
+Legend: B = 1 image, N samples, h w the network's size, S the image's own size.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple, cast
+
+import torch
+from monai.transforms import InvertibleTransform
+from torch import Tensor, nn
+
+from ..diffusion.denoiser import Denoiser, unwrap
+from ..diffusion.inferer import EnsembleInferer
+from .overlap import count, overlap
+from .own_size import OwnSize
+
+
+class Case(NamedTuple):
+    """One image of a study."""
+
+    image: Tensor  # (1, C, h, w[, D])
+    other: Tensor  # (1, C, h, w[, D]), the next image of the same size and another patient
+    label: Tensor  # (*S) in {0, 1}
+    patient: str
+    restore: Callable[[Tensor], Tensor]  # maps (M, h, w[, D]) -> (M, *S)
+
+    @property
+    def has_lesion(self) -> bool:
+        """Whether the label is not empty."""
+        return bool(self.label.any())
+
+    def dice(self, probability: Tensor) -> float:
+        """Dice at the image's own size of a probability (1, h, w[, D])."""
+        return overlap(count(self.restore(probability)[0] > 0.5, self.label))["dice"]
+
+
+def cases_of(dataset: Sequence[Any], preprocessing: InvertibleTransform, device: torch.device) -> list[Case]:
+    """All images of a data set, each with the next one of another patient.
+
+    Raises:
+        ValueError: where an image has no other condition to compare with.
+    """
+    items = [dataset[i] for i in range(len(dataset))]
+    patients = [str(item.get("patient") or item["image"].meta["filename_or_obj"]) for item in items]
+    images = [item["image"].as_tensor()[None].to(device) for item in items]  # (1, C, h, w[, D]) each
+    own_size, cases = OwnSize(preprocessing), []
+    for i, item in enumerate(items):
+        label = item["label"].as_tensor()[0].cpu()  # (*S)
+        other = images[_next_of_another(patients, images, i)]
+        cases.append(Case(images[i], other, label, patients[i], _Restore(own_size, item)))
+    return cases
+
+
+class _Restore:
+    """`OwnSize` of one item."""
+
+    def __init__(self, own_size: OwnSize, item: Any) -> None:
+        self.own_size, self.item = own_size, item
+
+    def __call__(self, maps: Tensor) -> Tensor:
+        """(M, h, w[, D]) -> (M, *S)."""
+        return self.own_size(self.item, maps.cpu())
+
+
+def _next_of_another(patients: Sequence[str], images: Sequence[Tensor], i: int) -> int:
+    for step in range(1, len(patients)):
+        j = (i + step) % len(patients)
+        if patients[j] != patients[i] and images[j].shape == images[i].shape:
+            return j
+    found = f"{len(patients)} images, none of another patient than {patients[i]} and of its size"
+    raise ValueError(f"There are {found} {tuple(images[i].shape[2:])}; a study needs one to compare with: add images.")
+
+
+def samples_of(cases: Sequence[Case], inferer: EnsembleInferer, network: nn.Module) -> Iterator[tuple[Tensor, float]]:
+    """For each case its samples (N, 1, h, w[, D]) and the seconds they took."""
+    for case in cases:
+        start = time.perf_counter()
+        samples = inferer.sample(case.image, network)[0]  # (N, 1, h, w[, D])
+        yield samples, time.perf_counter() - start
+
+
+@torch.no_grad()
+def prior_dice(cases: Sequence[Case], network: nn.Module) -> list[float]:
+    """Dice of the network's own coarse mask, without any diffusion."""
+    denoiser = cast(Denoiser, unwrap(network)).eval()
+    return [case.dice(denoiser.coarse(denoiser.encode(case.image))[0]) for case in cases]

@@ -1,0 +1,123 @@
+"""Everything that is wrong with the data is said before anything is trained, with file and remedy."""
+
+import nibabel as nib
+import numpy as np
+import pytest
+from PIL import Image
+
+from noise2mask.data.check import check_before_training
+
+GREY = np.arange(48, dtype=np.uint8).reshape(6, 8)
+
+
+@pytest.fixture
+def items(tmp_path):
+    """Six good pictures with masks: four to train, two to validate."""
+    found = []
+    for i in range(6):
+        paths = {key: str(tmp_path / f"{key}{i}.png") for key in ("image", "label")}
+        Image.fromarray(GREY + i).save(paths["image"])
+        Image.fromarray((GREY > 20).astype(np.uint8) * 255).save(paths["label"])
+        found.append({**paths, "patient": f"p{i}"})
+    return found
+
+
+def check(items, tmp_path):
+    check_before_training(items[:4], items[4:], tmp_path / "out")
+
+
+def refused(items, tmp_path, *words):
+    with pytest.raises(ValueError) as caught:
+        check(items, tmp_path)
+    assert str(caught.value).startswith("The data can not be trained on:")
+    assert all(word in str(caught.value) for word in words), str(caught.value)
+
+
+def test_good_data_pass_and_the_folder_is_made(items, tmp_path):
+    check(items, tmp_path)
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_several_masks_and_copies_of_an_item_pass(items, tmp_path):
+    items[0]["label"] = [items[0]["label"], items[1]["label"]]
+    check([{**items[0], "copy": 0}, {**items[0], "copy": 1}, *items[2:]], tmp_path)
+
+
+def test_a_missing_image_is_named(items, tmp_path):
+    items[1]["image"] = str(tmp_path / "gone.png")
+    refused(items, tmp_path, "gone.png does not exist")
+
+
+def test_an_unreadable_image_is_named(items, tmp_path):
+    (tmp_path / "image5.png").write_text("<html>")
+    refused(items, tmp_path, "image5.png can not be read as an image", "replace the file")
+
+
+def test_an_image_without_mask_is_named(items, tmp_path):
+    del items[2]["label"]
+    items[3]["label"] = str(tmp_path / "gone.png")
+    refused(items, tmp_path, "image2.png has no mask", "gone.png does not exist")
+
+
+def test_sizes_that_differ_are_named(items, tmp_path):
+    Image.fromarray(np.zeros((5, 8), np.uint8)).save(items[0]["label"])
+    refused(items, tmp_path, "label0.png has size (8, 5), but", "image0.png has (8, 6)")
+
+
+def test_wrong_mask_values_are_named(items, tmp_path):
+    Image.fromarray(np.where(GREY > 20, 2, 1).astype(np.uint8)).save(items[0]["label"])
+    refused(items, tmp_path, "label0.png holds the values 1, 2; a binary mask holds 0 and 1, or 0 and 255")
+
+
+def test_a_transparent_picture_is_named(items, tmp_path):
+    picture = Image.fromarray(GREY).convert("LA")
+    picture.putalpha(7)
+    picture.save(items[0]["image"])
+    refused(items, tmp_path, "image0.png has transparent pixels (alpha down to 7)")
+
+
+def test_a_constant_image_is_named(items, tmp_path):
+    Image.fromarray(np.full((6, 8), 9, np.uint8)).save(items[0]["image"])
+    refused(items, tmp_path, "image0.png has the value 9 everywhere")
+
+
+def test_values_that_are_not_finite_are_named(items, tmp_path):
+    values = GREY.astype(np.float32)
+    values[2, 3] = np.nan
+    items[0]["image"] = str(tmp_path / "float.tif")
+    Image.fromarray(values).save(items[0]["image"])
+    refused(items, tmp_path, "float.tif has 1 values that are not finite, the first at (3, 2)")
+
+
+def test_a_patient_in_both_splits_is_named(items, tmp_path):
+    items[5]["patient"] = "p0"
+    refused(items, tmp_path, "patient p0 is in several splits (training, validation)")
+
+
+def test_a_file_in_both_splits_is_named(items, tmp_path):
+    items[5] = {**items[0], "patient": "p5"}
+    refused(items, tmp_path, "image0.png is in training and validation")
+
+
+def test_a_mask_at_another_place_than_its_volume_is_named(items, tmp_path):
+    for key, shift in (("image", 0.0), ("label", 2.0)):
+        items[0][key] = str(tmp_path / f"{key}.nii.gz")
+        affine = np.eye(4)
+        affine[0, 3] = shift
+        values = np.arange(8).reshape(2, 2, 2) if key == "image" else np.ones((2, 2, 2))
+        nib.save(nib.Nifti1Image(values.astype(np.uint8), affine), items[0][key])
+    refused(items, tmp_path, "label.nii.gz has another position, spacing or orientation than", "resample the mask")
+
+
+def test_all_problems_are_said_at_once_but_no_more_than_ten(items, tmp_path):
+    for item in items:
+        item["image"] = str(tmp_path / f"gone_{item['patient']}.png")
+    refused(items, tmp_path, *(f"gone_p{i}.png" for i in range(6)))
+    many = [{**items[0], "image": f"/gone/{i}.png", "patient": str(i)} for i in range(13)]
+    refused(many, tmp_path, "/gone/9.png", "and 3 more")
+
+
+def test_a_folder_that_can_not_be_written_to_is_named_first(items, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(ValueError, match=r"file/out can not be written to \(Not a directory\).*another output_dir"):
+        check_before_training(items[:4], items[4:], tmp_path / "file" / "out")

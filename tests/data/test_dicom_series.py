@@ -1,0 +1,72 @@
+"""The files of a DICOM volume in the order of its slices, and of a dynamic one by phase."""
+
+import itk
+import numpy as np
+import pytest
+from tests.data.dicom_files import write_dicom
+
+from noise2mask.data.dicom_series import is_dicom, is_dicom_folder, phase_files
+from noise2mask.data.reader import GreyReader
+
+VALUES = np.arange(2 * 3 * 4 * 5).reshape(2, 3, 4, 5)  # phases, slices, rows, columns
+
+
+def read(files):
+    return itk.array_from_image(itk.imread(files))
+
+
+def test_slices_are_ordered_along_their_normal_whatever_the_files_are_called(tmp_path):
+    write_dicom(tmp_path, VALUES[:1])
+    assert np.array_equal(read(phase_files(tmp_path)), VALUES[0])
+
+
+@pytest.mark.parametrize("phase", [0, 1])
+def test_phases_of_one_series_are_told_apart_by_time(tmp_path, phase):
+    write_dicom(tmp_path, VALUES)
+    assert np.array_equal(read(phase_files(tmp_path, phase)), VALUES[phase])
+
+
+def test_several_series_are_phases_in_the_order_of_their_numbers(tmp_path):
+    write_dicom(tmp_path, VALUES[1:], series="1.2.1", number=9)
+    write_dicom(tmp_path, VALUES[:1], series="1.2.2", number=3)
+    for phase in (0, 1):
+        assert np.array_equal(read(phase_files(tmp_path, phase)), VALUES[phase])
+
+
+def test_a_volume_without_phases_is_taken_whatever_the_phase(tmp_path):
+    write_dicom(tmp_path, VALUES[:1])
+    assert phase_files(tmp_path, 1) == phase_files(tmp_path, 0)
+
+
+def test_a_phase_that_is_not_there_is_refused(tmp_path):
+    write_dicom(tmp_path, VALUES)
+    with pytest.raises(ValueError, match=r"has 2 phases, 0 to 1, but phase is 2"):
+        phase_files(tmp_path, 2)
+
+
+def test_a_missing_image_of_a_phase_is_noticed(tmp_path):
+    write_dicom(tmp_path, VALUES)
+    next(tmp_path.iterdir()).unlink()
+    with pytest.raises(ValueError, match="1 to 2 images per position: some files are missing"):
+        phase_files(tmp_path)
+
+
+def test_other_files_are_no_dicom(tmp_path):
+    (tmp_path / "a.txt").write_text("no image")
+    (tmp_path / "empty").touch()
+    assert not is_dicom(tmp_path / "a.txt") and not is_dicom(tmp_path / "empty") and not is_dicom(tmp_path)
+    assert not is_dicom_folder(tmp_path) and not is_dicom_folder(tmp_path / "a.txt")
+    with pytest.raises(ValueError, match="holds no DICOM file"):
+        phase_files(tmp_path)
+    write_dicom(tmp_path, VALUES[:1])
+    assert is_dicom_folder(tmp_path) and len(phase_files(tmp_path)) == 3
+
+
+def test_the_reader_takes_a_folder_with_its_geometry(tmp_path):
+    write_dicom(tmp_path, VALUES)
+    array, meta = GreyReader(phase=1).get_data([str(tmp_path)])
+    assert np.array_equal(array, VALUES[1].transpose(2, 1, 0))
+    # DICOM's axes point left and back, those of the affine right and forward
+    expected = np.diag([-0.5, -0.7, 2.0, 1.0])
+    expected[:3, 3] = -10, -20, 5
+    assert np.allclose(meta["affine"], expected)

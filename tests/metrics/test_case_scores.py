@@ -1,0 +1,71 @@
+"""All scores of a case, and their summary, by hand."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from noise2mask.metrics.case_scores import BINS, case_scores, summarise
+
+LABEL = torch.tensor([[1.0, 1.0], [0.0, 0.0]])
+MASK = torch.tensor([[1.0, 0.0], [0.0, 0.0]])
+EMPTY = torch.zeros(2, 2)
+
+
+def case(mask=MASK, label=LABEL, patient="a", triage=0.5, **options):
+    scores = case_scores(mask, label, mask, torch.stack([mask, label]), **options)
+    return {"patient": patient, "triage": triage, **scores}
+
+
+def test_a_case_has_all_scores():
+    scores = case()
+    assert (scores["tp"], scores["fp"], scores["fn"]) == (1, 0, 1)
+    assert scores["dice"] == pytest.approx(2 / 3) and scores["iou"] == 0.5
+    assert (scores["precision"], scores["recall"]) == (1.0, 0.5)
+    assert scores["dice_best"] == 1.0 and scores["dice_mean"] == pytest.approx(5 / 6)
+    assert scores["expected_calibration_error"] == pytest.approx(0.25)
+    assert scores["hd95"] == pytest.approx(0.95, abs=0.06) and scores["hd95_unit"] == "pixel"
+    assert "energy_distance" not in scores
+
+
+def test_spacing_and_annotations_add_theirs():
+    scores = case(spacing=(1.0, 4.0), annotations=torch.stack([MASK, LABEL]))
+    assert scores["hd95_unit"] == "mm" and scores["hd95"] > 3
+    assert scores["energy_distance"] == pytest.approx(0)
+
+
+def test_headline_means_are_over_patients():
+    cases = [case(), case(mask=LABEL), case(mask=EMPTY, label=EMPTY, patient="b")]
+    summary = summarise(cases)
+    assert summary["means"]["dice"] == pytest.approx(((2 / 3 + 1) / 2 + 1) / 2)
+    assert summary["means_over_images"]["dice"] == pytest.approx((2 / 3 + 1 + 1) / 3)
+    assert summary["counts"] == {"images": 3, "with_lesion": 2, "patients": 2, "hd95_left_out": 1}
+
+
+def test_lesion_scores_leave_out_images_without_one():
+    summary = summarise([case(), case(mask=MASK, label=EMPTY, patient="b")])
+    assert summary["means"]["dice_lesion"] == pytest.approx(2 / 3) and summary["means"]["dice"] == pytest.approx(1 / 3)
+
+
+def test_pooled_scores_and_calibration_weigh_pixels():
+    summary = summarise([case(), case(mask=EMPTY, label=EMPTY, patient="b")])
+    assert summary["pooled"]["dice"] == pytest.approx(2 / 3)
+    assert summary["pooled"]["false_negative_rate"] == 0.5
+    assert summary["pooled"]["expected_calibration_error"] == pytest.approx(1 / 8)
+    assert sum(summary["calibration"]["pixels"]) == 8
+
+
+def test_triage_is_judged_by_its_rank_correlation_with_dice():
+    good = [case(triage=0.9), case(mask=LABEL, triage=0.1, patient="b")]
+    assert summarise(good)["triage"]["spearman_with_dice"] == pytest.approx(-1)
+    assert math.isnan(summarise([case(), case(patient="b")])["triage"]["spearman_with_dice"])
+
+
+def test_energy_distance_is_averaged_over_the_images_that_have_it():
+    cases = [case(annotations=torch.stack([EMPTY, EMPTY])), case(patient="b")]
+    assert summarise(cases)["means"]["energy_distance"] == pytest.approx(cases[0]["energy_distance"])
+
+
+def test_bins_of_a_case_are_kept_for_the_summary():
+    assert case()[BINS].shape == (3, 10) and np.isfinite(case()[BINS]).all()

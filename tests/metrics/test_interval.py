@@ -1,0 +1,48 @@
+"""Means over patients, and intervals that draw patients."""
+
+import math
+
+import numpy as np
+import pytest
+
+from noise2mask.metrics.interval import over_patients
+
+
+def test_images_of_a_patient_are_averaged_first():
+    result = over_patients([1.0, 0.0, 0.0, 0.5], ["a", "b", "b", "c"])
+    assert result.mean == pytest.approx((1 + 0 + 0.5) / 3) and result.patients == 3
+
+
+def test_what_is_no_number_is_left_out_with_its_patient():
+    result = over_patients([math.nan, 0.25, math.nan, 0.75], ["a", "b", "b", "c"])
+    assert result.mean == pytest.approx(0.5) and result.patients == 2
+
+
+def test_the_interval_is_that_of_the_normal_law_for_many_patients():
+    values = np.random.default_rng(0).normal(0.7, 0.1, 400)
+    result = over_patients(values.tolist(), [str(i) for i in range(400)])
+    half = 1.96 * values.std() / 20
+    assert result.low == pytest.approx(result.mean - half, abs=0.1 * half)
+    assert result.high == pytest.approx(result.mean + half, abs=0.1 * half)
+
+
+def test_the_interval_is_the_same_every_time_and_ignores_the_order():
+    first = over_patients([0.1, 0.5, 0.9], ["a", "b", "c"])
+    assert first == over_patients([0.1, 0.5, 0.9], ["a", "b", "c"])
+    assert first.low <= first.mean <= first.high and (first.low, first.high) == pytest.approx((0.1, 0.9))
+
+
+def test_many_images_of_one_patient_do_not_narrow_the_interval():
+    one = over_patients([0.2, 0.8], ["a", "b"])
+    many = over_patients([0.2] * 50 + [0.8] * 50, ["a"] * 50 + ["b"] * 50)
+    assert many == pytest.approx(one)
+
+
+def test_equal_values_have_an_interval_without_width():
+    assert over_patients([0.5, 0.5], ["a", "b"]) == (0.5, 0.5, 0.5, 2)
+
+
+def test_one_patient_has_no_interval_and_none_no_mean():
+    single = over_patients([0.4], ["a"])
+    assert single.mean == 0.4 and math.isnan(single.low) and math.isnan(single.high)
+    assert math.isnan(over_patients([math.nan], ["a"]).mean)

@@ -1,0 +1,34 @@
+"""Settings beside one another, with what would unmask a network that does not look at the image."""
+
+import csv
+
+import pytest
+
+from noise2mask.diffusion.inferer import EnsembleInferer
+from noise2mask.diffusion.noise_schedule import NoiseSchedule
+from noise2mask.metrics.settings_study import SettingsStudy
+
+INFERER = EnsembleInferer(NoiseSchedule("linear", 20))
+
+
+def test_every_row_stands_beside_another_condition_and_the_prior(toy, threshold, tmp_path):
+    grid = {"samplers": ["ddim"], "steps": [1, 2], "samples": [1, 3], "starts": [None, 9]}
+    rows = SettingsStudy(*toy, threshold, INFERER, output_dir=str(tmp_path), **grid).run()
+    assert [(row["start"], row["steps"], row["samples"]) for row in rows] == [
+        (start, steps, samples) for start in (None, 9) for steps in (1, 2) for samples in (1, 3)
+    ]
+    for row in rows:
+        assert row["dice"] == row["dice_lesion"] == 1 and row["dice_of_another_condition"] == 0
+        assert row["dice_of_the_prior"] == pytest.approx(2 / 3)  # patients a, b and c: 0, 1 and 1
+        assert row["seconds_per_image"] > 0
+    with open(tmp_path / "settings_study.csv", newline="") as file:
+        assert len(list(csv.DictReader(file))) == 8
+    text = (tmp_path / "settings_study.md").read_text()
+    assert text.count("| ddim | noise |") == text.count("| ddim | prior at 9 |") == 4
+    assert "| 1.000 | 1.000 to 1.000 | 1.000 | 0.000 | 0.667 |" in text and "4 images. Policy:" in text
+
+
+def test_too_many_steps_are_refused_before_anything_is_sampled(toy, threshold, tmp_path):
+    grid = {"samplers": ["ddim"], "steps": [30], "samples": [1], "starts": [None]}
+    with pytest.raises(ValueError, match="steps is 30, expected 1 to 20"):
+        SettingsStudy(*toy, threshold, INFERER, output_dir=str(tmp_path), **grid)

@@ -1,0 +1,39 @@
+"""What studies share: own size, own patient, another one's condition."""
+
+import pytest
+import torch
+
+from noise2mask.diffusion.inferer import EnsembleInferer
+from noise2mask.diffusion.noise_schedule import NoiseSchedule
+from noise2mask.metrics.study import cases_of, prior_dice, samples_of
+
+CPU = torch.device("cpu")
+
+
+def test_the_other_condition_is_the_next_patient_s(toy):
+    cases = cases_of(*toy, CPU)
+    assert [case.patient for case in cases] == ["a", "a", "b", "c"]
+    for case, other in zip(cases, (2, 2, 3, 0), strict=True):
+        assert torch.equal(case.other, cases[other].image)
+
+
+def test_dice_is_taken_at_the_image_s_own_size(toy):
+    case = cases_of(*toy, CPU)[1]
+    assert case.label.shape == (24, 16)
+    assert case.dice((case.image[0] + 1) / 2) == 1 and case.dice(torch.zeros(1, 16, 24)) == 0
+
+
+def test_samples_come_with_the_time_they_took(toy, threshold):
+    inferer = EnsembleInferer(NoiseSchedule("linear", 20), samples=3)
+    for samples, seconds in samples_of(cases_of(*toy, CPU), inferer, threshold):
+        assert samples.shape == (3, 1, 16, 24) and seconds > 0
+
+
+def test_the_prior_is_scored_alone(toy, threshold):
+    assert prior_dice(cases_of(*toy, CPU), threshold) == [0, 0, 1, 1]
+
+
+def test_a_data_set_of_one_patient_can_not_be_compared(toy):
+    dataset, preprocessing = toy
+    with pytest.raises(ValueError, match="none of another patient than a and of its size"):
+        cases_of([dataset[0], dataset[1]], preprocessing, CPU)
