@@ -10,7 +10,8 @@ def write_dicom(folder, phases, series="1.2.3", number=4, spacing=(0.5, 0.7, 2.0
     order = [(p, k) for p in range(len(phases)) for k in range(phases.shape[1])]
     for instance, (p, k) in enumerate(order):
         position = (origin[0], origin[1], origin[2] + spacing[2] * (phases.shape[1] - 1 - k))
-        image = itk.image_from_array(phases[p, phases.shape[1] - 1 - k].astype(np.int16)[None])
+        picture = np.ascontiguousarray(phases[p, phases.shape[1] - 1 - k], dtype=np.int16)
+        image = itk.image_from_array(picture[None])
         image.SetSpacing([*map(float, spacing)])
         image.SetOrigin([*map(float, position)])
         tags = itk.MetaDataDictionary()

@@ -1,4 +1,4 @@
-"""The whole way on generated ultrasound: data, training, scores, masks; a plain U-Net trained as long stands beside.
+"""The whole way on generated ultrasound: data, training, scores, masks; a plain U-Net trained about as long beside it.
 
     python -m noise2mask.cli.demo --output demo          (from a checkout; `tox -e demo` does it in its own environment)
 
@@ -17,6 +17,8 @@ from pathlib import Path
 
 CONFIGS = Path("bundles/pgdiffseg/configs")
 PATIENTS = 150
+PEER = ["presets/basic_unet.yaml"]
+PEER_EPOCHS = 26  # of MONAI's BasicUNet: about as long as the diffusion model trains
 SHOWN = 5  # test images to segment
 EXPECTED = 0.80  # mean Dice on all test images that the demonstration as it stands must reach
 
@@ -65,12 +67,17 @@ def _steps(output: Path, patients: int, overrides: Sequence[str]) -> float:
     run(["-m", "noise2mask.data.demo", "--output", data, "--patients", str(patients)])
     shutil.rmtree(training, ignore_errors=True)  # a demonstration trains anew, even after an interruption
     where = ("--dataset_dir", data, "--output_dir")
-    seconds = bundle("training", ["train.yaml", "data/demo.yaml"], *where, training, *overrides)
+    seconds = [bundle("training", ["train.yaml", "data/demo.yaml"], *where, training, *overrides)]
     weights = ("--model_file", training / "model.pt", "--progress", "False")
     bundle("evaluating", ["inference.yaml", "evaluate.yaml"], *where, scores, *weights)
     bundle("inferring", ["inference.yaml"], "--input", _some_test_images(data, output), "--output_dir", masks, *weights)
-    run(["benchmarks/basic_unet.py", *where, peer, "--seconds", f"{seconds:.0f}"])
-    return _conclude(scores, peer, masks, seconds, time.perf_counter() - start)
+    shutil.rmtree(peer, ignore_errors=True)
+    epochs = ("--epochs", str(PEER_EPOCHS), "--val_interval", str(PEER_EPOCHS // 2), *overrides)
+    configs = ["train.yaml", "data/demo.yaml", *PEER, "presets/basic_unet_train.yaml"]
+    seconds.append(bundle("training", configs, *where, peer, *epochs))
+    weights = ("--model_file", peer / "model.pt", "--progress", "False")
+    bundle("evaluating", ["inference.yaml", "evaluate.yaml", *PEER], *where, peer / "scores", *weights)
+    return _conclude(scores, peer / "scores", masks, seconds, time.perf_counter() - start)
 
 
 def _some_test_images(data: Path, output: Path) -> Path:
@@ -86,17 +93,19 @@ def _some_test_images(data: Path, output: Path) -> Path:
     return folder
 
 
-def _conclude(scores: Path, peer: Path, masks: Path, seconds: float, total: float) -> float:
+def _conclude(scores: Path, peer: Path, masks: Path, seconds: Sequence[float], total: float) -> float:
     """The last lines: what was reached, and what to open; the mean Dice on all test images."""
     ours = json.loads((scores / "scores.json").read_text())
     theirs = json.loads((peer / "scores.json").read_text())
     counts, sampling = ours["counts"], ours["sampling"]
-    print(f"\n{counts['images']} unseen generated images, {counts['with_lesion']} with a lesion; mean Dice per image, ")
-    print("mask = probability > 0.5, an empty mask of an empty label counts 1")
+    lesion = f"{counts['with_lesion']} with a lesion"
+    print(f"\n{counts['images']} unseen generated images of {counts['patients']} patients, {lesion};")
+    print("mean Dice over patients; mask = probability > 0.5, an empty mask of an empty label counts 1")
     print(f"{'':34}{'all images':>12}{'with lesion':>14}{'training':>12}")
     name = f"PGDiffSeg, {len(sampling['timesteps'])} steps, {sampling['samples']} samples"
-    for title, dice in ((name, ours["means"]), ("MONAI BasicUNet, as long", theirs)):
-        print(f"{title:34}{dice['dice']:12.3f}{dice['dice_lesion']:14.3f}{seconds:10.0f} s")
+    means = (ours["means"], theirs["means"])
+    for title, dice, duration in zip((name, "MONAI BasicUNet"), means, seconds, strict=True):
+        print(f"{title:34}{dice['dice']:12.3f}{dice['dice_lesion']:14.3f}{duration:10.0f} s")
     print(f"The whole demonstration took {total / 60:.1f} minutes. Open these pictures, the most uncertain case first:")
     for case in json.loads((masks / "report.json").read_text())["cases"]:
         print(f"  {masks / next(name for name in case['files'] if 'preview' in name)}   triage {case['triage']:.3f}")

@@ -118,7 +118,8 @@ def _array_and_meta(opened: _Opened, phase: int) -> tuple[np.ndarray, dict[str, 
         except Exception as error:  # a truncated file shows only when its pixels are read
             raise ValueError(f"{opened.path} can not be read as an image ({error}): replace the file.") from error
     if array.ndim == 4 and opened.path.lower().endswith(NIFTI):
-        array, meta = _one_phase(opened.path, array, phase), {**meta, "spatial_shape": np.asarray(array.shape[:3])}
+        array = _one_phase(opened.path, array, phase)  # (X, Y, Z)
+        meta = {**meta, "spatial_shape": np.asarray(array.shape), "original_channel_dim": float("nan")}
     if not np.isfinite(array).all():
         bad = np.argwhere(~np.isfinite(array))
         raise ValueError(

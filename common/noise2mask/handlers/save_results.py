@@ -21,7 +21,7 @@ from torch import Tensor
 from ..data.reader import GreyReader, is_picture
 from ..data.results import STD_WHITE, stem, write_map, write_mask
 from ..explain.preview import write_preview
-from ..files import write_text_atomically
+from ..files import check_writable, write_text_atomically
 from .ranks import gathered
 from .resolved_config import fingerprint, resolved_config
 
@@ -42,7 +42,7 @@ class SaveResults:
         data:       the items to be inferred, to find names that would overwrite one another.
 
     Raises:
-        ValueError: where a result file would overwrite another one, or an input.
+        ValueError: where a result file would overwrite another one, or an input, or the folder can not be written to.
     """
 
     def __init__(self, output_dir: str, data: Sequence[Any]) -> None:
@@ -52,6 +52,7 @@ class SaveResults:
         self.cases: list[dict[str, Any]] = []
         self.started = 0.0
         _check_names([str(item["image"]) for item in data], self.folder)
+        check_writable(self.folder)
 
     def attach(self, engine: Engine) -> None:
         """Write after every batch, and the report at the end."""
@@ -60,8 +61,7 @@ class SaveResults:
         engine.add_event_handler(Events.COMPLETED, self.report)
 
     def start(self, engine: Engine) -> None:
-        """Make the folder and look at the clock."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        """Look at the clock."""
         self.cases, self.started = [], time.perf_counter()
 
     def save(self, engine: Engine) -> None:

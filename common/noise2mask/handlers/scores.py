@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ..data.reader import is_picture
 from ..data.splits import natural
+from ..files import check_writable
 from ..metrics.case_scores import case_scores, summarise
 from ..metrics.score_files import write_scores
 from .ranks import gathered
@@ -32,10 +33,14 @@ class SaveScores:
 
     Args:
         output_dir: where they go.
+
+    Raises:
+        ValueError: where that can not be written to.
     """
 
     def __init__(self, output_dir: str) -> None:
         self.folder = Path(output_dir)
+        check_writable(self.folder)
         self.config = fingerprint(resolved_config())
         self.cases: list[dict[str, Any]] = []
 

@@ -1,0 +1,40 @@
+"""Any plain segmentation network in a denoiser's place, so that it is trained, validated and scored on equal terms.
+
+It answers with the same mask whatever the noise: one step and one sample are all there is to it, and its uncertainty
+across samples is zero.
+
+Legend: B images, N samples of each, M = B * N, K classes, H W size.
+"""
+
+from torch import Tensor, nn
+
+from ..diffusion.denoiser import Condition, Denoiser
+
+
+class Baseline(Denoiser):
+    """A network that maps an image to logits.
+
+    Args:
+        network:    (B, C, H, W) -> logits (B, K, H, W), such as MONAI's BasicUNet.
+        mask_scale: clean masks live on +-mask_scale.
+    """
+
+    def __init__(self, network: nn.Module, mask_scale: float = 0.3) -> None:
+        super().__init__()
+        self.network = network
+        self.mask_scale = mask_scale
+
+    def encode(self, image: Tensor) -> Condition:
+        """(B, C, H, W) -> `logits` (B, K, H, W)."""
+        return Condition(image, self.training, {"logits": self.network(image)})
+
+    def coarse(self, condition: Condition) -> Tensor:
+        """The mask itself: (B, K, H, W) in [0, 1]."""
+        return condition["logits"].sigmoid()  # (B, K, H, W)
+
+    def denoise(self, x: Tensor, timesteps: Tensor, condition: Condition) -> Tensor | dict[str, Tensor]:
+        """x (M, K, H, W) and timesteps are not looked at -> x0 (M, K, H, W); in train mode with `logits`."""
+        samples = condition.samples_of(x, self.training)
+        x0 = self.mask_scale * (2 * self.coarse(condition) - 1)  # (B, K, H, W)
+        x0 = x0.repeat_interleave(samples, dim=0)  # (M, K, H, W)
+        return {"prediction": x0, "logits": condition["logits"]} if self.training else x0
