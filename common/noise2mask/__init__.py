@@ -32,13 +32,20 @@ _MODULES = {
     "triage": "diffusion.uncertainty",
     # networks and their layers
     "PGDiffSeg": "networks.pgdiffseg",
+    "Baseline": "networks.baseline",
     "PriorSupervision": "networks.prior_supervision",
     "load_weights": "networks.weights",
     "ParameterSharedAttention": "layers.psa",
     "SlimDenseBlock": "layers.slim_dense",
+    # scores
+    "case_scores": "metrics.case_scores",
+    "summarise": "metrics.case_scores",
+    "generalised_energy_distance": "metrics.ensemble",
     # training
     "DiffusionLoss": "losses.diffusion_loss",
     "PriorLoss": "losses.prior_loss",
+    "JointLoss": "losses.joint_loss",
+    "SliceDataset": "data.slice_dataset",
     "EMA": "handlers.ema",
     "Checkpoint": "handlers.checkpoint",
 }

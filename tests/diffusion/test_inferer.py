@@ -294,3 +294,35 @@ def test_an_infinite_prediction_is_not_clipped_to_a_certain_mask(network, monkey
 def test_a_coarse_mask_without_a_start_is_refused(network):
     with pytest.raises(ValueError, match="truncated start only"):
         inferer().sample(images(), network, coarse=torch.zeros(2, 1, 8, 8))
+
+
+# Other settings, clipping, variance
+
+
+def test_an_inferer_with_other_settings_keeps_all_else(network):
+    first = inferer(seed=7, target="v", chunk_size=2)
+    other = first.changed(sampler="unipc", samples=2)
+    assert (other.sampler, other.samples, other.seed, other.target, other.chunk_size) == ("unipc", 2, 7, "v", 2)
+    assert (first.sampler, first.samples) == ("ddim", 3)
+    expected = inferer(seed=7, target="v", sampler="unipc", samples=2)
+    assert close(other.sample(images(), network), expected.sample(images(), network))
+
+
+def test_without_clipping_the_clean_mask_may_leave_its_range():
+    seen = {}
+    for clip in (True, False):
+        values = seen.setdefault(clip, [])
+        inferer(clip=clip).sample(images(), Echo(), callback=lambda state, values=values: values.append(state.x0))
+    assert max(x0.abs().max() for x0 in seen[True]) <= 0.3
+    assert max(x0.abs().max() for x0 in seen[False]) > 1
+
+
+def test_the_large_variance_is_ddpm_s_alone(network):
+    small, large = (inferer(sampler="ddpm", variance=v).sample(images(), network) for v in ("small", "large"))
+    assert not close(small, large)
+    assert close(*(inferer(variance=v).sample(images(), network) for v in ("small", "large")))
+
+
+def test_an_unknown_variance_is_refused():
+    with pytest.raises(ValueError, match="variance is 'huge', expected one of small, large"):
+        inferer(variance="huge")
