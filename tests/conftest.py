@@ -30,7 +30,7 @@ ENVIRONMENT = {
     "GIT_PYTHON_REFRESH": "quiet",
 }
 TINY = ("--network_def::base", "8", "--network_def::multipliers", "[1,2]", "--image_size", "[16,16]")
-SHORT = ("--batch_size", "4", "--prior::trainer::max_epochs", "3", "--train::trainer::max_epochs", "3")
+SHORT = ("--batch_size", "4", "--prior_epochs", "3", "--epochs", "3")
 
 
 class Process:

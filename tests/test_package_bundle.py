@@ -198,6 +198,16 @@ def test_an_overlay_that_sets_what_is_not_there_is_refused(key, model_file, tmp_
     assert not (tmp_path / "dist").exists()
 
 
+@pytest.mark.parametrize("names", [["joint"], ["presets/basic_unet", "presets/basic_unet_train"]])
+def test_an_overlay_that_trains_in_another_way_leaves_inference_alone(names, tmp_path):
+    files, config = [BUNDLE / "configs" / f"{name}.yaml" for name in names], ConfigParser()
+    config.read_config([BUNDLE / "configs" / "train.yaml", *files])
+    torch.save(config.get_parsed_content("network_def").state_dict(), tmp_path / "model.pt")
+    with zipfile.ZipFile(package_bundle(BUNDLE, tmp_path / "dist", tmp_path / "model.pt", files)) as archive:
+        train, inference = (json.loads(archive.read(f"pgdiffseg/configs/{n}.json")) for n in ("train", "inference"))
+    assert inference["run"] == ["$@evaluator.run()"] and train["run"] == ["@start_from", "@run_in_one_phase"]
+
+
 # What is refused
 
 

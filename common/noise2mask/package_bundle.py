@@ -116,7 +116,8 @@ def _baked(bundle: Path, overlays: Sequence[Path]) -> dict[str, dict[str, Any]]:
     for name, changes in DIFFERENCES.items():
         for key, value in changes.items():
             merge_kv(configs[name], key, deepcopy(value))
-    configs["train"].get("run").insert(0, "@start_from")
+    run = configs["train"].get("run")
+    configs["train"]["run"] = ["@start_from", *(run if isinstance(run, list) else [run])]
     _follow_train(configs["train"].get())
     return {name: config.get() for name, config in configs.items()}
 
@@ -140,7 +141,7 @@ def _number(config: Mapping[str, Any], value: Any) -> Any:
 def _merge(configs: Iterable[ConfigParser], key: str, value: Any, overlay: Path) -> None:
     """Set one key of an overlay in those configs that have its root."""
     root = ReferenceResolver.split_id(key.lstrip("+"))[0]  # train::trainer::max_epochs -> train
-    concerned = [config for config in configs if root in config.get()]
+    concerned = [config for config in configs if root in config.get() and (root != "run" or "train" in config.get())]
     try:
         for config in concerned:
             merge_kv(config, key, deepcopy(value))

@@ -89,6 +89,19 @@ def test_more_steps_than_timesteps_are_refused(refused):
     refused("steps is 2000, expected 1 to 1000", options=("--validation_steps", "2000"))
 
 
+@pytest.mark.parametrize(
+    ("option", "value", "words"),
+    [
+        ("--target", "epsilon", "dice_weight needs the target x0 or v"),
+        ("--image_size", "[18,18]", "this network needs multiples of 4"),
+        ("--intensity_range", "[9,9]", "expected the lower value first"),
+        ("--network_def::prior_classes", "3", "has no class; expected 0 to 2"),
+    ],
+)
+def test_settings_that_can_not_work_are_refused_before_the_prior_is_trained(refused, option, value, words):
+    refused(words, options=(option, value))
+
+
 def test_a_folder_that_can_not_be_written_to_is_named(commands, training, tmp_path):
     (tmp_path / "file").touch()
     text = commands.fails([*training, "--output_dir", str(tmp_path / "file" / "run")])
@@ -127,7 +140,7 @@ def test_evaluation_refuses_what_it_can_not_score(commands, evaluating, weights,
     mask = data / "masks" / f"{test.split(',')[0]}.png"
     Image.fromarray(np.zeros((5, 7), np.uint8)).save(mask)
     text = commands.fails(evaluating(*options, "--dataset_dir", data))
-    assert mask.name in text and "the label (7, 5)" in text and "Replace the label" in text
+    assert mask.name in text and "the label (7, 5)" in text and "replace the label" in text
     assert not (tmp_path / "scores" / "scores.json").exists()
 
 

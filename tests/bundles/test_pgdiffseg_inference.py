@@ -324,3 +324,21 @@ def test_weights_of_a_training_can_be_evaluated(commands, trained, demo, tmp_pat
     options = ("--model_file", trained / "model.pt", "--dataset_dir", demo, "--output_dir", tmp_path, "--steps", "1")
     commands.run(commands.bundle("evaluating", "inference.yaml evaluate.yaml", *options, "--progress", "False"))
     assert json.loads((tmp_path / "scores.json").read_text())["counts"]["images"] == 3
+
+
+def test_annotations_of_several_people_give_an_energy_distance_and_do_not_disturb_training(
+    commands, demo, weights, training, tmp_path
+):
+    data = Path(shutil.copytree(demo, tmp_path / "data"))
+    masks = sorted((data / "masks").iterdir())
+    for name, chosen in (("first", masks), ("second", masks[::2])):
+        (data / "annotations" / name).mkdir(parents=True)
+        for mask in chosen:
+            shutil.copy(mask, data / "annotations" / name)
+    options = ("--model_file", weights, "--dataset_dir", data, "--output_dir", tmp_path / "scores", "--samples", "2")
+    commands.run(commands.bundle("evaluating", "inference.yaml evaluate.yaml", *options))
+    found, summary = rows(tmp_path / "scores"), json.loads((tmp_path / "scores" / "scores.json").read_text())
+    assert all(0 <= row["energy_distance"] <= 2 for row in found.values())
+    assert summary["means"]["energy_distance"] == pytest.approx(np.mean([r["energy_distance"] for r in found.values()]))
+    short = ("--dataset_dir", str(data), "--output_dir", str(tmp_path / "run"), "--epochs", "1", "--prior_epochs", "1")
+    assert "diffusion epoch 1/1" in commands.run([*training, *short])

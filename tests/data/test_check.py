@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from noise2mask.data.check import check_before_training
+from noise2mask.networks.pgdiffseg import PGDiffSeg
 
 GREY = np.arange(48, dtype=np.uint8).reshape(6, 8)
 
@@ -22,13 +23,15 @@ def items(tmp_path):
     return found
 
 
-def check(items, tmp_path):
-    check_before_training(items[:4], items[4:], tmp_path / "out")
+def check(items, tmp_path, image_size=(16, 16), intensity_range=(0, 255), **options):
+    network = PGDiffSeg(base=8, multipliers=(1, 2), **options).train()
+    check_before_training(items[:4], items[4:], network, image_size, intensity_range, tmp_path / "out")
+    assert network.training
 
 
-def refused(items, tmp_path, *words):
+def refused(items, tmp_path, *words, **options):
     with pytest.raises(ValueError) as caught:
-        check(items, tmp_path)
+        check(items, tmp_path, **options)
     assert str(caught.value).startswith("The data can not be trained on:")
     assert all(word in str(caught.value) for word in words), str(caught.value)
 
@@ -120,4 +123,18 @@ def test_all_problems_are_said_at_once_but_no_more_than_ten(items, tmp_path):
 def test_a_folder_that_can_not_be_written_to_is_named_first(items, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(ValueError, match=r"file/out can not be written to \(Not a directory\).*another output_dir"):
-        check_before_training(items[:4], items[4:], tmp_path / "file" / "out")
+        check(items, tmp_path / "file")
+
+
+def test_settings_that_a_later_phase_would_refuse_are_refused_first(items, tmp_path):
+    with pytest.raises(ValueError, match=r"\(16, 18\); this network needs multiples of 4"):
+        check(items, tmp_path, image_size=(16, 18))
+    with pytest.raises(ValueError, match="intensity_range is 5 to 5; expected the lower value first"):
+        check(items, tmp_path, intensity_range=(5, 5))
+
+
+def test_classes_are_asked_for_where_the_prior_tells_several_apart(items, tmp_path):
+    refused(items, tmp_path, "image0.png has no class; expected 0 to 2", prior_classes=3)
+    items = [{**item, "class": i % 3} for i, item in enumerate(items)]
+    check(items, tmp_path, prior_classes=3)
+    refused(items, tmp_path, "image2.png has the class 2; expected 0 to 1", prior_classes=2)

@@ -91,6 +91,23 @@ def test_a_patient_in_two_sections_of_a_file_is_refused(tmp_path):
         load_datalist(tmp_path / "datalist.json", "testing")
 
 
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ([1], "it is no object with training, validation, testing"),
+        ({"training": {}}, "training is no list"),
+        ({"testing": ["a.png"]}, r"testing\[0\] is 'a.png', expected an object with the path of an \"image\""),
+        ({"testing": [{"image": "a"}, {"label": "b"}]}, r"testing\[1\] is"),
+        ({"testing": [{"image": "a", "label": None}]}, r'testing\[0\] has a "label"'),
+    ],
+)
+def test_a_file_of_another_form_is_refused_by_item(tmp_path, content, message):
+    (tmp_path / "datalist.json").write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=message) as caught:
+        load_datalist(tmp_path / "datalist.json", "testing")
+    assert "datalist.json cannot be used" in str(caught.value)
+
+
 def test_paths_of_annotations_move_with_the_file(tmp_path):
     item = {"image": "a.png", "label": "b.png", "annotations": ["c.png", "d.png"], "patient": "p"}
     content = {"training": [item], "validation": [], "testing": []}

@@ -51,6 +51,28 @@ def test_a_missing_image_of_a_phase_is_noticed(tmp_path):
         phase_files(tmp_path)
 
 
+def test_a_missing_slice_is_noticed_by_its_gap(tmp_path):
+    write_dicom(tmp_path, np.arange(80).reshape(1, 4, 4, 5))
+    next(path for path in tmp_path.iterdir() if path.name.endswith("_07.dcm")).unlink()
+    with pytest.raises(ValueError, match=r"has gaps of 2 to 4 mm between slices: a file is missing"):
+        phase_files(tmp_path)
+
+
+def test_series_of_different_length_are_refused(tmp_path):
+    write_dicom(tmp_path, VALUES[:1])
+    write_dicom(tmp_path, VALUES[:1, :1], series="1.2.9", number=1)
+    with pytest.raises(ValueError, match=r"has series of \[1, 3\] slices; expected one examination"):
+        phase_files(tmp_path)
+
+
+def test_a_broken_header_is_named(tmp_path):
+    write_dicom(tmp_path, VALUES[:1])
+    path = next(tmp_path.iterdir())
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(ValueError, match=rf"{path.name} has a DICOM header that can not be read"):
+        phase_files(tmp_path)
+
+
 def test_other_files_are_no_dicom(tmp_path):
     (tmp_path / "a.txt").write_text("no image")
     (tmp_path / "empty").touch()

@@ -2,6 +2,7 @@
 
 import pytest
 
+from noise2mask.data.datalist import datalist
 from noise2mask.data.layout_folder import folder_datalist
 from noise2mask.data.splits import KEYS
 
@@ -102,3 +103,8 @@ def test_masks_of_several_annotators_are_found_by_stem(tmp_path):
     found = {item["patient"]: item["annotations"] for key in KEYS for item in content[key]}
     assert found["1"] == [str(tmp_path / "annotations" / "first" / "1.png")]
     assert found["3"] == [str(tmp_path / "annotations" / name / "3.png") for name in ("first", "second")]
+    assert "annotations" not in datalist(tmp_path, "training")[0]
+    assert "annotations" in datalist(tmp_path, "training", annotations=True)[0]
+    (tmp_path / "annotations" / "second" / "77.png").touch()
+    with pytest.raises(ValueError, match="annotations/second/77.png has no image in images/"):
+        folder_datalist(tmp_path)

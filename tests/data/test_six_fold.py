@@ -46,9 +46,17 @@ def test_an_item_that_is_no_copy_stays_as_it_is():
     assert SixFoldd("image")(item)["image"] is item["image"]
 
 
-@pytest.mark.parametrize("shape", [(1, 2, 3), (1, 2, 2, 2)])
-def test_what_is_no_square_picture_is_refused(shape):
-    with pytest.raises(ValueError, match="turns square pictures"):
+@pytest.mark.parametrize("number", range(6))
+def test_every_slice_of_a_volume_is_turned_alike(number):
+    volume = torch.arange(18.0).reshape(1, 3, 3, 2)
+    whole = SixFoldd("image")({"image": volume, COPY: number})["image"]
+    for k in range(2):
+        assert torch.equal(whole[..., k], SixFoldd("image")({"image": volume[..., k], COPY: number})["image"])
+
+
+@pytest.mark.parametrize("shape", [(1, 2, 3), (1, 2, 3, 2)])
+def test_what_is_not_square_is_refused(shape):
+    with pytest.raises(ValueError, match=r"turns square pictures, found size \(2, 3\)"):
         SixFoldd("image")({"image": torch.zeros(shape), COPY: 3})
 
 

@@ -34,6 +34,11 @@ def test_bins_of_images_add_up():
     assert expected_calibration_error(parts) == pytest.approx(expected_calibration_error(whole), abs=1e-6)
 
 
+def test_sums_of_large_volumes_are_exact():
+    bins = calibration_bins(torch.full((2**24 + 4,), 0.25), torch.zeros(2**24 + 4))
+    assert bins[0, 2] == 2**24 + 4 and bins[1, 2] == (2**24 + 4) / 4
+
+
 def test_probabilities_that_are_frequencies_are_calibrated():
     generator = torch.Generator().manual_seed(0)
     probability = torch.rand(400_000, generator=generator)

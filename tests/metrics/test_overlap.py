@@ -12,7 +12,7 @@ EMPTY = torch.zeros(2, 2, dtype=torch.int64)
 
 def test_pixels_are_counted():
     assert count(MASK, LABEL) == Counts(tp=1, fp=1, fn=1)
-    assert count(MASK.bool(), LABEL.float()) == (1, 1, 1)
+    assert count(MASK.bool(), LABEL.float()) == count(MASK.bool(), LABEL.bool()) == (1, 1, 1)
 
 
 def test_scores_of_four_pixels():

@@ -62,6 +62,14 @@ def test_pictures_are_transposed_and_go_back():
     assert torch.equal(back, picture) and not back.applied_operations
 
 
+def test_volumes_may_keep_the_slices_they_are_stored_in():
+    volume = stored_as("SRA")
+    transform = SliceOrientation(axcodes=None)
+    turned = transform(volume)
+    assert torch.equal(turned.as_tensor(), volume.as_tensor().transpose(1, 2))
+    assert torch.equal(transform.inverse(turned).as_tensor(), volume.as_tensor())
+
+
 def test_other_numbers_of_axes_are_refused():
     image = MetaTensor(torch.zeros(1, 2, 2, 2, 2), meta={"filename_or_obj": "cine.nii.gz"})
     with pytest.raises(ValueError, match="cine.nii.gz has 4 spatial axes, expected 2"):

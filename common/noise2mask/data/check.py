@@ -7,54 +7,70 @@ from typing import Any
 import numpy as np
 import torch
 
+from ..diffusion.denoiser import Denoiser
 from ..files import check_writable
 from ..transforms.binary_mask import wrong_values
+from .problems import refuse
 from .reader import GreyReader, is_picture
+from .splits import torn_patients
 
-MOST = 10  # problems that are shown
 SAME_MM = 1e-3  # difference of affine matrices that is rounding
 
 
 def check_before_training(
     training: Sequence[Mapping[str, Any]],
     validation: Sequence[Mapping[str, Any]],
+    network: Denoiser,
+    image_size: Sequence[int],
+    intensity_range: Sequence[float],
     output_dir: str | Path,
     phase: int = 0,
 ) -> None:
     """Stop before anything is trained or written, if something is wrong.
 
     Args:
-        training:   items of a datalist, which may list a file several times.
-        validation: the same.
-        output_dir: where the run will write.
-        phase:      as for `GreyReader`.
+        training:        items of a datalist, which may list a file several times.
+        validation:      the same.
+        network:         to be trained; it must take images of this size, and says how many classes items have.
+        image_size:      rows, columns.
+        intensity_range: grey values that become -1 and +1.
+        output_dir:      where the run will write.
+        phase:           as for `GreyReader`.
 
     Raises:
         ValueError: it names every file, what was found, what was expected and what to do: an image or mask that is
             missing or can not be read, sizes or geometry that differ, an image of a single value, mask values that are
-            not binary, a patient or a file in both lists, a folder that can not be written to.
+            not binary, a class that is missing, a patient or a file in both lists; before that, a size that the network
+            does not take, an empty range of grey values, a folder that can not be written to.
     """
     check_writable(output_dir)
+    _check_settings(network, image_size, intensity_range)
     sections = {"training": training, "validation": validation}
-    problems = torn_patients(sections) + torn_images(sections)
     items = {str(item["image"]): item for item in [*training, *validation]}
-    problems += [problem for item in items.values() for problem in problems_of(item, GreyReader(phase))]
-    if problems:
-        more = [f"and {len(problems) - MOST} more"] if len(problems) > MOST else []
-        raise ValueError("\n  ".join(["The data can not be trained on:", *problems[:MOST], *more]))
+    problems = torn_patients(sections) + torn_images(sections)
+    for item in items.values():
+        problems += [*problems_of(item, GreyReader(phase)), *class_problems(item, network.item_classes)]
+    refuse("The data can not be trained on", problems)
 
 
-def torn_patients(sections: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:
-    """Patients that stand in several sections."""
-    found: dict[str, list[str]] = {}
-    for name, items in sections.items():
-        for patient in dict.fromkeys(str(item["patient"]) for item in items if item.get("patient")):
-            found.setdefault(patient, []).append(name)
-    return [
-        f"patient {patient} is in several splits ({', '.join(names)}); expected one: move all images of the patient."
-        for patient, names in found.items()
-        if len(names) > 1
-    ]
+@torch.no_grad()
+def _check_settings(network: Denoiser, image_size: Sequence[int], intensity_range: Sequence[float]) -> None:
+    """What would stop a later phase."""
+    low, high = intensity_range
+    if not low < high:
+        raise ValueError(f"intensity_range is {low:g} to {high:g}; expected the lower value first: correct it.")
+    was_training = network.training
+    device = next(network.parameters()).device
+    network.eval().encode(torch.zeros(1, 1, *image_size, device=device))
+    network.train(was_training)
+
+
+def class_problems(item: Mapping[str, Any], classes: int) -> Iterator[str]:
+    """Whether the item's `class` is there, where the network tells several apart."""
+    if classes > 1 and item.get("class") not in range(classes):
+        found = f"the class {item['class']}" if "class" in item else "no class"
+        expected = f"expected 0 to {classes - 1}: use a layout that has classes (busi), or prior_classes 1"
+        yield f"{item['image']} has {found}; {expected}."
 
 
 def torn_images(sections: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:
@@ -93,6 +109,6 @@ def problems_of(item: Mapping[str, Any], reader: GreyReader) -> Iterator[str]:
 
 
 def _same_place(image: Mapping[str, Any], mask: Mapping[str, Any]) -> bool:
-    """Whether both affine matrices are the same; the third column of a single slice may be anything."""
+    """Whether both affine matrices are the same."""
     first, second = (np.asarray(meta["affine"], dtype=float) for meta in (image, mask))
     return first.shape == second.shape and bool(np.abs(first - second).max() <= SAME_MM)

@@ -12,14 +12,15 @@ several annotators; `class` is a number, where a layout has classes. One functio
 import argparse
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
-from .check import torn_patients
 from .layout_busi import busi_datalist
 from .layout_folder import folder_datalist
 from .layout_nact import nact_datalist
-from .splits import KEYS
+from .problems import refuse
+from .splits import KEYS, torn_patients
 
 __all__ = ["busi_datalist", "datalist", "folder_datalist", "load_datalist", "nact_datalist", "write_datalist"]
 
@@ -27,7 +28,9 @@ FILE = "datalist.json"
 LAYOUTS = ("folder", "busi", "nact")
 
 
-def datalist(folder: str | os.PathLike, key: str, layout: str = "folder", split: str = "folder") -> list[dict]:
+def datalist(
+    folder: str | os.PathLike, key: str, layout: str = "folder", split: str = "folder", annotations: bool = False
+) -> list[dict]:
     """Items of one split of a data set, with absolute paths.
 
     Args:
@@ -35,11 +38,11 @@ def datalist(folder: str | os.PathLike, key: str, layout: str = "folder", split:
         key: "training", "validation" or "testing".
         layout: "folder" (see folder_datalist), "busi" (see busi_datalist) or "nact" (see nact_datalist).
         split: of "busi" only, "pgdiffseg" or "folder".
+        annotations: keep the masks of several annotators, whose number differs from item to item; for evaluation.
     """
     file = Path(folder) / FILE
-    if file.is_file():
-        return load_datalist(file, key)
-    return section(build(folder, layout, split), key, folder)
+    items = load_datalist(file, key) if file.is_file() else section(build(folder, layout, split), key, folder)
+    return items if annotations else [{k: v for k, v in item.items() if k != "annotations"} for item in items]
 
 
 def build(folder: str | os.PathLike, layout: str, split: str) -> dict:
@@ -73,10 +76,31 @@ def load_datalist(path: str | os.PathLike, key: str) -> list[dict]:
         content = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ValueError(f"datalist {path} is not JSON ({error}): write it again") from error
-    torn = torn_patients({name: content.get(name, []) for name in KEYS})
-    if torn:
-        raise ValueError("\n  ".join([f"datalist {path} can not be used:", *torn[:10]]))
+    problems = list(malformed(content))
+    refuse(f"the datalist {path} cannot be used", problems)
+    refuse(f"the datalist {path} cannot be used", torn_patients({name: content.get(name, []) for name in KEYS}))
     return [with_paths(item, lambda name: os.path.normpath(path.parent / name)) for item in section(content, key, path)]
+
+
+def malformed(content: Any) -> Iterator[str]:
+    """What is wrong with the form of a datalist."""
+    if not isinstance(content, dict) or not any(key in content for key in KEYS):
+        yield f"it is no object with {', '.join(KEYS)}: write it again"
+        return
+    for key in (key for key in KEYS if key in content):
+        if not isinstance(content[key], list):
+            yield f"{key} is no list: write it again"
+            continue
+        for number, item in enumerate(content[key]):
+            if not isinstance(item, dict) or not isinstance(item.get("image"), str):
+                yield f'{key}[{number}] is {item!r}, expected an object with the path of an "image"'
+            elif not all(is_path(item[name]) for name in ("label", "annotations") if name in item):
+                yield f'{key}[{number}] has a "label" or "annotations" that is neither a path nor a list of paths'
+
+
+def is_path(value: Any) -> bool:
+    """A path, or several."""
+    return isinstance(value, str) or (isinstance(value, list) and all(isinstance(part, str) for part in value))
 
 
 def write_datalist(datalist: dict, path: str | os.PathLike) -> Path:

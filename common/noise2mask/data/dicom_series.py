@@ -16,6 +16,7 @@ import numpy as np
 SERIES, SERIES_NUMBER, INSTANCE = "0020|000e", "0020|0011", "0020|0013"
 POSITION, ORIENTATION = "0020|0032", "0020|0037"
 TIMES = ("0020|0100", "0008|0032")  # temporal position identifier, acquisition time
+GAP = 0.05  # share by which distances between slices may differ
 KNOWN = (SERIES, SERIES_NUMBER, INSTANCE, POSITION, ORIENTATION, *TIMES)
 
 
@@ -49,6 +50,9 @@ def phase_files(folder: str | Path, phase: int = 0) -> list[str]:
     if not slices:
         raise ValueError(f"{folder} holds no DICOM file: give the folder of one volume.")
     phases = [files for series in _by(slices, "series").values() for files in _phases(series, folder)]
+    depths = sorted({len(files) for files in phases})
+    if len(depths) > 1:
+        raise ValueError(f"{folder} has series of {depths} slices; expected one examination: keep its files alone.")
     if len(phases) == 1:
         return phases[0]
     if not 0 <= phase < len(phases):
@@ -62,6 +66,9 @@ def _phases(series: list[_Slice], folder: str | Path) -> list[list[str]]:
     counts = {len(slices) for slices in positions.values()}
     if len(counts) > 1:
         raise ValueError(f"{folder} has {min(counts)} to {max(counts)} images per position: some files are missing.")
+    gaps = np.diff(list(positions))
+    if len(gaps) and gaps.max() > gaps.min() * (1 + GAP):
+        raise ValueError(f"{folder} has gaps of {gaps.min():g} to {gaps.max():g} mm between slices: a file is missing.")
     in_time = [sorted(slices, key=lambda slice_: slice_.time) for slices in positions.values()]
     return [[slices[p].path for slices in in_time] for p in range(counts.pop())]
 
@@ -75,7 +82,18 @@ def _by(slices: list[_Slice], field: str) -> dict[Any, list[_Slice]]:
 
 
 def _slice(path: Path) -> _Slice:
-    """What the header says."""
+    """What the header says.
+
+    Raises:
+        ValueError: where it can not be read; it names the file.
+    """
+    try:
+        return _parsed(path)
+    except (RuntimeError, ValueError) as error:  # ITK's, and words where numbers should be
+        raise ValueError(f"{path} has a DICOM header that can not be read: replace the file.") from error
+
+
+def _parsed(path: Path) -> _Slice:
     reader = itk.GDCMImageIO.New()
     reader.SetFileName(str(path))
     reader.ReadImageInformation()

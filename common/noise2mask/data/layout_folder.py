@@ -13,7 +13,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from .dicom_series import is_dicom_folder
-from .splits import FRACTIONS, KEYS, natural, split_groups
+from .problems import refuse as problems_refuse
+from .splits import FRACTIONS, KEYS, natural, split_groups, torn_patients
 
 __all__ = ["SUFFIXES", "folder_datalist"]
 
@@ -57,11 +58,9 @@ def existing(folder: str | os.PathLike) -> Path:
     return folder
 
 
-def refuse(folder: Path, problems: list[str], most: int = 10) -> None:
-    """Stop if there are problems, naming the first ones."""
-    if problems:
-        more = [f"and {len(problems) - most} more"] if len(problems) > most else []
-        raise ValueError("\n  ".join([f"the data set {folder} cannot be used:", *problems[:most], *more]))
+def refuse(folder: Path, problems: Sequence[str]) -> None:
+    """Stop if there are problems with the files of a folder, naming the first ones."""
+    problems_refuse(f"the data set {folder} cannot be used", problems)
 
 
 def stem_of(name: str) -> str | None:
@@ -157,11 +156,10 @@ def manifest_split(folder: Path, rows: dict[str, dict[str, str]], column: str) -
 
 def keep_together(folder: Path, owner: dict[str, str], keys: dict[str, str]) -> None:
     """Refuse a split that tears a patient apart."""
-    kept: dict[str, set[str]] = {}
+    sections: dict[str, list] = {key: [] for key in KEYS}
     for stem, name in owner.items():
-        kept.setdefault(name, set()).add(keys[stem])
-    torn = {name: ", ".join(key for key in KEYS if key in found) for name, found in kept.items() if len(found) > 1}
-    refuse(folder, [f"manifest.csv: patient {name} is in several splits: {found}" for name, found in torn.items()])
+        sections[keys[stem]].append({"patient": name})
+    refuse(folder, [f"manifest.csv: {problem}" for problem in torn_patients(sections)])
 
 
 def assemble(images: dict, labels: dict, owner: dict, keys: dict, group_by: str, split_by: str) -> dict:
@@ -183,9 +181,12 @@ def with_annotations(folder: Path, content: dict) -> dict:
     where = folder / "annotations"
     annotators = sorted(path for path in where.iterdir() if path.is_dir()) if where.is_dir() else []
     masks = [by_stem(annotator, problems) for annotator in annotators]
+    items = {stem_of(item["image"]) or Path(item["image"]).name: item for key in KEYS for item in content[key]}
+    for annotator, own in zip(annotators, masks, strict=True):
+        lost = [path.name for stem, path in own.items() if stem not in items]
+        problems += [f"annotations/{annotator.name}/{name} has no image in images/" for name in lost]
     refuse(folder, problems)
-    for item in (item for key in KEYS for item in content[key]):
-        stem = stem_of(item["image"]) or Path(item["image"]).name
+    for stem, item in items.items():
         found = [str(own[stem]) for own in masks if stem in own]
         if found:
             item["annotations"] = found

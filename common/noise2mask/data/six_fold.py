@@ -11,7 +11,7 @@ from monai.config import KeysCollection
 from monai.transforms import MapTransform
 from torch import Tensor
 
-# (C, H, W) -> (C, H, W): as it is, flipped left to right, flipped upside down, turned by 90, 180 and 270 degrees
+# (C, H, W[, D]): as it is, flipped left to right, flipped upside down, turned by 90, 180 and 270 degrees
 TURNS = (
     lambda x: x,
     lambda x: x.flip(2),
@@ -38,10 +38,10 @@ def copies(items: Sequence[Mapping[str, Any]], augmentation: str) -> list[dict[s
 
 
 class SixFoldd(MapTransform):
-    """Turns square images and masks (C, H, W) of an item as its `copy` says; an item without one stays as it is.
+    """Turns square images and masks (C, H, W[, D]) of an item as its `copy` says; others stay as they are.
 
     Raises:
-        ValueError: where a picture is not square, or is a volume.
+        ValueError: where rows and columns differ in number.
     """
 
     def __init__(self, keys: KeysCollection, allow_missing_keys: bool = False) -> None:
@@ -56,8 +56,8 @@ class SixFoldd(MapTransform):
 
 
 def _square(image: Tensor) -> Tensor:
-    if image.ndim != 3 or image.shape[1] != image.shape[2]:
-        found = tuple(image.shape[1:])
+    if image.shape[1] != image.shape[2]:
+        found = tuple(image.shape[1:3])
         raise ValueError(
             f"Six-fold augmentation turns square pictures, found size {found}: change image_size, or augmentation."
         )

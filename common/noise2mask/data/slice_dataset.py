@@ -12,6 +12,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from copy import deepcopy
 from typing import Any
 
+import torch
 from monai.data import CacheDataset
 from monai.transforms import Compose, RandomizableTrait, Transform
 from torch import Tensor
@@ -60,7 +61,7 @@ class SliceDataset(CacheDataset):
     def _transform(self, index: int) -> Any:
         index %= len(self)
         file, k = self.places[index]
-        item, transform = deepcopy(_slice(self._cache[file], k)), self.transform
+        item, transform = _slice(self._cache[file], k), self.transform
         if not isinstance(transform, Compose):
             return item
         first = transform.get_index_of_first(_is_random)
@@ -84,8 +85,12 @@ def _depth(item: Mapping[Hashable, Any]) -> int:
 
 
 def _slice(item: Mapping[Hashable, Any], k: int) -> dict[Hashable, Any]:
-    """Slice k of every volume; the rest as it is."""
-    return {key: value[..., k] if _is_volume(value) else value for key, value in item.items()}
+    """Copies: slice k of every volume (without the rest of it), and all else."""
+    contiguous = torch.contiguous_format
+    return {
+        key: value[..., k].clone(memory_format=contiguous) if _is_volume(value) else deepcopy(value)
+        for key, value in item.items()
+    }
 
 
 def _is_volume(value: Any) -> bool:

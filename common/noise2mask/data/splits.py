@@ -7,11 +7,12 @@ and 147/21/42, in all the 545/78/157 that the paper reports.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
-__all__ = ["FRACTIONS", "KEYS", "busi_split", "cut", "natural", "split_groups"]
+__all__ = ["FRACTIONS", "KEYS", "busi_split", "cut", "natural", "split_groups", "torn_patients"]
 
 KEYS = ("training", "validation", "testing")
 FRACTIONS = (0.7, 0.1, 0.2)
@@ -57,3 +58,16 @@ def cut_exactly(order: list) -> list[list]:
 def natural(name: str) -> list[tuple]:
     """Sort key in which 2 comes before 10."""
     return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in re.split(r"(\d+)", name) if part]
+
+
+def torn_patients(sections: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:
+    """Patients that stand in several sections."""
+    found: dict[str, list[str]] = {}
+    for name, items in sections.items():
+        for patient in dict.fromkeys(str(item["patient"]) for item in items if item.get("patient")):
+            found.setdefault(patient, []).append(name)
+    return [
+        f"patient {patient} is in several splits ({', '.join(names)}); expected one: move all images of the patient."
+        for patient, names in found.items()
+        if len(names) > 1
+    ]

@@ -59,6 +59,8 @@ class Condition(dict[str, Tensor]):
 class Denoiser(nn.Module, ABC):
     """Base of every denoising network; see the contract above."""
 
+    item_classes = 1  # how many classes training tells apart by the items' `class`; 1: none
+
     @abstractmethod
     def encode(self, image: Tensor) -> Condition:
         """(B, C, H, W) -> all that depends on the image alone."""

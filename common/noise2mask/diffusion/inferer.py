@@ -104,6 +104,12 @@ class EnsembleInferer(Inferer):
         self.chunk_size = chunk_size
         self.progress = progress
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What decides the samples, and the list of timesteps that follows from it."""
+        decided = {k: v for k, v in self._arguments.items() if k not in ("noise_schedule", "chunk_size", "progress")}
+        return decided | {"timesteps": self.timesteps, "noise_schedule": repr(self.noise_schedule)}
+
     def changed(self, **options: Any) -> "EnsembleInferer":
         """An inferer with the same arguments but for these, such as `steps=10`; this one stays as it is."""
         return EnsembleInferer(**{**self._arguments, **options})

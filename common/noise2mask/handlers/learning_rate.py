@@ -11,7 +11,7 @@ class CosineDecay:
 
     Args:
         optimizer: whose learning rates, as they are now, are the highest.
-        warmup:    iterations of the rise.
+        warmup:    iterations of the rise, at least 1.
     """
 
     def __init__(self, optimizer: Optimizer, warmup: int = 50) -> None:

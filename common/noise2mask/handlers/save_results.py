@@ -40,15 +40,16 @@ class SaveResults:
     Args:
         output_dir: where they go.
         data:       the items to be inferred, to find names that would overwrite one another.
+        phase:      of the images in the previews, as for `GreyReader`.
 
     Raises:
         ValueError: where a result file would overwrite another one, or an input, or the folder can not be written to.
     """
 
-    def __init__(self, output_dir: str, data: Sequence[Any]) -> None:
+    def __init__(self, output_dir: str, data: Sequence[Any], phase: int = 0) -> None:
         self.folder = Path(output_dir)
         self.config = fingerprint(resolved_config())
-        self.load = LoadImage(reader=GreyReader(), image_only=True)
+        self.load = LoadImage(reader=GreyReader(phase), image_only=True)
         self.cases: list[dict[str, Any]] = []
         self.started = 0.0
         _check_names([str(item["image"]) for item in data], self.folder)
@@ -130,8 +131,7 @@ def _measures(mask: np.ndarray, probability: np.ndarray, affine: np.ndarray, sou
 def sampling_settings(engine: Engine) -> dict[str, Any]:
     """What decides the samples of an evaluator, for reports."""
     inferer: Any = engine.inferer
-    names = ("sampler", "timesteps", "samples", "seed", "target", "mask_scale", "fusion")
-    return {name: getattr(inferer, name) for name in names} | {"noise_schedule": repr(inferer.noise_schedule)}
+    return inferer.settings
 
 
 def _array(tensor: Tensor) -> np.ndarray:

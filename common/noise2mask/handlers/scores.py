@@ -27,9 +27,9 @@ SHOWN = ("dice", "dice_lesion", "iou", "hd95")
 class SaveScores:
     """`cases.csv` (a line per image), `scores.json` (means, intervals, counts, settings) and `scores.md` (a table).
 
-    It expects decollated output with `mask`, `probability` and `samples` at the images' own size, `label`, `triage`
-    and, where there are several annotators, `annotations`; the batch's items may name the `patient`. The means over
-    patients become the engine's metrics.
+    It expects decollated output with `mask`, `probability` and `samples` at the images' own size, `label` and `triage`;
+    the batch's items may name the `patient` and have `annotations` of several annotators. The means over patients
+    become the engine's metrics.
 
     Args:
         output_dir: where they go.
@@ -73,20 +73,24 @@ def scored(item: Mapping[str, Any], source: Mapping[str, Any]) -> dict[str, Any]
     """One image's line: name, patient, triage number and scores.
 
     Args:
-        item:   decollated output, `mask`, `label` and `probability` (1, ...), `samples` (N, ...), perhaps `annotations`
-                (A, ...).
-        source: the item of the batch, which may name the `patient`.
+        item:   decollated output, `mask`, `label` and `probability` (1, ...), `samples` (N, ...).
+        source: the item of the batch, which may name the `patient`, and have `annotations` (A, ...).
     """
     path, meta = item["image"].meta["filename_or_obj"], item["image"].meta
     mask, label, probability = (_plain(item[key])[0] for key in ("mask", "label", "probability"))  # (...) each
-    annotations = _plain(item["annotations"]) if "annotations" in item else None  # (A, ...)
-    spacing = None if is_picture(path) else np.linalg.norm(np.asarray(meta["original_affine"])[:3, :3], axis=0).tolist()
+    annotations = _plain(source["annotations"]) if "annotations" in source else None  # (A, ...)
+    spacing = None if is_picture(path) else _spacing(meta, mask.ndim)
     try:
         scores = case_scores(mask, label, probability, _plain(item["samples"]), annotations, spacing)
     except ValueError as error:
-        raise ValueError(f"{path}: {error} Replace the label by one of the image's size.") from error
+        raise ValueError(f"{path}: {error}") from error
     triage = float(item.get("triage", float("nan")))
     return {"image": path, "patient": source.get("patient") or path, "triage": triage, **scores}
+
+
+def _spacing(meta: Mapping[str, Any], axes: int) -> list[float]:
+    """Size in mm of a pixel or voxel along each axis of the file."""
+    return np.linalg.norm(np.asarray(meta["original_affine"])[:3, :3], axis=0)[:axes].tolist()
 
 
 def _plain(tensor: Tensor) -> Tensor:

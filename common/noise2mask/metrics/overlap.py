@@ -8,7 +8,6 @@ Legend: A label, B mask, TP = |A and B|, FP = |B less A|, FN = |A less B|.
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from monai.metrics import get_confusion_matrix
 from torch import Tensor
 
 
@@ -27,10 +26,11 @@ def count(mask: Tensor, label: Tensor) -> Counts:
         ValueError: where their shapes differ.
     """
     if mask.shape != label.shape:
-        raise ValueError(f"the mask has shape {tuple(mask.shape)}, the label {tuple(label.shape)}: they must agree.")
-    matrix = get_confusion_matrix(mask[None, None], label[None, None])  # (1, 1, 4): TP, FP, TN, FN
-    tp, fp, _, fn = (int(value) for value in matrix.flatten())
-    return Counts(tp, fp, fn)
+        found = f"the mask has shape {tuple(mask.shape)}, the label {tuple(label.shape)}"
+        raise ValueError(f"{found}; they must agree: replace the label by one of the image's size.")
+    # MONAI's get_confusion_matrix adds in float32, which is not exact above 2^24 voxels, and takes no bool.
+    a, b = label > 0, mask > 0  # (...) twice
+    return Counts(tp=int((a & b).sum()), fp=int((b & ~a).sum()), fn=int((a & ~b).sum()))
 
 
 def overlap(counts: Counts) -> dict[str, float]:

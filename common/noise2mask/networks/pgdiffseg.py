@@ -77,6 +77,7 @@ class PGDiffSeg(Denoiser):
         widths = [base, *(base * multiplier for multiplier in multipliers)]  # C_0 .. C_n
         pairs = list(zip(widths[:-1], widths[1:], strict=True))
         self.stride = 2 ** len(multipliers)
+        self.item_classes = prior_classes
         self.exchange = psa_exchange != "none"
         self.timed_condition = timed_condition
         self.prior_position, self.prior_scale = prior_position, prior_scale

@@ -17,11 +17,13 @@ class SliceOrientation(InvertibleTransform):
 
     Args:
         axcodes: the directions in which rows, columns and slices of a volume increase. "PLS" gives axial slices
-            as a viewer shows them: rows to the patient's back, columns to the left, slices upwards.
+            as a viewer shows them: rows to the patient's back, columns to the left, slices upwards. None takes the
+            slices as they are stored along the last axis, (C, X, Y, Z) -> (C, Y, X, Z).
     """
 
-    def __init__(self, axcodes: str = "PLS") -> None:
-        self.orientation = Orientation(axcodes=axcodes, labels=(("L", "R"), ("P", "A"), ("I", "S")))
+    def __init__(self, axcodes: str | None = "PLS") -> None:
+        labels = (("L", "R"), ("P", "A"), ("I", "S"))
+        self.orientation = None if axcodes is None else Orientation(axcodes=axcodes, labels=labels)
 
     def __call__(self, image: MetaTensor) -> Tensor:
         """(C, W, H) or (C, X, Y, Z) -> (C, H, W) or (C, H, W, D).
@@ -29,9 +31,9 @@ class SliceOrientation(InvertibleTransform):
         Raises:
             ValueError: where the image is neither; it names the file.
         """
-        if image.ndim == 4:
+        if image.ndim == 4 and self.orientation is not None:
             return self.orientation(image)
-        if image.ndim != 3:
+        if image.ndim not in (3, 4):
             name = image.meta.get("filename_or_obj", "the image")
             raise ValueError(f"{name} has {image.ndim - 1} spatial axes, expected 2 (a picture) or 3 (a volume).")
         turned = image.transpose(1, 2)
@@ -40,7 +42,7 @@ class SliceOrientation(InvertibleTransform):
 
     def inverse(self, data: Tensor) -> Tensor:
         """The other way."""
-        if data.ndim == 4:
+        if data.ndim == 4 and self.orientation is not None:
             return self.orientation.inverse(data)
         self.pop_transform(data)
         return data.transpose(1, 2)
@@ -49,7 +51,7 @@ class SliceOrientation(InvertibleTransform):
 class SliceOrientationd(MapTransform, InvertibleTransform):
     """`SliceOrientation` of every key."""
 
-    def __init__(self, keys: KeysCollection, axcodes: str = "PLS", allow_missing_keys: bool = False) -> None:
+    def __init__(self, keys: KeysCollection, axcodes: str | None = "PLS", allow_missing_keys: bool = False) -> None:
         super().__init__(keys, allow_missing_keys)
         self.transform = SliceOrientation(axcodes)
 

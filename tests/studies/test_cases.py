@@ -1,11 +1,10 @@
 """What studies share: own size, own patient, another one's condition."""
 
-import pytest
 import torch
 
 from noise2mask.diffusion.inferer import EnsembleInferer
 from noise2mask.diffusion.noise_schedule import NoiseSchedule
-from noise2mask.metrics.study import cases_of, prior_dice, samples_of
+from noise2mask.studies.cases import cases_of, prior_dice, samples_of
 
 CPU = torch.device("cpu")
 
@@ -15,6 +14,11 @@ def test_the_other_condition_is_the_next_patient_s(toy):
     assert [case.patient for case in cases] == ["a", "a", "b", "c"]
     for case, other in zip(cases, (2, 2, 3, 0), strict=True):
         assert torch.equal(case.other, cases[other].image)
+
+
+def test_an_image_without_another_patient_of_its_size_has_no_other(toy):
+    dataset, preprocessing = toy
+    assert [case.other for case in cases_of([dataset[0], dataset[1]], preprocessing, CPU)] == [None, None]
 
 
 def test_dice_is_taken_at_the_image_s_own_size(toy):
@@ -31,9 +35,3 @@ def test_samples_come_with_the_time_they_took(toy, threshold):
 
 def test_the_prior_is_scored_alone(toy, threshold):
     assert prior_dice(cases_of(*toy, CPU), threshold) == [0, 0, 1, 1]
-
-
-def test_a_data_set_of_one_patient_can_not_be_compared(toy):
-    dataset, preprocessing = toy
-    with pytest.raises(ValueError, match="none of another patient than a and of its size"):
-        cases_of([dataset[0], dataset[1]], preprocessing, CPU)

@@ -5,6 +5,7 @@ loses nothing) and beside the Dice of the prior branch alone.
 """
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -16,16 +17,16 @@ from torch import nn
 
 from ..diffusion.fusion import fuse
 from ..diffusion.inferer import EnsembleInferer
-from ..files import check_writable, write_text_atomically
-from .interval import over_patients
-from .policy import POLICY
-from .score_files import csv_text
-from .study import Case, cases_of, prior_dice, samples_of
-from .table import markdown
+from ..files import write_text_atomically
+from ..metrics.interval import over_patients
+from ..metrics.policy import POLICY
+from ..metrics.table import markdown
+from .cases import Case, cases_of, prior_dice, samples_of
+from .rows import Rows, digest
 
 
 class SettingsStudy:
-    """Writes `settings_study.csv` and `settings_study.md`, a row per setting.
+    """Writes `settings_study.csv` and `settings_study.md`, a row per setting; goes on when interrupted.
 
     Args:
         dataset:       items with `image` (preprocessed), `label` (own size) and `patient`.
@@ -37,6 +38,10 @@ class SettingsStudy:
         samples:       numbers of samples, fused as the inferer fuses.
         starts:        first timesteps; null starts from noise.
         output_dir:    where the files go.
+        device:        of the network.
+
+    Raises:
+        ValueError: where there are more steps than timesteps, a name is unknown, or the folder can not be written to.
     """
 
     def __init__(
@@ -52,29 +57,32 @@ class SettingsStudy:
         output_dir: str,
         device: torch.device | str = "cpu",
     ) -> None:
-        self.folder = Path(output_dir)
-        check_writable(self.folder)
-        grid = list(product(samplers, starts, steps, samples))
         names = ("sampler", "start", "steps", "samples")
-        self.settings = [dict(zip(names, values, strict=True)) for values in grid]
+        self.settings = [dict(zip(names, v, strict=True)) for v in product(samplers, starts, steps, samples)]
         self.inferers = [inferer.changed(**setting) for setting in self.settings]
         self.cases = cases_of(dataset, preprocessing, torch.device(device))
         self.network = network
+        basis = {"weights": digest(network), "images": len(self.cases), "settings": inferer.settings}
+        self.rows = Rows(Path(output_dir), "settings_study", basis)
 
     def run(self) -> list[dict[str, Any]]:
-        """Sample, score, write; a finished row is written at once."""
+        """Sample, score, write."""
         prior = _means(prior_dice(self.cases, self.network), self.cases)
-        rows: list[dict[str, Any]] = []
+        rows = []
         for setting, inferer in zip(self.settings, self.inferers, strict=True):
-            dice, seconds = fused_dice(self.cases, inferer, self.network)
-            fooled, _ = fused_dice([case._replace(image=case.other) for case in self.cases], inferer, self.network)
-            row = setting | _means(dice, self.cases) | {"seconds_per_image": seconds}
-            row |= {f"{name}_of_another_condition": value for name, value in _means(fooled, self.cases).items()}
-            rows.append(row | {f"{name}_of_the_prior": value for name, value in prior.items()})
-            write_text_atomically(csv_text(rows), self.folder / "settings_study.csv")
+            compute = partial(self._row, setting, inferer, prior)
+            rows.append(self.rows.get(" ".join(map(str, setting.values())), compute))
         text = f"{markdown(*_table(rows))}\n\n{len(self.cases)} images. Policy: {POLICY}.\n"
-        write_text_atomically(text, self.folder / "settings_study.md")
+        write_text_atomically(text, self.rows.folder / "settings_study.md")
         return rows
+
+    def _row(self, setting: Mapping[str, Any], inferer: EnsembleInferer, prior: Mapping[str, float]) -> dict[str, Any]:
+        dice, seconds = fused_dice(self.cases, inferer, self.network)
+        others = [case._replace(image=case.other) for case in self.cases if case.other is not None]
+        fooled, _ = fused_dice(others, inferer, self.network)
+        row = {**setting, **_means(dice, self.cases), "seconds_per_image": seconds}
+        row |= {f"{name}_of_another_condition": value for name, value in _means(fooled, others).items()}
+        return row | {f"{name}_of_the_prior": value for name, value in prior.items()}
 
 
 def fused_dice(cases: Sequence[Case], inferer: EnsembleInferer, network: nn.Module) -> tuple[list[float], float]:
@@ -84,7 +92,7 @@ def fused_dice(cases: Sequence[Case], inferer: EnsembleInferer, network: nn.Modu
         probability = fuse(samples[None], inferer.fusion, inferer.exclusive)[0]  # (1, h, w[, D])
         dice.append(case.dice(probability))
         seconds.append(duration)
-    return dice, float(np.median(seconds))
+    return dice, float(np.median(seconds)) if seconds else float("nan")
 
 
 def _means(dice: Sequence[float], cases: Sequence[Case]) -> dict[str, float]:

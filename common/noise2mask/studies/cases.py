@@ -5,6 +5,7 @@ Legend: B = 1 image, N samples, h w the network's size, S the image's own size.
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any, NamedTuple, cast
 
 import torch
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 
 from ..diffusion.denoiser import Denoiser, unwrap
 from ..diffusion.inferer import EnsembleInferer
-from .overlap import count, overlap
+from ..metrics.overlap import count, overlap
 from .own_size import OwnSize
 
 
@@ -21,7 +22,7 @@ class Case(NamedTuple):
     """One image of a study."""
 
     image: Tensor  # (1, C, h, w[, D])
-    other: Tensor  # (1, C, h, w[, D]), the next image of the same size and another patient
+    other: Tensor | None  # (1, C, h, w[, D]), the next image of the same size and another patient, if there is one
     label: Tensor  # (*S) in {0, 1}
     patient: str
     restore: Callable[[Tensor], Tensor]  # maps (M, h, w[, D]) -> (M, *S)
@@ -37,40 +38,29 @@ class Case(NamedTuple):
 
 
 def cases_of(dataset: Sequence[Any], preprocessing: InvertibleTransform, device: torch.device) -> list[Case]:
-    """All images of a data set, each with the next one of another patient.
-
-    Raises:
-        ValueError: where an image has no other condition to compare with.
-    """
+    """All images of a data set, each with the next one of another patient."""
     items = [dataset[i] for i in range(len(dataset))]
     patients = [str(item.get("patient") or item["image"].meta["filename_or_obj"]) for item in items]
     images = [item["image"].as_tensor()[None].to(device) for item in items]  # (1, C, h, w[, D]) each
     own_size, cases = OwnSize(preprocessing), []
     for i, item in enumerate(items):
         label = item["label"].as_tensor()[0].cpu()  # (*S)
-        other = images[_next_of_another(patients, images, i)]
-        cases.append(Case(images[i], other, label, patients[i], _Restore(own_size, item)))
+        other = _next_of_another(patients, images, i)
+        cases.append(Case(images[i], other, label, patients[i], partial(_restored, own_size, item)))
     return cases
 
 
-class _Restore:
-    """`OwnSize` of one item."""
-
-    def __init__(self, own_size: OwnSize, item: Any) -> None:
-        self.own_size, self.item = own_size, item
-
-    def __call__(self, maps: Tensor) -> Tensor:
-        """(M, h, w[, D]) -> (M, *S)."""
-        return self.own_size(self.item, maps.cpu())
+def _restored(own_size: OwnSize, item: Any, maps: Tensor) -> Tensor:
+    """(M, h, w[, D]) -> (M, *S)."""
+    return own_size(item, maps.cpu())
 
 
-def _next_of_another(patients: Sequence[str], images: Sequence[Tensor], i: int) -> int:
+def _next_of_another(patients: Sequence[str], images: Sequence[Tensor], i: int) -> Tensor | None:
     for step in range(1, len(patients)):
         j = (i + step) % len(patients)
         if patients[j] != patients[i] and images[j].shape == images[i].shape:
-            return j
-    found = f"{len(patients)} images, none of another patient than {patients[i]} and of its size"
-    raise ValueError(f"There are {found} {tuple(images[i].shape[2:])}; a study needs one to compare with: add images.")
+            return images[j]
+    return None
 
 
 def samples_of(cases: Sequence[Case], inferer: EnsembleInferer, network: nn.Module) -> Iterator[tuple[Tensor, float]]:

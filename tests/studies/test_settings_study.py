@@ -6,7 +6,7 @@ import pytest
 
 from noise2mask.diffusion.inferer import EnsembleInferer
 from noise2mask.diffusion.noise_schedule import NoiseSchedule
-from noise2mask.metrics.settings_study import SettingsStudy
+from noise2mask.studies.settings_study import SettingsStudy
 
 INFERER = EnsembleInferer(NoiseSchedule("linear", 20))
 

@@ -3,7 +3,7 @@
 import torch
 from monai.transforms import Compose
 
-from noise2mask.metrics.own_size import OwnSize
+from noise2mask.studies.own_size import OwnSize
 from noise2mask.transforms.resize_slices import ResizeSlicesd
 
 

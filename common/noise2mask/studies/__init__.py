@@ -1,0 +1,1 @@
+"""Studies: one trained network under many settings, scored by the policy of `metrics`."""

@@ -1,0 +1,35 @@
+"""Rows of a study are computed once, unless what they depend on has changed."""
+
+import pytest
+import torch
+from torch import nn
+
+from noise2mask.studies.rows import Rows, digest
+
+
+def test_a_row_that_is_done_is_not_computed_again(tmp_path):
+    calls = []
+    row = Rows(tmp_path, "study", {"seed": 1}).get("a", lambda: calls.append(1) or {"dice": 0.5, "note": None})
+    again = Rows(tmp_path, "study", {"seed": 1})
+    assert again.get("a", lambda: calls.append(1) or {}) == row and len(calls) == 1
+    again.get("b", lambda: {"dice": 0.25, "note": 3})
+    assert (tmp_path / "study.csv").read_text() == "dice,note\n0.5,\n0.25,3\n"
+
+
+def test_rows_of_another_basis_are_not_taken_up(tmp_path):
+    Rows(tmp_path, "study", {"weights": "x"}).get("a", lambda: {"dice": 0.5})
+    assert Rows(tmp_path, "study", {"weights": "y"}).get("a", lambda: {"dice": 0.75}) == {"dice": 0.75}
+
+
+def test_a_folder_that_can_not_be_written_to_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(ValueError, match="file/out can not be written to"):
+        Rows(tmp_path / "file" / "out", "study", {})
+
+
+def test_weights_have_a_digest_of_their_own():
+    torch.manual_seed(0)
+    one, two = nn.Linear(2, 2), nn.Linear(2, 2)
+    assert digest(one) != digest(two)
+    two.load_state_dict(one.state_dict())
+    assert digest(one) == digest(two)
