@@ -14,6 +14,7 @@ from monai.inferers import Inferer
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
+from ..meta import without_meta
 from .denoiser import Condition, Denoiser, unwrap
 from .fusion import METHODS, fuse
 from .noise import NoiseSource
@@ -266,7 +267,7 @@ def _ranges(total: int, size: int) -> Iterator[range]:
 
 def _to_slices(image: Tensor) -> Tensor:
     """(B, C, H, W) as it is, (B, C, H, W, D) -> (B * D, C, H, W); a plain tensor, without MONAI's meta data."""
-    image = image.as_tensor() if hasattr(image, "as_tensor") else image
+    image = without_meta(image)
     if image.ndim not in (4, 5):
         raise ValueError(f"Expected images (B, C, H, W) or volumes (B, C, H, W, D), found shape {tuple(image.shape)}.")
     return image if image.ndim == 4 else image.movedim(4, 1).flatten(0, 1)

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..meta import without_meta
 from .noise_schedule import NoiseSchedule
 from .target import check_kind, to_target
 
@@ -76,6 +77,5 @@ class PrepareSupervised:
 
 
 def plain(tensor: Tensor, device: torch.device, non_blocking: bool = False) -> Tensor:
-    """As float32 on the device, without MONAI's meta data, which costs time in every operation."""
-    tensor = tensor.as_tensor() if hasattr(tensor, "as_tensor") else tensor
-    return tensor.to(device=device, dtype=torch.float32, non_blocking=non_blocking)
+    """As float32 on the device, without MONAI's meta data."""
+    return without_meta(tensor).to(device=device, dtype=torch.float32, non_blocking=non_blocking)

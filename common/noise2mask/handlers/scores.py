@@ -13,6 +13,7 @@ from torch import Tensor
 from ..data.reader import is_picture
 from ..data.splits import natural
 from ..files import check_writable
+from ..meta import without_meta
 from ..metrics.case_scores import case_scores, summarise
 from ..metrics.score_files import write_scores
 from .ranks import gathered
@@ -95,5 +96,4 @@ def _spacing(meta: Mapping[str, Any], axes: int) -> list[float]:
 
 def _plain(tensor: Tensor) -> Tensor:
     """On the CPU, without MONAI's meta data."""
-    tensor = tensor.as_tensor() if hasattr(tensor, "as_tensor") else tensor
-    return tensor.detach().cpu()
+    return without_meta(tensor).detach().cpu()

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from ..diffusion.denoiser import Denoiser, unwrap
 from ..diffusion.inferer import EnsembleInferer
+from ..meta import without_meta
 from ..metrics.overlap import count, overlap
 from .own_size import OwnSize
 
@@ -41,10 +42,10 @@ def cases_of(dataset: Sequence[Any], preprocessing: InvertibleTransform, device:
     """All images of a data set, each with the next one of another patient."""
     items = [dataset[i] for i in range(len(dataset))]
     patients = [str(item.get("patient") or item["image"].meta["filename_or_obj"]) for item in items]
-    images = [item["image"].as_tensor()[None].to(device) for item in items]  # (1, C, h, w[, D]) each
+    images = [without_meta(item["image"])[None].to(device) for item in items]  # (1, C, h, w[, D]) each
     own_size, cases = OwnSize(preprocessing), []
     for i, item in enumerate(items):
-        label = item["label"].as_tensor()[0].cpu()  # (*S)
+        label = without_meta(item["label"])[0].cpu()  # (*S)
         other = _next_of_another(patients, images, i)
         cases.append(Case(images[i], other, label, patients[i], partial(_restored, own_size, item)))
     return cases

@@ -7,6 +7,8 @@ from monai.data import MetaTensor
 from monai.transforms import Invertd, InvertibleTransform
 from torch import Tensor
 
+from ..meta import without_meta
+
 
 class OwnSize:
     """Inverts the preprocessing of an image for any maps of it.
@@ -22,4 +24,4 @@ class OwnSize:
         """Maps (M, h, w[, D]) of `item["image"]` (C, h, w[, D]) -> (M, ...) in the axes of the image's file."""
         image = item["image"]
         carried = MetaTensor(maps, meta=image.meta, applied_operations=image.applied_operations)
-        return self.invert({"image": image, "map": carried})["map"].as_tensor()
+        return without_meta(self.invert({"image": image, "map": carried})["map"])

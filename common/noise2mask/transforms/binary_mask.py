@@ -11,6 +11,8 @@ from monai.config import KeysCollection
 from monai.transforms import MapTransform
 from torch import Tensor
 
+from ..meta import without_meta
+
 
 class BinaryMaskd(MapTransform):
     """(F, ...) with values {0, 1} or {0, 255} -> (1, ...) in {0, 1}, the union of the files (BUSI: up to three).
@@ -41,7 +43,7 @@ class BinaryMaskd(MapTransform):
 
 def wrong_values(mask: Tensor) -> str | None:
     """What is wrong with the values of a mask that should be binary, or None."""
-    values = torch.unique(mask.as_tensor() if hasattr(mask, "as_tensor") else mask).tolist()
+    values = torch.unique(without_meta(mask)).tolist()
     if set(values) <= {0.0, 1.0} or set(values) <= {0.0, 255.0}:
         return None
     shown = ", ".join(f"{value:g}" for value in values[:8]) + (", ..." if len(values) > 8 else "")
