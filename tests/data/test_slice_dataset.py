@@ -109,6 +109,12 @@ def test_a_volume_is_its_slices_and_a_picture_is_one():
         assert torch.equal(data[k]["label"], data[k]["image"] + 100)
 
 
+def test_going_through_the_data_set_ends():
+    assert len([item["patient"] for item in SliceDataset(VOLUMES, NOTHING)]) == 6
+    with pytest.raises(IndexError):
+        SliceDataset(VOLUMES, NOTHING)[6]
+
+
 def test_slices_of_a_volume_are_augmented_each_in_its_own_way():
     data = SliceDataset(VOLUMES[2:], Compose([RandGaussianNoised("image", prob=1.0)]))
     assert not torch.equal(data[0]["image"], data[1]["image"])

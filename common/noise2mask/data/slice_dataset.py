@@ -59,6 +59,8 @@ class SliceDataset(CacheDataset):
         self.epoch = epoch
 
     def _transform(self, index: int) -> Any:
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"slice {index} of {len(self)}")  # ends `for item in dataset`
         index %= len(self)
         file, k = self.places[index]
         item, transform = _slice(self._cache[file], k), self.transform
