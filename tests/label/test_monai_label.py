@@ -39,7 +39,7 @@ MODELS = ("pgdiffseg", "pgdiffseg_copy")
 LESION = {"pgdiffseg": 1, "pgdiffseg_copy": 2}  # the copy's own code calls it 2
 COPY = "{image_size: [48, 64], intensity_range: [10, 220], sampler: dpm_solver_pp, steps: 3, samples: 2}\n"
 EPOCHS = ("--prior::trainer::max_epochs", 2, "--train::trainer::max_epochs", 8, "--val_interval", 8)
-# A seed of its own, because equal ones begin with equal weights; no decay, which would end so short a training too early
+# A seed of its own, because equal ones begin with equal weights; no decay, which would end so short a training early
 TRAINING = (*EPOCHS, "--batch_size", 4, "--learning_rate_decay", "False", "--seed", 9)
 PICTURES = ("grey", "other", "rgb", "jpeg")
 LOSSLESS = {"result_extension": ".png"}  # MONAI Label's answer to a JPEG is one, whose masks are not exact
