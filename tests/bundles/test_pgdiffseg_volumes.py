@@ -82,11 +82,10 @@ def test_scores_are_per_volume_in_mm(scored_volumes):
 @pytest.mark.parametrize("part", ["images", "one of DICOM"])
 def test_whole_volumes_come_out_in_their_geometry(commands, nact, trained_on_volumes, tmp_path, part):
     name = "UCSF-BR-56.nii.gz" if part == "images" else "UCSF-BR-60"
-    datalist = {"testing": [{"image": str(nact / "images" / name)}]}
-    (tmp_path / "list.json").write_text(json.dumps(datalist))
+    source = nact / "images" / name  # a file, or the folder of DICOM files
     options = (
         "--input",
-        tmp_path / "list.json",
+        source,
         "--model_file",
         trained_on_volumes[0],
         "--output_dir",
