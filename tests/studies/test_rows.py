@@ -4,7 +4,10 @@ import pytest
 import torch
 from torch import nn
 
-from noise2mask.studies.rows import Rows, digest
+from noise2mask.diffusion.inferer import EnsembleInferer
+from noise2mask.diffusion.noise_schedule import NoiseSchedule
+from noise2mask.studies.cases import cases_of
+from noise2mask.studies.rows import Rows, basis_of, digest
 
 
 def test_a_row_that_is_done_is_not_computed_again(tmp_path):
@@ -30,6 +33,15 @@ def test_a_folder_that_can_not_be_written_to_is_named(tmp_path):
 def test_weights_have_a_digest_of_their_own():
     torch.manual_seed(0)
     one, two = nn.Linear(2, 2), nn.Linear(2, 2)
-    assert digest(one) != digest(two)
+    assert digest(one.state_dict()) != digest(two.state_dict())
     two.load_state_dict(one.state_dict())
-    assert digest(one) == digest(two)
+    assert digest(one.state_dict()) == digest(two.state_dict())
+
+
+def test_other_images_or_labels_are_another_basis(toy, threshold):
+    cases, inferer = cases_of(*toy, torch.device("cpu")), EnsembleInferer(NoiseSchedule("linear", 20))
+    first = basis_of(cases, inferer, threshold)
+    assert basis_of(cases, inferer, threshold) == first
+    assert basis_of(cases[1:] + cases[:1], inferer, threshold) != first
+    assert basis_of([case._replace(label=1 - case.label) for case in cases], inferer, threshold) != first
+    assert basis_of(cases, inferer.changed(target="v"), threshold) != first

@@ -3,14 +3,16 @@
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
+from ..diffusion.inferer import EnsembleInferer
 from ..files import check_writable, write_text_atomically
 from ..metrics.score_files import csv_text
+from .cases import Case
 
 logger = logging.getLogger(__name__)
 
@@ -49,9 +51,16 @@ class Rows:
         return self.rows[key]
 
 
-def digest(network: nn.Module) -> str:
-    """Of all weights: two networks with the same one give the same rows."""
+def basis_of(cases: Sequence[Case], inferer: EnsembleInferer, network: nn.Module) -> dict[str, Any]:
+    """What every row of a study depends on: weights, images and labels, and the inferer's settings."""
+    data = {f"{i} image": case.image for i, case in enumerate(cases)}
+    data |= {f"{i} label of {case.patient}": case.label for i, case in enumerate(cases)}
+    return {"weights": digest(network.state_dict()), "data": digest(data), "settings": inferer.settings}
+
+
+def digest(tensors: Mapping[str, Tensor]) -> str:
+    """Of names and values."""
     total = hashlib.sha256()
-    for name, value in sorted(network.state_dict().items()):
+    for name, value in sorted(tensors.items()):
         total.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())
     return total.hexdigest()

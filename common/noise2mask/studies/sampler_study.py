@@ -19,7 +19,7 @@ from ..diffusion.inferer import EnsembleInferer
 from ..diffusion.samplers import evaluations
 from ..explain.sampler_figure import write_sampler_figure
 from .cases import Case, cases_of, samples_of
-from .rows import Rows, digest
+from .rows import Rows, basis_of
 
 SINGLE_STEP = "dpm_solver"  # two evaluations a step
 
@@ -64,12 +64,7 @@ class SamplerStudy:
         ]
         self.cases = cases_of(dataset, preprocessing, torch.device(device))
         self.network = network
-        basis = {
-            "weights": digest(network),
-            "images": len(self.cases),
-            "settings": inferer.settings,
-            "repeats": repeats,
-        }
+        basis = basis_of(self.cases, inferer, network) | {"repeats": repeats}
         self.rows = Rows(Path(output_dir), "sampler_study", basis)
 
     def run(self) -> list[dict[str, Any]]:

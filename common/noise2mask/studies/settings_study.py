@@ -22,7 +22,7 @@ from ..metrics.interval import over_patients
 from ..metrics.policy import POLICY
 from ..metrics.table import markdown
 from .cases import Case, cases_of, prior_dice, samples_of
-from .rows import Rows, digest
+from .rows import Rows, basis_of
 
 
 class SettingsStudy:
@@ -62,8 +62,7 @@ class SettingsStudy:
         self.inferers = [inferer.changed(**setting) for setting in self.settings]
         self.cases = cases_of(dataset, preprocessing, torch.device(device))
         self.network = network
-        basis = {"weights": digest(network), "images": len(self.cases), "settings": inferer.settings}
-        self.rows = Rows(Path(output_dir), "settings_study", basis)
+        self.rows = Rows(Path(output_dir), "settings_study", basis_of(self.cases, inferer, network))
 
     def run(self) -> list[dict[str, Any]]:
         """Sample, score, write."""
