@@ -237,6 +237,60 @@ def test_the_report_gives_the_volume_of_a_lesion(volumes):
     assert case["volume_mm3"] == pytest.approx(case["pixels"] * 0.8 * 0.7 * 2.5, rel=1e-4)
 
 
+# Interruptions
+
+
+def stamps(folder):
+    """When each result file was written."""
+    return {path.name: path.stat().st_mtime_ns for path in folder.glob("*_*")}
+
+
+def report(folder):
+    return json.loads((folder / "report.json").read_text())
+
+
+def test_a_killed_batch_goes_on_where_it_was_and_ends_like_one_that_was_not(
+    commands, inferring, segmented, cases, tmp_path
+):
+    command = inferring(cases / "images", tmp_path)
+    commands.start(command).kill_after(f"written: {tmp_path}")
+    done = [path.stem for path in tmp_path.glob("*.json")]
+    before = {name: stamp for name, stamp in stamps(tmp_path).items() if any(name.startswith(f"{n}_") for n in done)}
+    assert 1 <= len(done) < 5
+    commands.run(command)
+    assert files(tmp_path) == files(segmented)
+    assert before.items() <= stamps(tmp_path).items()
+    assert report(tmp_path)["cases"] == report(segmented)["cases"]
+    assert report(tmp_path)["finished_earlier"] == len(done)
+
+
+def test_a_finished_batch_is_not_touched_and_one_of_other_settings_is_made_anew(commands, inferring, cases, tmp_path):
+    source = next((cases / "images").iterdir())
+    commands.run(inferring(source, tmp_path))
+    before, first = stamps(tmp_path), report(tmp_path)
+    commands.run(inferring(source, tmp_path, "--images_at_once", "2"))
+    assert stamps(tmp_path) == before and report(tmp_path)["cases"] == first["cases"]
+    commands.run(inferring(source, tmp_path, "--seed", "1"))
+    assert all(stamp != before[name] for name, stamp in stamps(tmp_path).items())
+
+
+@pytest.mark.distributed
+def test_when_one_of_two_processes_dies_the_next_call_finishes_the_rest_and_nothing_twice(
+    commands, inferring, segmented, cases, tmp_path
+):
+    command = inferring(cases / "images", tmp_path, configs="inference.yaml multi_gpu_evaluate.yaml")
+    first, second = commands.ranks(command)
+    second.kill_after(f"written: {tmp_path}")
+    first.kill()  # torchrun stops the others
+    first.wait()
+    done = {path.stem for path in tmp_path.glob("*.json")}
+    before = {name: stamp for name, stamp in stamps(tmp_path).items() if name.rsplit("_", 1)[0] in done}
+    assert done
+    assert [process.wait() for process in commands.ranks(command)] == [0, 0]
+    assert files(tmp_path) == files(segmented) and before.items() <= stamps(tmp_path).items()
+    assert report(tmp_path)["cases"] == report(segmented)["cases"]
+
+
 # Refusals
 
 

@@ -3,10 +3,11 @@
 Legend: B batch, N samples, K classes, H W D size.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sized
 from typing import Any, cast
 
 import torch
+from ignite.engine import Events
 from monai.engines import IterationEvents, SupervisedEvaluator
 from monai.utils import CommonKeys
 from torch import Tensor
@@ -25,6 +26,13 @@ class UncertaintyEvaluator(SupervisedEvaluator):
     `uncertainty.py`.
     Arguments are those of `monai.engines.SupervisedEvaluator`.
     """
+
+    def run(self, global_epoch: int = 1) -> None:  # type: ignore[override]  # as MONAI has it
+        """As in MONAI; where there is nothing to infer, which ignite refuses, a run without iterations."""
+        if len(cast(Sized, self.data_loader)):
+            return super().run(global_epoch)
+        self.fire_event(Events.STARTED)
+        self.fire_event(Events.COMPLETED)
 
     def _iteration(self, engine: SupervisedEvaluator, batchdata: Mapping[str, Any]) -> dict[str, Any]:
         """One batch; `label` may be missing.

@@ -7,9 +7,7 @@ import json
 import logging
 import platform
 import time
-from collections.abc import Sequence
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,8 +20,8 @@ from ..data.reader import GreyReader, is_picture
 from ..data.results import STD_WHITE, stem, write_map, write_mask
 from ..explain.preview import write_preview
 from ..files import check_writable, write_text_atomically
-from .ranks import gathered
-from .resolved_config import fingerprint, resolved_config
+from ..ranks import gathered
+from .batch import MADE_FROM, Batch
 
 logger = logging.getLogger(__name__)
 
@@ -38,21 +36,19 @@ class SaveResults:
     one, and the numbers of `UncertaintyEvaluator`.
 
     Args:
-        output_dir: where they go.
-        data:       the items to be inferred, to find names that would overwrite one another.
-        phase:      of the images in the previews, as for `GreyReader`.
+        batch: the cases, those that an earlier run has finished included.
+        phase: of the images in the previews, as for `GreyReader`.
 
     Raises:
-        ValueError: where a result file would overwrite another one, or an input, or the folder can not be written to.
+        ValueError: where the batch's folder can not be written to.
     """
 
-    def __init__(self, output_dir: str, data: Sequence[Any], phase: int = 0) -> None:
-        self.folder = Path(output_dir)
-        self.config = fingerprint(resolved_config())
+    def __init__(self, batch: Batch, phase: int = 0) -> None:
+        self.batch = batch
+        self.folder = batch.folder
         self.load = LoadImage(reader=GreyReader(phase), image_only=True)
         self.cases: list[dict[str, Any]] = []
         self.started = 0.0
-        _check_names([str(item["image"]) for item in data], self.folder)
         check_writable(self.folder)
 
     def attach(self, engine: Engine) -> None:
@@ -69,12 +65,14 @@ class SaveResults:
         """The files of one batch."""
         for item in engine.state.output:
             case = self._save_case(item)
-            write_text_atomically(json.dumps(case, indent=2), self.folder / f"{stem(case['image'])}.json")
+            write_text_atomically(json.dumps(case, indent=2), self.batch.file(case["image"]))  # last: it is finished
             self.cases.append(case)
+            logger.info(f"written: {self.batch.file(case['image'])}  triage {case['triage']:.3f}")
 
     def report(self, engine: Engine) -> None:
         """`report.json`: versions, options, seconds, and all cases, the most uncertain first."""
-        cases = sorted(gathered(self.cases), key=lambda case: (-case["triage"], case["image"]))
+        made = gathered(self.cases)
+        cases = sorted([*self.batch.finished, *made], key=lambda case: (-case["triage"], case["image"]))
         if idist.get_rank() > 0:
             return
         seconds = time.perf_counter() - self.started
@@ -82,14 +80,15 @@ class SaveResults:
             "versions": {name: version(name) for name in PACKAGES} | {"python": platform.python_version()},
             "device": str(engine.state.device),
             "sampling": sampling_settings(engine),
-            "config": self.config,
+            "config": self.batch.config,
             "seconds": round(seconds, 3),
-            "seconds_per_image": round(seconds / max(1, len(cases)), 3),
+            "seconds_per_image": round(seconds / max(1, len(made)), 3),
+            "finished_earlier": len(self.batch.finished),
             "cases": cases,
             "note": "Research software, not a medical device.",
         }
         write_text_atomically(json.dumps(report, indent=2), self.folder / "report.json")
-        logger.info(f"{len(cases)} cases -> {self.folder}")
+        logger.info(f"{len(cases)} cases, {len(self.batch.finished)} of them finished earlier -> {self.folder}")
 
     def _save_case(self, item: dict[str, Any]) -> dict[str, Any]:
         meta = item["image"].meta
@@ -110,7 +109,8 @@ class SaveResults:
         ]
         case = {"image": source, **numbers, **_measures(mask, probability, affine, source)}
         entropy = float(item["entropy"].mean())  # nats per pixel, at the network's size
-        return case | {"std_mean": float(std.mean()), "entropy_mean": entropy, "files": [path.name for path in files]}
+        case |= {"std_mean": float(std.mean()), "entropy_mean": entropy, "files": [path.name for path in files]}
+        return case | {MADE_FROM: self.batch.made_from(source)}
 
 
 def _measures(mask: np.ndarray, probability: np.ndarray, affine: np.ndarray, source: str) -> dict[str, Any]:
@@ -137,15 +137,3 @@ def sampling_settings(engine: Engine) -> dict[str, Any]:
 def _array(tensor: Tensor) -> np.ndarray:
     """(1, ...) -> (...)."""
     return np.asarray(tensor.detach().cpu())[0]
-
-
-def _check_names(paths: list[str], folder: Path) -> None:
-    seen: dict[str, str] = {"report": "the report of the run"}
-    for path in paths:
-        if Path(path).resolve().parent == folder.resolve():  # BUSI's masks, for one, are called as ours are
-            raise ValueError(f"{path} stands in the output folder and might be overwritten: give another output_dir.")
-        if stem(path) in seen:
-            raise ValueError(
-                f"{path} and {seen[stem(path)]} would write the same result files: rename one, or infer them apart."
-            )
-        seen[stem(path)] = path

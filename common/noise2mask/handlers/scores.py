@@ -16,7 +16,7 @@ from ..files import check_writable
 from ..meta import without_meta
 from ..metrics.case_scores import case_scores, summarise
 from ..metrics.score_files import write_scores
-from .ranks import gathered
+from ..ranks import gathered
 from .resolved_config import fingerprint, resolved_config
 from .save_results import sampling_settings
 

@@ -1,0 +1,87 @@
+"""The cases of one call, and which of them an earlier call has finished: an interrupted batch goes on where it was."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..data.results import stem
+from ..ranks import from_first
+from .resolved_config import fingerprint, resolved_config
+
+# Roots of a config that decide which cases there are and how they are gone through, but not what becomes of one.
+NOT_OF_A_CASE = frozenset(
+    "input dataset_dir batch dataset dataloader sampler_of_data images_at_once handlers evaluator progress".split()
+)
+MADE_FROM = "made_from"  # key of a case's JSON file
+
+
+class Batch:
+    """Images to be inferred into one folder.
+
+    A case is finished when its JSON file, which is written last, says that it was made from the same image, the same
+    weights and the same config, and all result files that it names are there.
+
+    Args:
+        items:      with the path of an `image`, a file or a folder.
+        output_dir: where results go.
+        model_file: the weights.
+
+    Raises:
+        ValueError: where a result file would overwrite another one, or an input.
+    """
+
+    def __init__(self, items: Sequence[Mapping[str, Any]], output_dir: str, model_file: str) -> None:
+        self.folder = Path(output_dir)
+        self.config = fingerprint(resolved_config())
+        _check_names([str(item["image"]) for item in items], self.folder)
+        kept = {name: value for name, value in self.config.items() if name.split("::")[0] not in NOT_OF_A_CASE}
+        self.recipe = hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
+        self.weights = sha256(model_file)
+        found = [self._finished(str(item["image"])) for item in items]
+        found = from_first(found)  # another rank may have finished one more by now
+        self.finished = [case for case in found if case is not None]
+        self.unfinished = [dict(item) for item, case in zip(items, found, strict=True) if case is None]
+
+    def file(self, image: str) -> Path:
+        """Of a case's numbers."""
+        return self.folder / f"{stem(image)}.json"
+
+    def made_from(self, image: str) -> dict[str, str]:
+        """What decides the results of an image, as digests."""
+        return {"image": sha256(image), "weights": self.weights, "config": self.recipe}
+
+    def _finished(self, image: str) -> dict[str, Any] | None:
+        """The case's numbers, if it is finished."""
+        try:
+            case = json.loads(self.file(image).read_text(encoding="utf-8"))
+            there = all((self.folder / name).is_file() for name in case["files"])
+            same = case["image"] == image and case[MADE_FROM] == self.made_from(image)
+        except (OSError, ValueError, TypeError, KeyError):  # none, or damaged
+            return None
+        return case if there and same else None
+
+
+def sha256(path: str | Path) -> str:
+    """Of a file's content, or of the names and contents of a folder's files; empty where there is nothing."""
+    path = Path(path)
+    if path.is_dir():
+        parts = (f"{file.name} {sha256(file)}\n" for file in sorted(path.iterdir()) if file.is_file())
+        return hashlib.sha256("".join(parts).encode()).hexdigest()
+    if not path.is_file():
+        return ""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _check_names(paths: list[str], folder: Path) -> None:
+    seen: dict[str, str] = {"report": "the report of the run"}
+    for path in paths:
+        if Path(path).resolve().parent == folder.resolve():  # BUSI's masks, for one, are called as ours are
+            raise ValueError(f"{path} stands in the output folder and might be overwritten: give another output_dir.")
+        if stem(path) in seen:
+            raise ValueError(
+                f"{path} and {seen[stem(path)]} would write the same result files: rename one, or infer them apart."
+            )
+        seen[stem(path)] = path

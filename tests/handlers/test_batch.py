@@ -1,0 +1,80 @@
+"""Which cases are finished: only those that would come out the same again."""
+
+import json
+
+import pytest
+
+from noise2mask.handlers.batch import MADE_FROM, Batch, sha256
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Two images and weights."""
+    for name in ("in", "out"):
+        (tmp_path / name).mkdir()
+    for name in ("a", "b"):
+        (tmp_path / "in" / f"{name}.png").write_bytes(name.encode())
+    (tmp_path / "model.pt").write_bytes(b"weights")
+    return tmp_path
+
+
+def batch(folder):
+    items = [{"image": str(folder / "in" / f"{name}.png")} for name in ("a", "b")]
+    return Batch(items, str(folder / "out"), str(folder / "model.pt"))
+
+
+def finish(folder, name="a"):
+    """What `SaveResults` leaves of a case."""
+    image, made = str(folder / "in" / f"{name}.png"), batch(folder)
+    (folder / "out" / f"{name}_mask.png").write_bytes(b"mask")
+    case = {"image": image, "files": [f"{name}_mask.png"], MADE_FROM: made.made_from(image)}
+    made.file(image).write_text(json.dumps(case))
+
+
+def left(folder):
+    return [item["image"][-5] for item in batch(folder).unfinished]
+
+
+def test_what_is_finished_is_not_done_again(folder):
+    assert left(folder) == ["a", "b"]
+    finish(folder)
+    assert left(folder) == ["b"] and [case["image"][-5] for case in batch(folder).finished] == ["a"]
+
+
+@pytest.mark.parametrize("path", ["in/a.png", "model.pt"])
+def test_another_image_and_other_weights_are_done_again(folder, path):
+    finish(folder)
+    (folder / path).write_bytes(b"other")
+    assert left(folder) == ["a", "b"]
+
+
+def test_another_config_is_done_again_unless_only_the_way_through_the_cases_differs(folder, monkeypatch):
+    config = {"steps": 2, "images_at_once": 1}
+    monkeypatch.setattr("noise2mask.handlers.batch.resolved_config", lambda: config)
+    finish(folder)
+    config["images_at_once"] = 4
+    assert left(folder) == ["b"]
+    config["steps"] = 3
+    assert left(folder) == ["a", "b"]
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"files": 3, "made_from": 4}'])
+def test_a_case_whose_numbers_are_damaged_is_done_again(folder, content):
+    finish(folder)
+    (folder / "out" / "a.json").write_text(content)
+    assert left(folder) == ["a", "b"]
+
+
+def test_a_case_that_lacks_a_result_file_is_done_again(folder):
+    finish(folder)
+    (folder / "out" / "a_mask.png").unlink()
+    assert left(folder) == ["a", "b"]
+
+
+def test_the_digest_of_a_folder_knows_names_and_contents(tmp_path):
+    (tmp_path / "one").write_bytes(b"x")
+    first = sha256(tmp_path)
+    (tmp_path / "one").rename(tmp_path / "two")
+    assert sha256(tmp_path) != first
+    (tmp_path / "two").rename(tmp_path / "one")
+    assert sha256(tmp_path) == first and sha256(tmp_path / "none") == ""
