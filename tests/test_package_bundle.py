@@ -153,7 +153,7 @@ def test_hashes_are_those_of_all_files(package):
 
 
 def test_metadata_requires_every_package_that_is_imported(package):
-    found = {"monai": "monai", "torch": "torch", "numpy": "numpy", "ignite": "pytorch-ignite", "PIL": "pillow"}
+    found = {"ignite": "pytorch-ignite", "PIL": "pillow", "yaml": "pyyaml"}
     required = {"monai", "torch", "numpy", *read(package, "metadata")["required_packages_version"]}
     for path in package.rglob("*.py"):
         for name in imported(ast.parse(path.read_text())) - sys.stdlib_module_names:

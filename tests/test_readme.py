@@ -99,6 +99,7 @@ def test_the_blocks_of_the_readme_do_what_it_says(checkout):
     assert (checkout / "my_run" / "model.pt").is_file() and (checkout / "my_run" / "last.pt").is_file()
     check_scores(checkout / "my_scores")
     check_masks(checkout / "my_masks", checkout / "my_data" / "images")
+    check_masks(checkout / "my_masks_again", checkout / "my_data" / "images")
     check_package(checkout / "my_package")
 
 
@@ -128,6 +129,6 @@ def test_blocks_that_are_not_run_only_install_or_start_tox():
     assert words == {
         "python -m pip install tox && tox -e demo",
         "python -m pip install tox && tox",
-        "python -m pip install -c constraints.txt .",
+        'python -m pip install -c constraints.txt ".[cli]"',
     }
     assert (ROOT / "constraints.txt").is_file() and (ROOT / "setup.cfg").is_file()

@@ -21,6 +21,7 @@ import torch
 from monai.bundle import ConfigParser, ReferenceResolver
 from monai.bundle.utils import merge_kv
 
+from .handlers.model_settings import settings_file
 from .networks.weights import load_weights
 
 PACKAGE = Path(__file__).parent
@@ -53,7 +54,7 @@ def package_bundle(bundle: Path, output: Path, weights: Path | None = None, over
     Args:
         bundle:   a folder of `bundles/`.
         output:   folder of the zip, made where it is missing.
-        weights:  a `model.pt`; None takes the bundle's own.
+        weights:  a `model.pt`; None takes the bundle's own. If `model.yaml` stands beside it, it is baked in.
         overlays: configs to bake in, such as configs/data/busi.yaml.
 
     Returns:
@@ -67,6 +68,8 @@ def package_bundle(bundle: Path, output: Path, weights: Path | None = None, over
     if not metadata_file.exists():
         raise ValueError(f"{bundle} is no bundle: {metadata_file} is missing.")
     weights = bundle / "models" / "model.pt" if weights is None else weights
+    settings = settings_file(weights)
+    overlays = [*overlays, settings] if settings.is_file() else overlays
     files = dict(_all_files(bundle, weights, overlays))
     sums = "".join(f"{hashlib.sha256(content).hexdigest()}  {name}\n" for name, content in sorted(files.items()))
     files["SHA256SUMS"] = sums.encode()

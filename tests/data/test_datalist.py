@@ -5,7 +5,9 @@ import shutil
 
 import pytest
 
-from noise2mask.data.datalist import busi_datalist, datalist, folder_datalist, load_datalist, main, write_datalist
+from noise2mask.data.datalist import datalist, load_datalist, main, write_datalist
+from noise2mask.data.layout_busi import busi_datalist
+from noise2mask.data.layout_folder import folder_datalist
 from noise2mask.data.splits import KEYS
 
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from noise2mask.data.datalist import busi_datalist, folder_datalist
 from noise2mask.data.demo_files import Case, balanced_order, claim_folder, write_cases
+from noise2mask.data.layout_busi import busi_datalist
+from noise2mask.data.layout_folder import folder_datalist
 from noise2mask.data.splits import KEYS
 
 

@@ -16,16 +16,13 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from .layout_busi import busi_datalist
-from .layout_folder import folder_datalist
-from .layout_nact import nact_datalist
+from .layouts import LAYOUTS
 from .problems import refuse
 from .splits import KEYS, torn_patients
 
-__all__ = ["busi_datalist", "datalist", "folder_datalist", "load_datalist", "nact_datalist", "write_datalist"]
+__all__ = ["build", "datalist", "load_datalist", "write_datalist"]
 
 FILE = "datalist.json"
-LAYOUTS = ("folder", "busi", "nact")
 
 
 def datalist(
@@ -34,13 +31,14 @@ def datalist(
     """Items of one split of a data set, with absolute paths.
 
     Args:
-        folder: the data set; if it has a datalist.json, that file is read and layout and split do not matter.
+        folder: the data set, or a datalist (.json) itself; if it has a datalist.json, that file is read. With a
+            datalist, layout and split do not matter.
         key: "training", "validation" or "testing".
-        layout: "folder" (see folder_datalist), "busi" (see busi_datalist) or "nact" (see nact_datalist).
+        layout: one of `layouts.LAYOUTS`; see layout_folder.py, layout_busi.py, layout_nact.py, layout_decathlon.py.
         split: of "busi" only, "pgdiffseg" or "folder".
         annotations: keep the masks of several annotators, whose number differs from item to item; for evaluation.
     """
-    file = Path(folder) / FILE
+    file = Path(folder) if Path(folder).is_file() else Path(folder) / FILE
     items = load_datalist(file, key) if file.is_file() else section(build(folder, layout, split), key, folder)
     return items if annotations else [{k: v for k, v in item.items() if k != "annotations"} for item in items]
 
@@ -49,9 +47,7 @@ def build(folder: str | os.PathLike, layout: str, split: str) -> dict:
     """Datalist of a data set in a known layout."""
     if layout not in LAYOUTS:
         raise ValueError(f"layout is {layout!r}, expected one of {', '.join(LAYOUTS)}")
-    if layout == "busi":
-        return busi_datalist(folder, split)
-    return nact_datalist(folder) if layout == "nact" else folder_datalist(folder)
+    return LAYOUTS[layout](folder, split) if layout == "busi" else LAYOUTS[layout](folder)
 
 
 def section(content: dict, key: str, source: str | os.PathLike) -> list[dict]:

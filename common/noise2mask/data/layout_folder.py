@@ -16,7 +16,7 @@ from .dicom_series import is_dicom_folder
 from .problems import refuse as problems_refuse
 from .splits import FRACTIONS, KEYS, natural, split_groups, torn_patients
 
-__all__ = ["SUFFIXES", "folder_datalist"]
+__all__ = ["SUFFIXES", "folder_datalist", "grouped"]
 
 SUFFIXES = (".nii.gz", ".nii", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 STEM_COLUMNS = ("image", "stem", "file", "filename", "file_name", "name")
@@ -36,15 +36,22 @@ def folder_datalist(folder: str | os.PathLike, seed: int = 0, fractions: Sequenc
     """
     folder = existing(folder)
     images, labels = paired_files(folder)
+    return with_annotations(folder, grouped(folder, images, labels, seed, fractions))
+
+
+def grouped(
+    folder: Path, images: dict[str, Path], labels: dict[str, Path], seed: int, fractions: Sequence[float]
+) -> dict:
+    """Datalist of images and labels by stem, split as the folder's manifest says, else at random by whole groups."""
     rows = read_manifest(folder, images)
     owner, group_by = owners(rows, images)
     if any("split" in row for row in rows.values()):
         keys = manifest_split(folder, rows, "split")
         keep_together(folder, owner, keys)
-        return with_annotations(folder, assemble(images, labels, owner, keys, group_by, "manifest"))
+        return assemble(images, labels, owner, keys, group_by, "manifest")
     of_group = split_groups(owner.values(), seed, fractions)
     keys = {stem: of_group[name] for stem, name in owner.items()}
-    return with_annotations(folder, assemble(images, labels, owner, keys, group_by, group_by))
+    return assemble(images, labels, owner, keys, group_by, group_by)
 
 
 # Files

@@ -1,4 +1,4 @@
-"""One `last.pt` per run to resume from, and the best weights as `model.pt`.
+"""One `last.pt` per run to resume from, and the best weights as `model.pt`, with `model.yaml` for inference.
 
 A run may have several phases (PGDiffSeg: prior, then diffusion), each with its own trainer and its own `Checkpoint`;
 they share `last.pt`, which knows the phase it was saved in. The same command, run again, goes on where it was stopped.
@@ -20,6 +20,7 @@ from torch import nn
 
 from ..diffusion.denoiser import unwrap
 from ..files import load_plain, previous_path, save_atomically
+from .model_settings import write_settings
 from .resolved_config import difference, fingerprint, resolved_config
 
 logger = logging.getLogger(__name__)
@@ -40,7 +41,8 @@ class Checkpoint:
         evaluator:  its key metric decides what is best; None where the phase has no validation.
         weights:    the network whose weights are saved when the key metric is best, such as the moving average; at the
                     end where no validation gave a score.
-        model_file: where they go, as a bare state dict, which MONAI Label, MONAI Deploy and `monai.bundle.load` read.
+        model_file: where they go, as a bare state dict, which MONAI Label, MONAI Deploy and `monai.bundle.load` read;
+                    `model.yaml` beside it says how they are to be used.
     """
 
     def __init__(
@@ -60,7 +62,8 @@ class Checkpoint:
         self.weights = weights
         self.model_file = model_file
         self.best: float | None = None
-        self.fingerprint = fingerprint(resolved_config())
+        self.config = resolved_config()
+        self.fingerprint = fingerprint(self.config)
 
     def attach(self, engine: Engine) -> None:
         """Resume when the run starts, save when an epoch ends."""
@@ -139,6 +142,7 @@ class Checkpoint:
             "a phase with validation says what to save where"
         )
         save_atomically(dict(unwrap(self.weights).state_dict()), self.model_file)
+        write_settings(self.config, self.model_file)
         logger.info(f"{why} -> {self.model_file}")
 
 

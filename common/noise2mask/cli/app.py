@@ -1,0 +1,131 @@
+"""The command `noise2mask`: thin, it finds the bundle and the configs and lets MONAI run them.
+
+What takes time to import stands in the commands that need it, so that `list` and `--help` answer at once.
+"""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from .bundles import all_bundles, find_bundle
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Segmentation of medical images by diffusion, with uncertainty. Research software, not a medical device.",
+)
+console = Console()
+REFUSED = 2  # exit code where the call or the data are wrong; docs/reference/command.md has all
+
+Name = Annotated[str, typer.Argument(metavar="BUNDLE", help="Name of a bundle (`noise2mask list`), or its folder.")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="NAME=VALUE", help="Any setting of the bundle's configs. Can be given several times."
+    ),
+]
+Overlay = Annotated[
+    list[str] | None,
+    typer.Option("--preset", metavar="NAME", help="A config of the bundle's configs/presets, such as paper."),
+]
+Layout = Annotated[str | None, typer.Option(help="Layout of the data. Left out: seen from the folder.")]
+Data = Annotated[Path, typer.Option(help="Folder of a data set, or a datalist (.json).")]
+Weights = Annotated[Path | None, typer.Option(help="A model.pt. Left out: the bundle's own.")]
+
+
+@app.command("list")
+def list_bundles() -> None:
+    """What there is: bundles, their tasks, modalities and classes, and whether weights are there."""
+    table = Table("bundle", "version", "task", "modality", "classes", "weights")
+    for bundle in all_bundles():
+        data = bundle.metadata
+        formats = data.get("network_data_format", {})
+        modalities = {str(image.get("modality", "any")) for image in formats.get("inputs", {}).values()}
+        classes = [name for out in formats.get("outputs", {}).values() for name in out.get("channel_def", {}).values()]
+        weights = "yes" if bundle.weights.is_file() else "train it"
+        table.add_row(
+            bundle.name, data["version"], data["task"], ", ".join(sorted(modalities)), ", ".join(classes), weights
+        )
+    console.print(table)
+
+
+@app.command()
+def train(
+    bundle: Name,
+    data: Data,
+    output: Annotated[Path, typer.Option("-o", "--output", help="Where weights and logs go.")] = Path("runs/train"),
+    preset: Overlay = None,
+    layout: Layout = None,
+    set_: Set = None,
+) -> None:
+    """Train a bundle on a data set; the same command goes on with an interrupted training."""
+    from .run import run_training
+
+    run_training(find_bundle(bundle), data, output, preset or [], layout, set_ or [])
+
+
+@app.command()
+def evaluate(
+    bundle: Name,
+    data: Data,
+    output: Annotated[Path, typer.Option("-o", "--output", help="Where scores go.")] = Path("runs/scores"),
+    weights: Weights = None,
+    section: Annotated[str, typer.Option(help="testing, validation or training.")] = "testing",
+    preset: Overlay = None,
+    layout: Layout = None,
+    set_: Set = None,
+) -> None:
+    """Score a bundle on a data set with masks: a line per image, means with intervals, a table."""
+    from .run import run_evaluation
+
+    run_evaluation(find_bundle(bundle), data, output, weights, section, preset or [], layout, set_ or [])
+
+
+@app.command()
+def segment(
+    bundle: Name,
+    input_: Annotated[Path, typer.Argument(metavar="INPUT", help="An image, a folder of images, or a datalist.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Where masks and maps go.")],
+    steps: Annotated[int | None, typer.Option(help="Sampling steps.")] = None,
+    samples: Annotated[int | None, typer.Option(help="Samples per image, from which the uncertainty comes.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of the samples' noise.")] = None,
+    weights: Weights = None,
+    preset: Overlay = None,
+    set_: Set = None,
+) -> None:
+    """Masks with their uncertainty. The same command does what an interrupted one has left."""
+    from .run import run_segmentation, show_cases
+
+    given: dict[str, Any] = {"steps": steps, "samples": samples, "seed": seed}
+    own = {name: value for name, value in given.items() if value is not None}
+    run_segmentation(find_bundle(bundle), input_, output, weights, preset or [], own, set_ or [])
+    show_cases(output, console)
+
+
+def main() -> None:
+    """Run a command; a refusal is one line, and the exit code says what happened."""
+    try:
+        app()
+    except Exception as error:
+        refusal = _refusal(error)
+        if refusal is None:
+            raise
+        print(f"error: {refusal}", file=sys.stderr)
+        sys.exit(REFUSED)
+
+
+def _refusal(error: BaseException | None) -> ValueError | None:
+    """The outermost ValueError of a chain: MONAI wraps what a component raises in errors of its own."""
+    while error is not None and not isinstance(error, ValueError):
+        error = error.__cause__ or error.__context__
+    return error
+
+
+if __name__ == "__main__":
+    main()

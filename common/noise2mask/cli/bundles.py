@@ -1,0 +1,92 @@
+"""Where bundles are, and what their metadata say; nothing heavy is imported, so that listing them takes no time."""
+
+import json
+from collections.abc import Iterator
+from difflib import get_close_matches
+from importlib.metadata import PackageNotFoundError, files
+from pathlib import Path
+from typing import Any, NamedTuple
+
+METADATA = "configs/metadata.json"
+MANY = "bundles"  # folder of bundles, in the working directory, a checkout and an installation
+SUFFIXES = (".yaml", ".json")  # of configs: in a checkout, in a package
+
+
+class Bundle(NamedTuple):
+    """A bundle's folder and its metadata."""
+
+    root: Path
+    metadata: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        """Of the folder, by which commands know it."""
+        return self.root.name
+
+    @property
+    def weights(self) -> Path:
+        """The weights that ship with it, where any do."""
+        return self.root / "models" / "model.pt"
+
+    def config(self, name: str) -> Path:
+        """A config such as "train", "data/busi" or "presets/paper".
+
+        Raises:
+            ValueError: where there is none; it names those there are.
+        """
+        for suffix in SUFFIXES:
+            if (path := self.root / "configs" / f"{name}{suffix}").is_file():
+                return path
+        folder = (self.root / "configs" / name).parent
+        there = sorted(
+            path.stem for path in folder.glob("*") if path.suffix in SUFFIXES and path.name != "metadata.json"
+        )
+        kind, _, what = name.rpartition("/")
+        raise ValueError(
+            f"{self.name} has no {kind or 'config'} {what!r}, expected one of: {', '.join(there) or 'none'}."
+        )
+
+
+def find_bundle(name: str) -> Bundle:
+    """The bundle of a name, or in a folder.
+
+    Raises:
+        ValueError: where there is none; it names those there are.
+    """
+    for root in (Path(name), *(folder / name for folder in _folders())):
+        if (root / METADATA).is_file():
+            return _read(root)
+    names = [bundle.name for bundle in all_bundles()]
+    near = "".join(f" Did you mean {close}?" for close in get_close_matches(name, names, 1))
+    known = f"expected one of {', '.join(names)}, or the folder of one" if names else "and none is installed"
+    raise ValueError(f"{name!r} is no bundle: {known}.{near}")
+
+
+def all_bundles() -> list[Bundle]:
+    """Every bundle that can be called by its name, the first of each name."""
+    found: dict[str, Bundle] = {}
+    for folder in _folders():
+        for path in sorted(folder.glob(f"*/{METADATA}")):
+            bundle = _read(path.parents[1])
+            found.setdefault(bundle.name, bundle)
+    return list(found.values())
+
+
+def _read(root: Path) -> Bundle:
+    path = root / METADATA
+    try:
+        return Bundle(root.resolve(), json.loads(path.read_text(encoding="utf-8")))
+    except ValueError as error:
+        raise ValueError(f"{path} is no JSON ({error}): repair it, or get the bundle again.") from error
+
+
+def _folders() -> Iterator[Path]:
+    """Folders of bundles: in the working directory, the checkout that this file stands in, the installation."""
+    yield Path.cwd() / MANY
+    yield Path(__file__).parents[3] / MANY
+    try:
+        installed = files("noise2mask") or []
+    except PackageNotFoundError:
+        return
+    roots = {Path(str(file.locate())).parents[2] for file in installed if str(file).endswith(METADATA)}
+    yield from sorted(roots)

@@ -1,0 +1,31 @@
+"""What inference must repeat of a training, written beside the weights: `model.yaml` beside `model.pt`.
+
+It is an overlay over inference.yaml. With other grey values, another size or another target the weights would load all
+the same, and the masks would be wrong without a word.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ..files import write_text_atomically
+
+# Roots that train.yaml, or a preset over it, shares with inference.yaml.
+SHARED = """phase axcodes image_size per_volume intensity_range target mask_scale noise_schedule network_def
+    sampler steps samples start fusion variance clip""".split()
+
+
+def settings_file(model_file: str | Path) -> Path:
+    """model.pt -> model.yaml."""
+    return Path(model_file).with_suffix(".yaml")
+
+
+def write_settings(config: Mapping[str, Any], model_file: str | Path) -> None:
+    """Write what of a resolved config inference must repeat; nothing where there is no config."""
+    settings = {name: config[name] for name in SHARED if name in config}
+    if settings:
+        head = f"# How {Path(model_file).name} was trained: over inference.yaml, so that it is used in the same way.\n"
+        text = yaml.safe_dump(settings, sort_keys=False, default_flow_style=None)
+        write_text_atomically(head + text, settings_file(model_file))

@@ -1,0 +1,106 @@
+"""The command `noise2mask`, run as a user runs it: train, evaluate, segment, refuse."""
+
+import json
+import shutil
+import subprocess
+import sys
+
+import pytest
+import yaml
+from PIL import Image
+
+from noise2mask.cli.app import main
+
+pytestmark = pytest.mark.e2e
+TINY = ("--set", "network_def::base=8", "--set", "network_def::multipliers=[1,2]", "--set", "image_size=[16,16]")
+SHORT = ("--set", "prior_epochs=1", "--set", "epochs=1", "--set", "val_interval=1", "--set", "batch_size=4")
+
+
+def command(*arguments):
+    return ["-m", "noise2mask.cli.app", *map(str, arguments)]
+
+
+@pytest.fixture(scope="module")
+def trained(commands, demo, tmp_path_factory):
+    """Weights of a training by command, with other grey values than the default."""
+    folder = tmp_path_factory.mktemp("cli") / "run"
+    commands.real(
+        command("train", "pgdiffseg", "--data", demo, "-o", folder, *TINY, *SHORT, "--set", "intensity_range=[10,200]")
+    )
+    return folder
+
+
+def test_listing_imports_nothing_heavy(tmp_path):
+    script = """if True:
+        import sys
+        from noise2mask.cli.app import main
+        sys.argv = ["noise2mask", "list"]
+        try:
+            main()
+        finally:
+            assert not {"torch", "monai", "numpy"} & set(sys.modules)
+    """
+    done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True, cwd=tmp_path)
+    assert all(word in done.stdout for word in ("pgdiffseg", "binary", "segmentation", "US", "lesion"))
+
+
+def test_weights_come_with_what_inference_must_repeat(trained):
+    settings = yaml.safe_load((trained / "model.yaml").read_text())
+    assert settings["image_size"] == [16, 16] and settings["intensity_range"] == [10, 200]
+    assert settings["network_def"]["multipliers"] == [1, 2] and settings["mask_scale"] == 0.3
+
+
+def test_segmenting_takes_the_trainings_settings_and_shows_the_most_uncertain_first(commands, trained, demo, tmp_path):
+    (tmp_path / "in").mkdir()
+    for path in sorted((demo / "images").iterdir())[:3]:
+        shutil.copy(path, tmp_path / "in")
+    options = ("--weights", trained / "model.pt", "--steps", 3, "--samples", 2, "--seed", 5)
+    text = commands.run(command("segment", "pgdiffseg", tmp_path / "in", "-o", tmp_path / "out", *options))
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert report["config"]["intensity_range::0"] == "10" and report["config"]["image_size::0"] == "16"
+    sampling = report["sampling"]
+    assert (len(sampling["timesteps"]), sampling["samples"], sampling["seed"]) == (3, 2, 5)
+    shown = [text.rindex(case["image"].rsplit("/", 1)[1]) for case in report["cases"]]
+    assert shown == sorted(shown) and len(shown) == 3
+    for path in (tmp_path / "in").iterdir():
+        assert Image.open(tmp_path / "out" / f"{path.stem}_mask.png").size == Image.open(path).size
+
+
+def test_evaluating_scores_the_section_that_is_asked_for(commands, trained, demo, tmp_path):
+    options = ("--weights", trained / "model.pt", "--section", "validation", "--set", "samples=1", "--set", "steps=1")
+    commands.run(command("evaluate", "pgdiffseg", "--data", demo, "-o", tmp_path, *options))
+    assert json.loads((tmp_path / "scores.json").read_text())["counts"]["images"] == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("train", "pgdifseg", "--data", "."), "Did you mean pgdiffseg?"),
+        (("train", "pgdiffseg", "--data", "nowhere"), "nowhere does not exist"),
+        (("train", "pgdiffseg", "--data", ".", "--set", "epoch=3"), "Did you mean epochs?"),
+        (("train", "pgdiffseg", "--data", ".", "--preset", "papers"), "expected one of: "),
+        (("train", "pgdiffseg", "--data", "."), "expected images/ and one of masks/ and labels/"),
+        (("evaluate", "pgdiffseg", "--data", ".", "--weights", "no.pt"), "no.pt does not exist, expected weights"),
+        (("segment", "pgdiffseg", "x.png"), "--output"),
+        (
+            ("segment", "pgdiffseg", "x.png", "-o", "out", "--weights", "some.pt", "--steps", "0"),
+            "x.png does not exist",
+        ),
+    ],
+)
+def test_refusals_are_one_line_and_exit_with_2(arguments, words, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "some.pt").write_bytes(b"")
+    monkeypatch.setattr("sys.argv", ["noise2mask", *arguments])
+    with pytest.raises(SystemExit) as left:
+        main()
+    error = capsys.readouterr().err
+    assert left.value.code == 2 and words in error and "Traceback" not in error
+    assert [path.name for path in tmp_path.iterdir() if path.name != "some.pt"] in ([], ["runs"])
+
+
+def test_what_breaks_shows_where_and_exits_with_1(commands, trained, demo, tmp_path):
+    image = next((demo / "images").iterdir())
+    options = ("--weights", trained / "model.pt", "--set", "device=$1 / 0")
+    error = commands.fails(command("segment", "pgdiffseg", image, "-o", tmp_path / "out", *options))
+    assert "ZeroDivisionError" in error and "Traceback" in error
