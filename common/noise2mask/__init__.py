@@ -13,6 +13,11 @@ __version__ = "0.1.0"
 
 # public name: module, relative to this package
 _MODULES = {
+    # from image to mask
+    "segment": "segmenter",
+    "Segmenter": "segmenter",
+    "Result": "segmenter",
+    "find_bundle": "bundles",
     # diffusion
     "NoiseSchedule": "diffusion.noise_schedule",
     "to_target": "diffusion.target",

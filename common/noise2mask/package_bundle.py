@@ -21,7 +21,7 @@ import torch
 from monai.bundle import ConfigParser, ReferenceResolver
 from monai.bundle.utils import merge_kv
 
-from .handlers.model_settings import settings_file
+from .bundles import settings_file
 from .networks.weights import load_weights
 
 PACKAGE = Path(__file__).parent

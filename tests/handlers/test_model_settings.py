@@ -2,7 +2,8 @@
 
 import yaml
 
-from noise2mask.handlers.model_settings import settings_file, write_settings
+from noise2mask.bundles import settings_file
+from noise2mask.handlers.model_settings import write_settings
 
 
 def test_only_what_inference_shares_is_written_and_reads_back_equal(tmp_path):

@@ -1,9 +1,7 @@
 """A toy data set and an exact network for studies."""
 
-import nibabel as nib
 import numpy as np
 import pytest
-import torch
 from monai.data import Dataset
 from monai.transforms import Compose, EnsureChannelFirstd, LoadImaged, ScaleIntensityRanged
 from PIL import Image
@@ -63,14 +61,3 @@ def read():
 @pytest.fixture
 def threshold():
     return Threshold().eval()
-
-
-@pytest.fixture(scope="session")
-def volume(tmp_path_factory):
-    """A path of a NIfTI volume with an oblique affine and an asymmetric mark."""
-    folder = tmp_path_factory.mktemp("volume")
-    values = np.zeros((10, 12, 5), np.uint8)
-    values[2:6, 3:9, 1] = 200
-    affine = np.array([[0, 2, 0.1, 5], [-1, 0, 0.2, 3], [0, 0.1, 3, -4], [0, 0, 0, 1]], float)
-    nib.save(nib.Nifti1Image(values, affine), folder / "v.nii.gz")
-    return folder / "v.nii.gz", torch.from_numpy(values)

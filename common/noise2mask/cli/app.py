@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from .bundles import all_bundles, find_bundle
+from ..bundles import all_bundles, find_bundle
 
 app = typer.Typer(
     no_args_is_help=True,

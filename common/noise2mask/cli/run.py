@@ -10,10 +10,9 @@ import monai.bundle
 from rich.console import Console
 from rich.table import Table
 
+from ..bundles import Bundle
 from ..data.layouts import layout_of
-from ..handlers.model_settings import settings_file
-from .bundles import Bundle
-from .settings import check_settings, parsed
+from ..settings import check_settings, parsed
 
 
 def run_training(
@@ -36,8 +35,10 @@ def run_evaluation(
     settings: Sequence[str],
 ) -> None:
     """Score."""
-    names = ["inference", "evaluate", *_data_overlay(bundle, data, layout)]
-    configs, own = _with_weights(bundle, names, weights, presets, "multi_gpu_evaluate")
+    model_file, (inference, *rest) = bundle.inference_configs(weights, presets)
+    scoring = [bundle.config(name) for name in ["evaluate", *_data_overlay(bundle, data, layout)]]
+    configs = [inference, *scoring, *rest, *(bundle.config(name) for name in _ranks("multi_gpu_evaluate"))]
+    own = {"model_file": str(model_file)}
     own |= _where(data, layout) | {"output_dir": str(output), "section": section}
     _run(bundle, "evaluating", configs, own, settings)
 
@@ -52,8 +53,9 @@ def run_segmentation(
     settings: Sequence[str],
 ) -> None:
     """Segment."""
-    configs, own = _with_weights(bundle, ["inference"], weights, presets, "multi_gpu_evaluate")
-    own |= {"input": str(source), "output_dir": str(output), **sampling}
+    model_file, configs = bundle.inference_configs(weights, presets)
+    configs += [bundle.config(name) for name in _ranks("multi_gpu_evaluate")]
+    own = {"model_file": str(model_file), "input": str(source), "output_dir": str(output), **sampling}
     _run(bundle, "inferring", configs, own, settings)
 
 
@@ -67,23 +69,6 @@ def show_cases(output: Path, console: Console) -> None:
         lesion = f"{case['fraction']:.1%}" if case["pixels"] else "none"
         table.add_row(Path(case["image"]).name, f"{case['triage']:.3f}", lesion, str(output / case["files"][0]))
     console.print(table)
-
-
-def _with_weights(
-    bundle: Bundle, names: Sequence[str], weights: Path | None, presets: Sequence[str], ranks: str
-) -> tuple[list[Path], dict[str, Any]]:
-    """Configs, with what stands beside the weights, and the setting that names these.
-
-    Raises:
-        ValueError: where there are no weights.
-    """
-    model_file = bundle.weights if weights is None else weights
-    if not model_file.is_file():
-        remedy = "give a model.pt with --weights, or train one: noise2mask train"
-        raise ValueError(f"{model_file} does not exist, expected weights: {remedy}.")
-    trained = [path for path in [settings_file(model_file)] if path.is_file()]
-    overlays = [bundle.config(name) for name in [*(f"presets/{name}" for name in presets), *_ranks(ranks)]]
-    return [*map(bundle.config, names), *trained, *overlays], {"model_file": str(model_file)}
 
 
 def _data_overlay(bundle: Bundle, data: Path, layout: str | None) -> list[str]:

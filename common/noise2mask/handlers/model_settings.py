@@ -10,16 +10,12 @@ from typing import Any
 
 import yaml
 
+from ..bundles import settings_file
 from ..files import write_text_atomically
 
 # Roots that train.yaml, or a preset over it, shares with inference.yaml.
 SHARED = """phase axcodes image_size per_volume intensity_range target mask_scale noise_schedule network_def
     sampler steps samples start fusion variance clip""".split()
-
-
-def settings_file(model_file: str | Path) -> Path:
-    """model.pt -> model.yaml."""
-    return Path(model_file).with_suffix(".yaml")
 
 
 def write_settings(config: Mapping[str, Any], model_file: str | Path) -> None:

@@ -16,7 +16,7 @@ from ..diffusion.denoiser import Denoiser, unwrap
 from ..diffusion.inferer import EnsembleInferer
 from ..meta import without_meta
 from ..metrics.overlap import count, overlap
-from .own_size import OwnSize
+from ..transforms.own_size import OwnSize
 
 
 class Case(NamedTuple):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from noise2mask.cli.settings import check_settings, parsed
+from noise2mask.settings import check_settings, parsed
 
 
 @pytest.fixture

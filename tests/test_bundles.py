@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from noise2mask.cli.bundles import all_bundles, find_bundle
+from noise2mask.bundles import all_bundles, find_bundle
 
 
 @pytest.fixture

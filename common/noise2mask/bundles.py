@@ -1,7 +1,7 @@
 """Where bundles are, and what their metadata say; nothing heavy is imported, so that listing them takes no time."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
@@ -10,6 +10,11 @@ from typing import Any, NamedTuple
 METADATA = "configs/metadata.json"
 MANY = "bundles"  # folder of bundles, in the working directory, a checkout and an installation
 SUFFIXES = (".yaml", ".json")  # of configs: in a checkout, in a package
+
+
+def settings_file(model_file: str | Path) -> Path:
+    """What the training wrote beside the weights: model.pt -> model.yaml."""
+    return Path(model_file).with_suffix(".yaml")
 
 
 class Bundle(NamedTuple):
@@ -27,6 +32,23 @@ class Bundle(NamedTuple):
     def weights(self) -> Path:
         """The weights that ship with it, where any do."""
         return self.root / "models" / "model.pt"
+
+    def inference_configs(self, weights: str | Path | None, presets: Sequence[str]) -> tuple[Path, list[Path]]:
+        """The weights, and inference.yaml with what stands beside them and presets.
+
+        Args:
+            weights: a model.pt; None is the bundle's own.
+            presets: names of configs/presets.
+
+        Raises:
+            ValueError: where there are no weights, or no such preset.
+        """
+        model_file = self.weights if weights is None else Path(weights)
+        if not model_file.is_file():
+            remedy = "give a model.pt, or train one: noise2mask train"
+            raise ValueError(f"{model_file} does not exist, expected weights: {remedy}.")
+        trained = [path for path in [settings_file(model_file)] if path.is_file()]
+        return model_file, [self.config("inference"), *trained, *(self.config(f"presets/{name}") for name in presets)]
 
     def config(self, name: str) -> Path:
         """A config such as "train", "data/busi" or "presets/paper".
@@ -83,7 +105,7 @@ def _read(root: Path) -> Bundle:
 def _folders() -> Iterator[Path]:
     """Folders of bundles: in the working directory, the checkout that this file stands in, the installation."""
     yield Path.cwd() / MANY
-    yield Path(__file__).parents[3] / MANY
+    yield Path(__file__).parents[2] / MANY
     try:
         installed = files("noise2mask") or []
     except PackageNotFoundError:

@@ -1,0 +1,120 @@
+"""A bundle's inference in Python: from an image to its mask, probability, standard deviation and triage number.
+
+It is what `noise2mask segment` does, by the same configs, without files.
+
+Legend: N samples, S the image's own size (two or three axes), h w the network's.
+"""
+
+import os
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from monai.bundle import ConfigParser
+from monai.data import MetaTensor
+from monai.transforms import Compose, EnsureChannelFirstd
+
+from .bundles import find_bundle
+from .data.reader import is_picture
+from .diffusion.fusion import fuse
+from .diffusion.uncertainty import standard_deviation, triage
+from .meta import without_meta
+from .settings import check_settings
+from .transforms.own_size import OwnSize
+
+# Of an array without geometry: rows to the back, columns to the left, slices upwards, as a viewer shows axial slices.
+ROWS_COLUMNS_SLICES = torch.tensor([[0.0, -1, 0, 0], [-1, 0, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
+
+
+class Result(NamedTuple):
+    """What is known of one image, in its own size and axes."""
+
+    mask: np.ndarray  # (*S) bool, probability > 0.5
+    probability: np.ndarray  # (*S) in [0, 1], of the foreground
+    std: np.ndarray  # (*S) in [0, 0.5], over the samples
+    triage: float  # 0: the samples agree; 1: look at this one first
+
+
+class Segmenter:
+    """A bundle with its weights, ready for many images.
+
+    Args:
+        bundle:   its name or folder.
+        weights:  a model.pt, with the model.yaml that its training wrote beside it; None takes the bundle's own.
+        presets:  names of the bundle's `configs/presets`.
+        settings: any names of inference.yaml, such as `steps=10, samples=5, seed=1`.
+
+    Raises:
+        ValueError: where the bundle, the weights, a preset or a setting is unknown, or they do not fit one another.
+    """
+
+    def __init__(
+        self, bundle: str, weights: str | Path | None = None, presets: Sequence[str] = (), **settings: Any
+    ) -> None:
+        found = find_bundle(bundle)
+        model_file, configs = found.inference_configs(weights, presets)
+        given = {"bundle_root": str(found.root), "model_file": str(model_file), "progress": False, **settings}
+        check_settings(given, configs)
+        parser = ConfigParser(ConfigParser.load_config_files([str(path) for path in configs]))
+        parser.update(given)
+        self.device = parser.get_parsed_content("device")
+        self.network = parser.get_parsed_content("network")
+        self.inferer = parser.get_parsed_content("inferer")
+        transforms = parser.get_parsed_content("preprocessing").transforms
+        loaded = 1 + next(i for i, transform in enumerate(transforms) if isinstance(transform, EnsureChannelFirstd))
+        self.load, self.prepare = Compose(transforms[:loaded]), Compose(transforms[loaded:])
+        self.own_size = OwnSize(self.prepare)
+
+    def __call__(self, image: str | os.PathLike | np.ndarray | MetaTensor) -> Result:
+        """Segment one image.
+
+        Args:
+            image: the path of a picture, a volume or a folder of DICOM files; an array (rows, columns) or (rows,
+                columns, slices); or a MetaTensor (1, ...) in MONAI's axes with its affine. Grey values as in a file.
+
+        Returns:
+            Arrays in the image's axes: rows and columns of pictures and arrays, those of the file or the MetaTensor of
+            volumes.
+
+        Raises:
+            ValueError: where the image can not be read, is not finite, or has another number of axes.
+        """
+        loaded, turned = self._loaded(image)  # (1, *S) in MONAI's axes
+        item = self.prepare({"image": loaded})  # (1, h, w[, D])
+        samples = self.inferer.sample(without_meta(item["image"])[None].to(self.device), self.network)
+        probability = fuse(samples, self.inferer.fusion, self.inferer.exclusive)[0]  # (1, h, w[, D])
+        maps = torch.cat([probability, standard_deviation(samples)[0]]).cpu()  # (2, h, w[, D])
+        own = self.own_size(item, maps).numpy()  # (2, *S)
+        own = own.swapaxes(1, 2) if turned else own
+        return Result(own[0] > 0.5, own[0], own[1], float(triage(samples, self.inferer.exclusive)["triage"][0]))
+
+    def _loaded(self, image: str | os.PathLike | np.ndarray | MetaTensor) -> tuple[MetaTensor, bool]:
+        """The image (1, *S) in MONAI's axes, and whether rows and columns of the result are to be exchanged."""
+        if isinstance(image, str | os.PathLike):
+            return self.load({"image": str(image)})["image"], is_picture(str(image))
+        picture = isinstance(image, np.ndarray) and image.ndim == 2
+        if isinstance(image, np.ndarray):
+            array = torch.from_numpy(np.array(image, dtype=np.float32))
+            image = MetaTensor((array.T if picture else array)[None], affine=ROWS_COLUMNS_SLICES)
+        if image.ndim not in (3, 4) or len(image) != 1:
+            raise ValueError(f"The image has shape {tuple(image.shape)}; expected one channel and two or three axes.")
+        if not torch.isfinite(image).all():
+            raise ValueError("The image has values that are not finite: repair it.")
+        return image.float(), picture  # type: ignore[return-value]
+
+
+def segment(bundle: str, image: str | os.PathLike | np.ndarray | MetaTensor, **settings: Any) -> Result:
+    """Segment one image; see `Segmenter`, which this keeps for the next call with the same settings.
+
+    Args:
+        bundle:   its name or folder.
+        image:    a path, an array or a MetaTensor.
+        settings: `weights`, and any names of inference.yaml: numbers and words.
+    """
+    return _segmenter(bundle, **settings)(image)
+
+
+_segmenter = lru_cache(maxsize=2)(Segmenter)

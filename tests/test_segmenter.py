@@ -1,0 +1,95 @@
+"""In Python a bundle gives what the command writes, for a path, an array and a MetaTensor."""
+
+import nibabel as nib
+import numpy as np
+import pytest
+import torch
+import yaml
+from monai.data import MetaTensor
+from PIL import Image
+
+import noise2mask
+from noise2mask.networks.pgdiffseg import PGDiffSeg
+
+TINY = {"base": 8, "multipliers": (1, 2), "dense_layers": 2, "num_groups": 4}
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    """Random weights, and how they were trained."""
+    torch.manual_seed(3)
+    path = tmp_path_factory.mktemp("weights") / "model.pt"
+    torch.save(PGDiffSeg(**TINY).state_dict(), path)
+    network = {"_target_": "noise2mask.networks.pgdiffseg.PGDiffSeg", **TINY, "multipliers": [1, 2]}
+    path.with_suffix(".yaml").write_text(yaml.safe_dump({"image_size": [16, 16], "network_def": network}))
+    return path
+
+
+@pytest.fixture(scope="module")
+def segmenter(weights):
+    return noise2mask.Segmenter("pgdiffseg", weights, samples=3)
+
+
+@pytest.fixture
+def picture():
+    """(20, 31): rows, columns."""
+    return np.random.default_rng(0).integers(0, 255, (20, 31), dtype=np.uint8)
+
+
+def equal(first, second):
+    assert first.triage == second.triage
+    for one, other in zip(first[:3], second[:3], strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6)
+
+
+def test_a_path_and_an_array_of_a_picture_give_the_same_in_rows_and_columns(segmenter, picture, tmp_path):
+    Image.fromarray(picture).save(tmp_path / "a.png")
+    result = segmenter(tmp_path / "a.png")
+    equal(segmenter(picture), result)
+    assert result.mask.shape == picture.shape and result.mask.dtype == bool
+    np.testing.assert_array_equal(result.mask, result.probability > 0.5)
+    assert 0 <= result.probability.min() < result.probability.max() <= 1 and 0 <= result.std.max() <= 0.5
+
+
+def test_an_array_of_slices_is_segmented_like_its_slices(segmenter):
+    slices = np.random.default_rng(1).integers(0, 255, (20, 31, 3)).astype(np.float32)
+    whole = segmenter(slices)
+    for k in range(3):
+        np.testing.assert_allclose(whole.probability[..., k], segmenter(slices[..., k]).probability, atol=1e-5)
+
+
+def test_a_volume_and_its_metatensor_give_the_same_in_the_files_axes(segmenter, tmp_path):
+    volume = np.random.default_rng(2).integers(0, 255, (18, 22, 4)).astype(np.int16)
+    affine = np.diag([-0.8, 0.7, 2.5, 1])
+    nib.save(nib.Nifti1Image(volume, affine), tmp_path / "a.nii.gz")
+    result = segmenter(tmp_path / "a.nii.gz")
+    assert result.mask.shape == volume.shape
+    equal(segmenter(MetaTensor(torch.from_numpy(volume)[None], affine=torch.from_numpy(affine))), result)
+
+
+def test_settings_are_taken_and_unknown_ones_refused(weights, segmenter, picture):
+    one = noise2mask.segment("pgdiffseg", picture, weights=str(weights), samples=1)
+    assert one.triage == 0 and one.std.max() == 0 and segmenter(picture).std.max() > 0
+    with pytest.raises(ValueError, match=r"no setting sample. Did you mean samples\?"):
+        noise2mask.segment("pgdiffseg", picture, weights=str(weights), sample=1)
+
+
+def test_a_call_with_the_same_settings_keeps_the_network(weights, picture, monkeypatch):
+    noise2mask.segment("pgdiffseg", picture, weights=str(weights), samples=1)
+    monkeypatch.setattr("noise2mask.segmenter.Segmenter.__init__", None)
+    noise2mask.segment("pgdiffseg", picture, weights=str(weights), samples=1)
+
+
+@pytest.mark.parametrize(
+    ("image", "words"),
+    [
+        (np.zeros((4, 4, 4, 4), np.float32), "expected one channel and two or three axes"),
+        (MetaTensor(torch.zeros(3, 8, 8)), "expected one channel"),
+        (np.full((8, 8), np.nan), "not finite"),
+        ("none.png", "none.png does not exist"),
+    ],
+)
+def test_what_is_no_image_is_refused(segmenter, image, words):
+    with pytest.raises((ValueError, RuntimeError)) as raised:
+        segmenter(image)
+    assert words in str(raised.value) or words in str(raised.value.__cause__)
