@@ -5,11 +5,13 @@ import shutil
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import yaml
 from PIL import Image
 
 from noise2mask.cli.app import main
+from noise2mask.data.datalist import datalist
 
 pytestmark = pytest.mark.e2e
 TINY = ("--set", "network_def::base=8", "--set", "network_def::multipliers=[1,2]", "--set", "image_size=[16,16]")
@@ -70,6 +72,44 @@ def test_evaluating_scores_the_section_that_is_asked_for(commands, trained, demo
     options = ("--weights", trained / "model.pt", "--section", "validation", "--set", "samples=1", "--set", "steps=1")
     commands.run(command("evaluate", "pgdiffseg", "--data", demo, "-o", tmp_path, *options))
     assert json.loads((tmp_path / "scores.json").read_text())["counts"]["images"] == 2
+
+
+# Checking data
+
+
+def checking(data, output, monkeypatch, capsys):
+    """Exit code, and what `noise2mask check` says, its table's lines joined."""
+    monkeypatch.setattr("sys.argv", ["noise2mask", "check", str(data), "-o", str(output)])
+    with pytest.raises(SystemExit) as left:
+        main()
+    return left.value.code, capsys.readouterr().out
+
+
+def test_a_checked_folder_has_numbers_overlays_and_a_split_that_trains(demo, tmp_path, monkeypatch, capsys):
+    code, said = checking(demo, tmp_path / "check", monkeypatch, capsys)
+    assert not code and "training 19, validation 2, testing 3" in said
+    assert {path.name for path in (tmp_path / "check").iterdir()} == {
+        "fingerprint.json", "datalist.json", "overlays.png", "problems.txt"
+    }  # fmt: skip
+    assert Image.open(tmp_path / "check" / "overlays.png").size[0] > 500
+    assert len(datalist(tmp_path / "check" / "datalist.json", "training")) == 19
+
+
+def test_problems_of_files_and_of_the_layout_are_all_told_and_nothing_is_split(demo, tmp_path, monkeypatch, capsys):
+    data = shutil.copytree(demo, tmp_path / "data")
+    first, second, third = sorted((data / "images").iterdir())[:3]
+    first.write_bytes(b"")
+    Image.fromarray(np.asarray(Image.open(second))[:-3]).save(second)
+    code, _ = checking(data, tmp_path / "files", monkeypatch, capsys)
+    told = (tmp_path / "files" / "problems.txt").read_text()
+    assert code == 2 and told.count("problem: ") == 2 and f"{first} can not be read" in told and "has size" in told
+    third.unlink()
+    code, _ = checking(data, tmp_path / "layout", monkeypatch, capsys)
+    assert code == 2 and "has no image in images/" in (tmp_path / "layout" / "problems.txt").read_text()
+    assert not any((tmp_path / name / "datalist.json").exists() for name in ("files", "layout"))
+
+
+# Refusals
 
 
 @pytest.mark.parametrize(

@@ -4,11 +4,14 @@ import csv
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from monai.bundle import ConfigParser
 
 from noise2mask.data.datalist import datalist
+from noise2mask.data.near_duplicates import alike, thumbnail
+from noise2mask.data.reader import GreyReader
 
 DATA = os.environ.get("NOISE2MASK_DATA")
 CONFIGS = Path(__file__).parents[2] / "bundles" / "pgdiffseg" / "configs"
@@ -27,6 +30,17 @@ def test_the_manifest_split_is_taken_and_no_near_duplicates_are_in_two_parts(fol
     assert [len(part) for part in parts] == [475, 77, 152]
     groups = [{group[Path(item["image"]).stem] for item in part} for part in parts]
     assert not (groups[0] & groups[1] or groups[0] & groups[2] or groups[1] & groups[2])
+
+
+def test_known_near_duplicates_are_found_and_few_others(folder):
+    with open(folder / "manifest.csv") as file:
+        rows = list(csv.DictReader(file))
+    paths = [str(folder / "images" / f"{row['stem']}.png") for row in rows]
+    found = {(i, j) for i, j, _ in alike(np.stack([thumbnail(GreyReader().get_data([path])[0]) for path in paths]))}
+    pairs = ((i, j) for i in range(len(rows)) for j in range(i + 1, len(rows)))
+    known = {(i, j) for i, j in pairs if rows[i]["group"] == rows[j]["group"]}
+    assert len(known) == 244
+    assert len(found & known) / len(known) > 0.95 and len(found & known) / len(found) > 0.97
 
 
 def test_images_and_masks_reach_the_network_in_range_and_aligned(folder):

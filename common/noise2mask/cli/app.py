@@ -56,6 +56,21 @@ def list_bundles() -> None:
 
 
 @app.command()
+def check(
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="Folder of a data set, or a datalist (.json).")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Where what is found goes.")] = Path("check"),
+    layout: Layout = None,
+    split: Annotated[str, typer.Option(help="Of the layout busi: folder or pgdiffseg.")] = "folder",
+    phase: Annotated[int, typer.Option(help="Point in time of a dynamic examination, counted from 0.")] = 0,
+) -> None:
+    """All problems of a data set with their remedies, its numbers, a sheet of overlays, and a split to edit."""
+    from .check import check_data
+
+    if not check_data(data, output, layout, split, phase, console):
+        sys.exit(REFUSED)
+
+
+@app.command()
 def train(
     bundle: Name,
     data: Data,

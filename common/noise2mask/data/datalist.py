@@ -61,9 +61,17 @@ def section(content: dict, key: str, source: str | os.PathLike) -> list[dict]:
 
 
 def load_datalist(path: str | os.PathLike, key: str) -> list[dict]:
-    """Items of one split of a datalist file, with paths made absolute from the folder of the file.
+    """Items of one split of a datalist file, with paths made absolute from the folder of the file."""
+    return section(load_whole(path), key, path)
+
+
+def load_whole(path: str | os.PathLike) -> dict[str, Any]:
+    """A datalist file, with paths made absolute from the folder of the file.
 
     MONAI's load_decathlon_datalist does not serve: it also makes a path of a patient's name where a file has that name.
+
+    Raises:
+        ValueError: where it is missing, malformed, or tears a patient apart; it names the file.
     """
     path = Path(path).absolute()
     if not path.is_file():
@@ -72,10 +80,12 @@ def load_datalist(path: str | os.PathLike, key: str) -> list[dict]:
         content = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ValueError(f"datalist {path} is not JSON ({error}): write it again") from error
-    problems = list(malformed(content))
-    refuse(f"the datalist {path} cannot be used", problems)
+    refuse(f"the datalist {path} cannot be used", list(malformed(content)))
     refuse(f"the datalist {path} cannot be used", torn_patients({name: content.get(name, []) for name in KEYS}))
-    return [with_paths(item, lambda name: os.path.normpath(path.parent / name)) for item in section(content, key, path)]
+    whole: dict[str, Any] = dict(content)
+    for key in (key for key in KEYS if key in content):
+        whole[key] = [with_paths(item, lambda name: os.path.normpath(path.parent / name)) for item in content[key]]
+    return whole
 
 
 def malformed(content: Any) -> Iterator[str]:

@@ -23,7 +23,7 @@ def write_preview(image: np.ndarray, probability: np.ndarray, std: np.ndarray, p
     Returns:
         The path.
     """
-    image, probability, std = (_rows(array, probability) for array in (image, probability, std))  # (H, W) each
+    image, probability, std = (rows_of(array, probability) for array in (image, probability, std))  # (H, W) each
     figure = Figure(figsize=(12, 3.4), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(1, 4)
@@ -41,7 +41,7 @@ def write_preview(image: np.ndarray, probability: np.ndarray, std: np.ndarray, p
     return path
 
 
-def _rows(array: np.ndarray, probability: np.ndarray) -> np.ndarray:
+def rows_of(array: np.ndarray, probability: np.ndarray) -> np.ndarray:
     """(W, H) or (X, Y, Z) -> (H, W) of the picture, or of the volume's slice with most foreground."""
     if array.ndim == 3:
         array = array[:, ::-1, int(probability.sum(axis=(0, 1)).argmax())]  # y grows upwards in NIfTI's world

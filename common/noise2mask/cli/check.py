@@ -1,0 +1,91 @@
+"""`noise2mask check`: everything that is wrong with a data set, its numbers, a picture, and a split to edit."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from ..data.datalist import FILE, build, load_whole, write_datalist
+from ..data.fingerprint import survey
+from ..data.layouts import layout_of
+from ..data.reader import GreyReader
+from ..data.splits import KEYS
+from ..explain.overlays import write_overlays
+from ..files import check_writable, write_text_atomically
+
+SHOWN = 12  # images on the sheet
+LISTED = 50  # problems in the table on the screen; problems.txt has all
+
+
+def check_data(data: Path, output: Path, layout: str | None, split: str, phase: int, console: Console) -> bool:
+    """Look at a data set, write `fingerprint.json`, `datalist.json`, `overlays.png` and `problems.txt`.
+
+    Returns:
+        Whether it can be trained on.
+    """
+    check_writable(output)
+    try:
+        content = _content(data, layout, split)
+    except ValueError as error:  # the layout itself: all its problems are in one message, a line each
+        head, *problems = str(error).splitlines()
+        _show(output, [problem.strip() for problem in problems] or [head], [], data, console)
+        return False
+    found = survey(content, phase, regroup=split == "folder")
+    content = found.content
+    write_text_atomically(json.dumps(found.fingerprint, indent=2) + "\n", output / "fingerprint.json")
+    _show(output, found.problems, found.duplicates, data, console)
+    if found.problems:
+        return False
+    write_datalist(content, output / FILE)
+    write_overlays(_some_cases(content, phase), output / "overlays.png")
+    counts = ", ".join(f"{key} {len(content.get(key, []))}" for key in KEYS)
+    console.print(f"{counts}; split by {found.fingerprint['split_by']}")
+    console.print(
+        f"Look at {output / 'overlays.png'}; change the split in {output / FILE}, and train with --data {output / FILE}"
+    )
+    return True
+
+
+def _content(data: Path, layout: str | None, split: str) -> dict[str, Any]:
+    """The datalist of a folder, or of a file, with absolute paths."""
+    name = layout or layout_of(data)
+    for file in (data, data / FILE):
+        if file.is_file():
+            return load_whole(file)
+    return build(data, name, split)
+
+
+def _show(output: Path, problems: Sequence[str], duplicates: Sequence[str], data: Path, console: Console) -> None:
+    """Problems and remedies, in a table and, all of them, in a file."""
+    lines = [("problem", text) for text in problems] + [("look at", text) for text in duplicates]
+    write_text_atomically("".join(f"{kind}: {text}\n" for kind, text in lines), output / "problems.txt")
+    if not lines:
+        console.print("No problem was found.")
+        return
+    table = Table(title=f"{data}: {len(problems)} problems, {len(duplicates)} to look at")
+    for name in ("", "what is wrong", "what to do"):
+        table.add_column(name, overflow="fold")  # names whole, on several lines
+    for kind, text in lines[:LISTED]:
+        what, _, remedy = text.replace(f"{data.absolute()}/", "").rpartition(": ")
+        table.add_row(kind, what or text, remedy.rstrip(".") if what else "")
+    console.print(table)
+    if len(lines) > LISTED:
+        console.print(f"and {len(lines) - LISTED} more in {output / 'problems.txt'}")
+
+
+def _some_cases(content: Mapping[str, Any], phase: int) -> list[tuple[str, np.ndarray, np.ndarray]]:
+    """Images spread over the data set, with their masks."""
+    items = [item for key in KEYS for item in content.get(key, [])]
+    chosen = [items[i] for i in np.linspace(0, len(items) - 1, min(SHOWN, len(items))).astype(int)]
+    cases: list[tuple[str, np.ndarray, np.ndarray]] = []
+    reader = GreyReader(phase)
+    for item in chosen:
+        labels = item["label"] if isinstance(item["label"], list) else [item["label"]]
+        image = reader.get_data([str(item["image"])])[0]  # (W, H) or (X, Y, Z)
+        mask = reader.get_data([str(path) for path in labels])[0]  # the same, or with the files in front
+        cases.append((Path(item["image"]).name, image, np.any(mask.reshape(len(labels), *image.shape), axis=0)))
+    return cases

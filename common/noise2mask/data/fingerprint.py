@@ -1,0 +1,129 @@
+"""A data set in numbers: counts, sizes, spacings, grey values, lesions; and what is wrong with it, in one pass.
+
+Legend: every image is read once, with its mask.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .check import problems_of, torn_images
+from .near_duplicates import across, alike, grouped, thumbnail
+from .reader import GreyReader, is_picture
+from .splits import KEYS, split_groups, torn_patients
+
+QUANTILES = {"low": 0.005, "median": 0.5, "high": 0.995}
+GREY = ("minimum", *QUANTILES, "maximum")
+
+
+class Survey(NamedTuple):
+    """What going through a data set found."""
+
+    content: dict[str, Any]  # the datalist, whose groups may be those of near-duplicates now
+    fingerprint: dict[str, Any]
+    problems: list[str]  # that stop a training
+    duplicates: list[str]  # near-duplicates across splits: to be looked at
+
+
+class _Seen(NamedTuple):
+    """What is kept of one image."""
+
+    name: str
+    size: tuple[int, ...]
+    spacing: tuple[float, ...] | None  # mm, None: a picture
+    grey: dict[str, float]
+    foreground: float  # share of the pixels
+    thumbnail: np.ndarray
+
+
+def survey(content: Mapping[str, Any], phase: int = 0, regroup: bool = False) -> Survey:
+    """Go through a datalist.
+
+    Args:
+        content: a datalist with absolute paths.
+        phase:   as for `GreyReader`.
+        regroup: where images are split one by one, split them by groups of near-duplicates instead.
+    """
+    sections = {key: content.get(key, []) for key in KEYS}
+    problems = torn_patients(sections)
+    for one, other in (KEYS[:2], KEYS[1:], KEYS[::2]):
+        problems += torn_images({one: sections[one], other: sections[other]})
+    seen: dict[str, _Seen] = {}
+    for item in (item for items in sections.values() for item in items):
+        own = list(problems_of(item, GreyReader(phase)))
+        problems += own
+        if not own:
+            seen[str(item["image"])] = _look(item, phase)
+    names = list(seen)
+    pairs = alike(np.stack([one.thumbnail for one in seen.values()])) if seen else []
+    whole = dict(content)
+    if regroup and content.get("split_by") == "image" and not problems:
+        whole = regrouped(content, grouped(names, pairs))
+    where = {str(item["image"]): key for key in KEYS for item in whole.get(key, [])}
+    return Survey(whole, _numbers(whole, seen), problems, across(where, names, pairs))
+
+
+def regrouped(content: Mapping[str, Any], group: Mapping[str, str]) -> dict[str, Any]:
+    """The datalist split anew by groups, which take the patient's place; `group` of each image."""
+    items = [item for key in KEYS for item in content.get(key, [])]
+    keys = split_groups([group[str(item["image"])] for item in items], seed=0)
+    whole: dict[str, Any] = {**content, "split_by": "near-duplicates", "group_by": "near-duplicates"}
+    for key in KEYS:
+        mine = [item for item in items if keys[group[str(item["image"])]] == key]
+        whole[key] = [{**item, "patient": Path(group[str(item["image"])]).name} for item in mine]
+    return whole
+
+
+def _look(item: Mapping[str, Any], phase: int) -> _Seen:
+    image, meta = GreyReader(phase).get_data([str(item["image"])])
+    labels = item["label"] if isinstance(item["label"], list) else [item["label"]]
+    mask, _ = GreyReader(phase).get_data([str(path) for path in labels])
+    foreground = (mask.reshape(len(labels), *image.shape) > 0).any(axis=0)
+    picture = is_picture(str(item["image"]))
+    spacing = None if picture else tuple(np.linalg.norm(np.asarray(meta["affine"])[:3, :3], axis=0).round(4).tolist())
+    grey = {name: float(np.quantile(image, q)) for name, q in QUANTILES.items()}
+    grey |= {"minimum": float(image.min()), "maximum": float(image.max())}
+    return _Seen(str(item["image"]), image.shape, spacing, grey, float(foreground.mean()), thumbnail(image))
+
+
+def _numbers(content: Mapping[str, Any], seen: Mapping[str, _Seen]) -> dict[str, Any]:
+    """The fingerprint; nothing in it names an image or a patient."""
+    every = list(seen.values())
+    lesions = [one.foreground for one in every if one.foreground]
+
+    def share(item: Mapping[str, Any]) -> float:
+        one = seen.get(str(item["image"]))
+        return one.foreground if one else 0.0
+
+    patients = {key: len({item.get("patient") for item in content.get(key, [])}) for key in KEYS}
+    classes = Counter(str(item["class"]) for key in KEYS for item in content.get(key, []) if "class" in item)
+    return {
+        "split_by": content.get("split_by", "datalist"),
+        "group_by": content.get("group_by", "datalist"),
+        "images": {key: len(content.get(key, [])) for key in KEYS},
+        "patients_or_groups": patients,
+        "with_lesion": {key: sum(bool(share(item)) for item in content.get(key, [])) for key in KEYS},
+        **({"classes": dict(sorted(classes.items()))} if classes else {}),
+        "lesion_share_of_image": _spread(lesions),
+        "size": [_spread(axis) for axis in _axes([one.size for one in every])],
+        "spacing_mm": [_spread(axis) for axis in _axes([one.spacing for one in every if one.spacing])],
+        "grey_values": {
+            name: _spread([one.grey[name] for one in every]) for name in (*QUANTILES, "minimum", "maximum")
+        },
+        "kinds": dict(Counter(Path(one.name).suffix.lower() or "folder" for one in every)),
+    }
+
+
+def _axes(tuples: Sequence[tuple[float, ...]]) -> Iterator[list[float]]:
+    """Values along each axis; of pictures and volumes together, those that all have."""
+    return ([one[axis] for one in tuples] for axis in range(min(map(len, tuples), default=0)))
+
+
+def _spread(values: Sequence[float]) -> dict[str, float] | None:
+    """Least, median and largest."""
+    if not len(values):
+        return None
+    return {"min": float(min(values)), "median": float(np.median(values)), "max": float(max(values))}
