@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+import zipfile
 
 import numpy as np
 import pytest
@@ -72,6 +73,26 @@ def test_evaluating_scores_the_section_that_is_asked_for(commands, trained, demo
     options = ("--weights", trained / "model.pt", "--section", "validation", "--set", "samples=1", "--set", "steps=1")
     commands.run(command("evaluate", "pgdiffseg", "--data", demo, "-o", tmp_path, *options))
     assert json.loads((tmp_path / "scores.json").read_text())["counts"]["images"] == 2
+
+
+def test_packing_gives_a_zip_with_the_trainings_settings(trained, tmp_path, monkeypatch, capsys):
+    weights = str(trained / "model.pt")
+    monkeypatch.setattr("sys.argv", ["noise2mask", "package", "pgdiffseg", "-o", str(tmp_path), "--weights", weights])
+    with pytest.raises(SystemExit) as left:
+        main()
+    (path,) = tmp_path.iterdir()
+    assert not left.value.code and str(path) in capsys.readouterr().out
+    with zipfile.ZipFile(path) as archive:
+        config = json.loads(archive.read("pgdiffseg/configs/inference.json"))
+    assert config["image_size"] == [16, 16] and config["intensity_range"] == [10, 200]
+
+
+def test_the_model_card_is_shown(monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["noise2mask", "model-card", "pgdiffseg"])
+    with pytest.raises(SystemExit):
+        main()
+    said = capsys.readouterr().out
+    assert "Intended use" in said and "Not a medical device" in said and "#" not in said.splitlines()[0]
 
 
 # Checking data

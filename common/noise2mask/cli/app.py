@@ -123,6 +123,28 @@ def segment(
     show_cases(output, console)
 
 
+@app.command()
+def package(
+    bundle: Name,
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the zip.")] = Path("dist"),
+    weights: Weights = None,
+    overlay: Annotated[list[Path] | None, typer.Option(help="A config to bake in. Can be given several times.")] = None,
+) -> None:
+    """A zip of a bundle that runs without this project: in MONAI Label, MONAI Deploy, `monai.bundle`."""
+    from ..package_bundle import package_bundle
+
+    console.print(package_bundle(find_bundle(bundle).root, output, weights, overlay or []), soft_wrap=True)
+
+
+@app.command("model-card")
+def model_card(bundle: Name) -> None:
+    """What a bundle is for, what it was trained on, how well it does, and where it fails."""
+    from rich.markdown import Markdown
+
+    card = find_bundle(bundle).root / "docs" / "README.md"
+    console.print(Markdown(card.read_text(encoding="utf-8")))
+
+
 def main() -> None:
     """Run a command; a refusal is one line, and the exit code says what happened."""
     try:
