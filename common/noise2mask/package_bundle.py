@@ -25,6 +25,7 @@ from .bundles import settings_file
 from .networks.weights import load_weights
 
 PACKAGE = Path(__file__).parent
+STAYS = {"cli", "clinical"}  # they need packages that a server has not, or has in other versions
 
 # What differs in a package, where MONAI Label trains and infers. A training starts from the package's weights (without
 # them, from scratch), puts the best ones in their place for inference to read, and runs in a folder of its own, because
@@ -93,7 +94,7 @@ def _all_files(bundle: Path, weights: Path, overlays: Sequence[Path]) -> Iterato
     yield "scripts/__init__.py", b""
     for source in sorted(PACKAGE.rglob("*.py")):
         relative = source.relative_to(PACKAGE)
-        if relative.parts[0] != "cli":  # the command line stays with the installed project
+        if relative.parts[0] not in STAYS:
             yield f"scripts/{PACKAGE.name}/{relative.as_posix()}", source.read_bytes()
 
 

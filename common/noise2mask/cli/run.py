@@ -4,15 +4,19 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import monai.bundle
 from rich.console import Console
 from rich.table import Table
 
 from ..bundles import Bundle
+from ..data.dicom_series import is_dicom
 from ..data.layouts import layout_of
 from ..settings import check_settings, parsed
+
+if TYPE_CHECKING:
+    from ..clinical.series import Series
 
 
 def run_training(
@@ -52,11 +56,37 @@ def run_segmentation(
     sampling: Mapping[str, Any],
     settings: Sequence[str],
 ) -> None:
-    """Segment."""
+    """Segment; where DICOM is given, write DICOM objects as well."""
+    series = _dicom(source, output)
+    source = source if series is None else series.folder
     model_file, configs = bundle.inference_configs(weights, presets)
     configs += [bundle.config(name) for name in _ranks("multi_gpu_evaluate")]
     own = {"model_file": str(model_file), "input": str(source), "output_dir": str(output), **sampling}
     _run(bundle, "inferring", configs, own, settings)
+    if series is not None:
+        from ..clinical.results import write_objects
+
+        write_objects(series, output, bundle.name, bundle.metadata)
+
+
+def _dicom(source: Path, output: Path) -> "Series | None":
+    """The series, where the input is DICOM: a zip, a file, or a folder with such files and no others that are images.
+
+    Raises:
+        ValueError: where it can not be segmented, or the packages for DICOM are missing.
+    """
+    if not (source.suffix.lower() == ".zip" or is_dicom(source) or _holds_dicom(source)):
+        return None
+    try:
+        from ..clinical.results import received
+    except ImportError as error:
+        raise ValueError(f"DICOM needs more packages ({error}): pip install noise2mask[clinical].") from error
+    return received(source, output / "series")
+
+
+def _holds_dicom(folder: Path) -> bool:
+    """Whether some file at any depth is DICOM, looking at the first file of each folder."""
+    return folder.is_dir() and any(is_dicom(file) for file in folder.rglob("*") if file.is_file())
 
 
 def show_cases(output: Path, console: Console) -> None:

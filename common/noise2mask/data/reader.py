@@ -21,6 +21,7 @@ from .dicom_series import phase_files
 
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 NIFTI = (".nii", ".nii.gz")
+LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)  # of red, green and blue, ITU-R BT.601, as Pillow has it
 
 
 def is_picture(path: str | Path) -> bool:
@@ -82,7 +83,8 @@ def _open(path: str, phase: int) -> _Opened:
                 picture.load()
                 return _Opened(path, _grey(picture, path), None)
         reader = NibabelReader() if path.lower().endswith(NIFTI) else ITKReader()
-        return _Opened(path, itk.imread(files) if files else reader.read(path), reader)
+        series = files if len(files) > 1 else "".join(files)  # of one file ITK makes an axis more than it has
+        return _Opened(path, itk.imread(series) if files else reader.read(path), reader)
     except _Transparent:
         raise
     except Exception as error:  # readers raise anything from OSError to SyntaxError on broken files
@@ -117,6 +119,9 @@ def _array_and_meta(opened: _Opened, phase: int) -> tuple[np.ndarray, dict[str, 
             array, meta = opened.reader.get_data(opened.image)
         except Exception as error:  # a truncated file shows only when its pixels are read
             raise ValueError(f"{opened.path} can not be read as an image ({error}): replace the file.") from error
+    if meta["original_channel_dim"] == -1 and array.shape[-1] == 3 and not opened.path.lower().endswith(NIFTI):
+        array = array.astype(np.float32) @ LUMINANCE  # (X, Y, Z, 3) -> (X, Y, Z)
+        meta = {**meta, "spatial_shape": np.asarray(array.shape), "original_channel_dim": float("nan")}
     if array.ndim == 4 and opened.path.lower().endswith(NIFTI):
         array = _one_phase(opened.path, array, phase)  # (X, Y, Z)
         meta = {**meta, "spatial_shape": np.asarray(array.shape), "original_channel_dim": float("nan")}

@@ -1,0 +1,140 @@
+"""A series that may be segmented is laid out under a hash; every other one is refused with the reason."""
+
+import numpy as np
+import pydicom
+import pytest
+from pydicom.uid import generate_uid
+
+from noise2mask.clinical.series import hashed, stage
+from noise2mask.data.reader import GreyReader
+
+from .scanner import PATIENT, magnetic_resonance, ultrasound
+
+VOLUME = np.arange(4 * 6 * 5, dtype=np.int16).reshape(4, 6, 5)
+
+
+@pytest.fixture
+def files(tmp_path):
+    """A function that makes a series and gives its files."""
+
+    def make(name="in", volume=VOLUME, **options):
+        magnetic_resonance(tmp_path / name, volume, **options)
+        return sorted((tmp_path / name).iterdir())
+
+    return make
+
+
+def change(path, **values):
+    made = pydicom.dcmread(path)
+    for name, value in values.items():
+        setattr(made, name, value)
+    made.save_as(path)
+
+
+def read(folder):
+    """(columns, rows, D)."""
+    return GreyReader().get_data([str(folder)])[0]
+
+
+def test_the_reader_stacks_the_frames_in_the_order_of_the_headers(files, tmp_path):
+    series = stage(files(), tmp_path / "work")
+    assert [float(made.ImagePositionPatient[2]) for made in series.datasets] == [0, 2, 4, 6]
+    np.testing.assert_array_equal(read(series.folder).transpose(2, 1, 0), VOLUME)
+
+
+def test_no_name_leads_back_to_a_patient(files, tmp_path):
+    series = stage(files(), tmp_path / "work")
+    names = {path.name for path in (tmp_path / "work").rglob("*")}
+    assert names == {hashed(series.uid), "00000.dcm", "00001.dcm", "00002.dcm", "00003.dcm"}
+    assert series.name == hashed(series.uid) and PATIENT not in series.name and series.uid not in series.name
+
+
+def test_files_that_are_no_dicom_are_left_aside_and_a_second_call_replaces_the_first(files, tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "readme.txt").write_text("hello")
+    stage(files(volume=np.concatenate([VOLUME, VOLUME])), tmp_path / "work")
+    again = stage(files("other", series=generate_uid()), tmp_path / "work")
+    assert len(again.datasets) == 4 == len(list(again.folder.iterdir()))
+
+
+@pytest.mark.parametrize("shape", [(6, 5), (3, 6, 5), (6, 5, 3), (2, 6, 5, 3)])
+def test_ultrasound_is_read_in_one_or_many_frames_grey_or_colour(shape, tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 255, shape, dtype=np.uint8)
+    ultrasound(tmp_path / "us.dcm", pixels)
+    series = stage([tmp_path / "us.dcm"], tmp_path / "work")
+    grey = pixels @ np.array([0.299, 0.587, 0.114]) if shape[-1] == 3 else pixels
+    frames = grey if grey.ndim == 3 else grey[None]
+    np.testing.assert_allclose(read(series.folder).transpose(2, 1, 0), frames, atol=1)
+
+
+@pytest.mark.parametrize("syntax", ["1.2.840.10008.1.2.5", "1.2.840.10008.1.2.4.80"])
+def test_compressed_files_are_read(files, tmp_path, syntax):
+    volume = np.arange(3 * 16 * 12, dtype=np.int16).reshape(3, 16, 12)
+    paths = files(volume=volume)
+    for path in paths:
+        made = pydicom.dcmread(path)
+        made.compress(syntax)  # run lengths, and JPEG-LS without loss
+        made.save_as(path)
+    np.testing.assert_array_equal(read(stage(paths, tmp_path / "work").folder).transpose(2, 1, 0), volume)
+
+
+def test_a_tilted_gantry_is_refused(files, tmp_path):
+    with pytest.raises(ValueError, match=r"gantry tilted by 26.6 degrees"):
+        stage(files(tilt=1.0), tmp_path / "work")
+
+
+def test_a_missing_slice_is_refused(files, tmp_path):
+    paths = files()
+    with pytest.raises(ValueError, match="a file is missing"):
+        stage([paths[0], *paths[2:]], tmp_path / "work")
+
+
+def test_two_series_are_refused_and_named_by_their_hashes(files, tmp_path):
+    with pytest.raises(ValueError, match="There are 2 series") as raised:
+        stage([*files(), *files("other")], tmp_path / "work")
+    first = str(pydicom.dcmread(files()[0]).SeriesInstanceUID)
+    assert first not in str(raised.value)
+
+
+@pytest.mark.parametrize("modality", ["SEG", "SR"])
+def test_what_is_no_image_is_refused(files, tmp_path, modality):
+    paths = files()
+    change(paths[1], Modality=modality)
+    with pytest.raises(ValueError, match=f"objects of modality {modality} among the images: leave them out"):
+        stage(paths, tmp_path / "work")
+
+
+@pytest.mark.parametrize("keep", [-2, 700, 200])
+def test_a_truncated_file_is_refused(files, tmp_path, keep):
+    paths = files()
+    paths[2].write_bytes(paths[2].read_bytes()[:keep])
+    with pytest.raises(ValueError, match=r"is no complete DICOM file .* send it again"):
+        stage(paths, tmp_path / "work")
+
+
+def test_an_unknown_encoding_is_refused(files, tmp_path):
+    paths = files()
+    known, other = (text.encode() for text in ("1.2.840.10008.1.2.1\0", "1.2.840.10008.1.9.1\0"))
+    paths[0].write_bytes(paths[0].read_bytes().replace(known, other))
+    with pytest.raises(ValueError, match=r"1.2.840.10008.1.9.1\), which can not be read: convert it"):
+        stage(paths, tmp_path / "work")
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"ImageOrientationPatient": [0, 1, 0, 0, 0, -1]}, "not parallel"),
+        ({"Rows": 5}, r"the sizes \[\(5, 5\), \(6, 5\)\]"),
+        ({"ImagePositionPatient": None}, "have no position"),
+    ],
+)
+def test_images_that_do_not_belong_together_are_refused(files, tmp_path, values, words):
+    paths = files()
+    change(paths[1], **values)
+    with pytest.raises(ValueError, match=words):
+        stage(paths, tmp_path / "work")
+
+
+def test_a_folder_without_dicom_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="There is no DICOM file"):
+        stage([], tmp_path / "work")
