@@ -5,6 +5,7 @@ and what builds on it run the same in a forked child of `command_server.py`, whi
 """
 
 import json
+import logging
 import os
 import signal
 import socket
@@ -182,3 +183,12 @@ def weights(tmp_path_factory):
     path = tmp_path_factory.mktemp("weights") / "model.pt"
     torch.save({"model": PGDiffSeg(base=8, multipliers=(1, 2), dense_layers=2, num_groups=4).state_dict()}, path)
     return path
+
+
+@pytest.fixture
+def own_logging():
+    """Logging as it was, after a command that was run in this process and has set it up for its own output."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield
+    root.handlers[:], root.level = handlers, level

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+import yaml
 
 from noise2mask.bundles import all_bundles, find_bundle
 
@@ -53,3 +54,51 @@ def test_configs_are_yaml_in_a_checkout_and_json_in_a_package(own):
 def test_a_config_that_is_not_there_is_answered_with_those_that_are(own, name, words):
     with pytest.raises(ValueError, match=words):
         own.config(name)
+
+
+# Settings that come with weights
+
+
+SETTINGS = {
+    "image_size": [16, 16],
+    "axcodes": None,
+    "mask_scale": 0.3,
+    "noise_schedule": {"_target_": "noise2mask.diffusion.noise_schedule.NoiseSchedule", "timesteps": 10},
+    "network_def": {"_target_": "noise2mask.networks.baseline.Baseline", "network": {"_target_": "BasicUNet"}}
+    | {"mask_scale": "@mask_scale"},
+}
+
+
+def test_settings_beside_weights_are_taken(own, tmp_path):
+    (tmp_path / "w.pt").write_bytes(b"")
+    (tmp_path / "w.yaml").write_text(yaml.safe_dump(SETTINGS))
+    model_file, configs = own.inference_configs(tmp_path / "w.pt", ["paper"])
+    assert model_file == tmp_path / "w.pt" and [path.name for path in configs] == [
+        "inference.json", "w.yaml", "paper.yaml"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"phase": "$__import__('os').system('true')"},
+        {"phase": "%other.yaml"},
+        {"phase": "@device"},
+        {"run": ["x"]},
+        {"network_def": {"_target_": "os.system", "command": "true"}},
+        {"network_def": {"_target_": "noise2mask.files.load_plain", "path": "x"}},
+        {"network_def": {"_target_": "BasicUNet", "features": [{"_target_": "subprocess.run"}]}},
+        {"network_def": {"_target_": "BasicUNet", "_requires_": "$exit()"}},
+    ],
+)
+def test_settings_that_would_run_code_are_refused(own, tmp_path, change):
+    (tmp_path / "w.pt").write_bytes(b"")
+    (tmp_path / "w.yaml").write_text(yaml.safe_dump({**SETTINGS, **change}))
+    with pytest.raises(ValueError, match="expected settings alone: do not use these weights"):
+        own.inference_configs(tmp_path / "w.pt", [])
+
+
+def test_weights_without_settings_are_taken_with_a_warning(own, tmp_path, caplog):
+    (tmp_path / "w.pt").write_bytes(b"")
+    assert len(own.inference_configs(tmp_path / "w.pt", [])[1]) == 1
+    assert "w.yaml is missing: the bundle's default settings are taken" in caplog.text

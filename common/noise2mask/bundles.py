@@ -1,20 +1,65 @@
 """Where bundles are, and what their metadata say; nothing heavy is imported, so that listing them takes no time."""
 
 import json
+import logging
+import re
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import yaml
+
+logger = logging.getLogger(__name__)
+
 METADATA = "configs/metadata.json"
 MANY = "bundles"  # folder of bundles, in the working directory, a checkout and an installation
+# Roots that train.yaml, or a preset over it, shares with inference.yaml: what inference must repeat of a training.
+SHARED = """phase axcodes image_size per_volume intensity_range target mask_scale noise_schedule network_def
+    sampler steps samples start fusion variance clip""".split()
+HARMLESS = re.compile(
+    r"noise2mask\.networks\.\w+\.[A-Z]\w*|noise2mask\.diffusion\.noise_schedule\.NoiseSchedule|[A-Z]\w*"
+)
 SUFFIXES = (".yaml", ".json")  # of configs: in a checkout, in a package
 
 
 def settings_file(model_file: str | Path) -> Path:
     """What the training wrote beside the weights: model.pt -> model.yaml."""
     return Path(model_file).with_suffix(".yaml")
+
+
+def check_harmless(path: Path) -> None:
+    """See that the settings that come with weights are data: they are read unasked, and MONAI would run code in them.
+
+    Raises:
+        ValueError: where it sets anything but `SHARED`, holds an expression, or names anything but our networks and
+            noise schedules, and MONAI's networks.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is no YAML: delete it, or get the weights again.") from error
+    unknown = sorted(set(content) - set(SHARED)) if isinstance(content, dict) else ["no names"]
+    found = [*unknown, *(text for text in _unsafe(content))]
+    if found:
+        raise ValueError(
+            f"{path} holds {', '.join(map(str, found[:3]))}, expected settings alone: do not use these weights."
+        )
+
+
+def _unsafe(value: Any) -> Iterator[str]:
+    """What MONAI would run: expressions, targets that are no networks; references to other settings are harmless."""
+    if isinstance(value, dict):
+        if "_target_" in value and not HARMLESS.fullmatch(str(value["_target_"])):
+            yield f"_target_ {value['_target_']!r}"
+        yield from (f"{key!r}" for key in value if str(key).startswith("_") and key != "_target_")
+        value = [item for key, item in value.items() if key != "_target_"]
+    if isinstance(value, list):
+        for item in value:
+            yield from _unsafe(item)
+    elif isinstance(value, str) and value.startswith(("$", "%", "@")) and value.removeprefix("@") not in SHARED:
+        yield repr(value)
 
 
 class Bundle(NamedTuple):
@@ -47,8 +92,22 @@ class Bundle(NamedTuple):
         if not model_file.is_file():
             remedy = "give a model.pt, or train one: noise2mask train"
             raise ValueError(f"{model_file} does not exist, expected weights: {remedy}.")
-        trained = [path for path in [settings_file(model_file)] if path.is_file()]
-        return model_file, [self.config("inference"), *trained, *(self.config(f"presets/{name}") for name in presets)]
+        trained = [settings_file(model_file)]
+        if trained[0].is_file():
+            check_harmless(trained[0])
+        else:
+            logger.warning(f"{trained[0]} is missing: the bundle's default settings are taken for {model_file.name}.")
+            trained = []
+        return model_file, [self.config("inference"), *trained, *map(self.preset, presets)]
+
+    def preset(self, name: str) -> Path:
+        """A config of configs/presets, or one that stands beside them, such as joint.
+
+        Raises:
+            ValueError: where there is none; it names those there are.
+        """
+        beside = self.root / "configs" / f"{name}{SUFFIXES[0]}"
+        return beside if beside.is_file() else self.config(f"presets/{name}")
 
     def config(self, name: str) -> Path:
         """A config such as "train", "data/busi" or "presets/paper".

@@ -6,8 +6,8 @@ Legend: N samples, S the image's own size (two or three axes), h w the network's
 """
 
 import os
-from collections.abc import Sequence
-from functools import lru_cache
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,6 +22,7 @@ from .data.reader import is_picture
 from .diffusion.fusion import fuse
 from .diffusion.uncertainty import standard_deviation, triage
 from .meta import without_meta
+from .refusals import refusal_in
 from .settings import check_settings
 from .transforms.own_size import OwnSize
 
@@ -59,11 +60,13 @@ class Segmenter:
         given = {"bundle_root": str(found.root), "model_file": str(model_file), "progress": False, **settings}
         check_settings(given, configs)
         parser = ConfigParser(ConfigParser.load_config_files([str(path) for path in configs]))
-        parser.update(given)
-        self.device = parser.get_parsed_content("device")
-        self.network = parser.get_parsed_content("network")
-        self.inferer = parser.get_parsed_content("inferer")
-        transforms = parser.get_parsed_content("preprocessing").transforms
+        parser.update({name: list(value) if isinstance(value, tuple) else value for name, value in given.items()})
+        self.slices_as_stored = parser["axcodes"] is None
+        with _refusals():
+            self.device = parser.get_parsed_content("device")
+            self.network = parser.get_parsed_content("network")
+            self.inferer = parser.get_parsed_content("inferer")
+            transforms = parser.get_parsed_content("preprocessing").transforms
         loaded = 1 + next(i for i, transform in enumerate(transforms) if isinstance(transform, EnsureChannelFirstd))
         self.load, self.prepare = Compose(transforms[:loaded]), Compose(transforms[loaded:])
         self.own_size = OwnSize(self.prepare)
@@ -94,16 +97,23 @@ class Segmenter:
     def _loaded(self, image: str | os.PathLike | np.ndarray | MetaTensor) -> tuple[MetaTensor, bool]:
         """The image (1, *S) in MONAI's axes, and whether rows and columns of the result are to be exchanged."""
         if isinstance(image, str | os.PathLike):
-            return self.load({"image": str(image)})["image"], is_picture(str(image))
-        picture = isinstance(image, np.ndarray) and image.ndim == 2
+            with _refusals():
+                return self.load({"image": str(image)})["image"], is_picture(str(image))
+        turned = False
         if isinstance(image, np.ndarray):
+            if image.ndim == 3 and image.shape[2] in (3, 4) and image.dtype == np.uint8:
+                raise ValueError(f"The array {image.shape} looks like a colour picture: give it in grey.")
+            turned = image.ndim == 2 or self.slices_as_stored
             array = torch.from_numpy(np.array(image, dtype=np.float32))
-            image = MetaTensor((array.T if picture else array)[None], affine=ROWS_COLUMNS_SLICES)
-        if image.ndim not in (3, 4) or len(image) != 1:
-            raise ValueError(f"The image has shape {tuple(image.shape)}; expected one channel and two or three axes.")
+            image = MetaTensor((array.transpose(0, 1) if turned else array)[None], affine=ROWS_COLUMNS_SLICES)
+        if not isinstance(image, MetaTensor) or image.ndim not in (3, 4) or len(image) != 1:
+            found = f"{type(image).__name__} of shape {tuple(image.shape)}"
+            raise ValueError(
+                f"The image is a {found}; expected an array, or a MetaTensor of one channel, of 2 or 3 axes."
+            )
         if not torch.isfinite(image).all():
             raise ValueError("The image has values that are not finite: repair it.")
-        return image.float(), picture  # type: ignore[return-value]
+        return image.float(), turned  # type: ignore[return-value]
 
 
 def segment(bundle: str, image: str | os.PathLike | np.ndarray | MetaTensor, **settings: Any) -> Result:
@@ -112,9 +122,25 @@ def segment(bundle: str, image: str | os.PathLike | np.ndarray | MetaTensor, **s
     Args:
         bundle:   its name or folder.
         image:    a path, an array or a MetaTensor.
-        settings: `weights`, and any names of inference.yaml: numbers and words.
+        settings: `weights`, and any names of inference.yaml.
     """
-    return _segmenter(bundle, **settings)(image)
+    weights = Path(settings.get("weights") or find_bundle(bundle).weights)
+    written = weights.stat().st_mtime_ns if weights.is_file() else 0  # trained again, they are read again
+    key = repr((bundle, written, sorted(settings.items())))
+    if key not in _kept:
+        _kept.clear()
+        _kept[key] = Segmenter(bundle, **settings)
+    return _kept[key](image)
 
 
-_segmenter = lru_cache(maxsize=2)(Segmenter)
+_kept: dict[str, Segmenter] = {}
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """What our components refuse, without the errors that MONAI wraps it in."""
+    try:
+        yield
+    except RuntimeError as error:
+        refusal = refusal_in(error)
+        raise refusal or error from error

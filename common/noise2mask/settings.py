@@ -77,7 +77,10 @@ def _fits(value: Any, present: Any) -> bool:
         return True
     if isinstance(value, str) and value.startswith(("@", "$", "%")):
         return True
-    for kind in (bool, (int, float), list, dict):
+    if isinstance(present, int) and not isinstance(present, bool):
+        return isinstance(value, int) and not isinstance(value, bool)
+    kinds: tuple[Any, ...] = (bool, (int, float), (list, tuple), dict)
+    for kind in kinds:
         if isinstance(present, kind):
             return isinstance(value, kind) and isinstance(value, bool) == isinstance(present, bool)
     return True

@@ -14,7 +14,7 @@ from PIL import Image
 from noise2mask.cli.app import main
 from noise2mask.data.datalist import datalist
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("own_logging")]
 TINY = ("--set", "network_def::base=8", "--set", "network_def::multipliers=[1,2]", "--set", "image_size=[16,16]")
 SHORT = ("--set", "prior_epochs=1", "--set", "epochs=1", "--set", "val_interval=1", "--set", "batch_size=4")
 
@@ -43,7 +43,9 @@ def test_listing_imports_nothing_heavy(tmp_path):
         finally:
             assert not {"torch", "monai", "numpy"} & set(sys.modules)
     """
-    done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True, cwd=tmp_path)
+    done = subprocess.run(
+        [sys.executable, "-c", script], check=True, capture_output=True, encoding="utf-8", cwd=tmp_path
+    )
     assert all(word in done.stdout for word in ("pgdiffseg", "binary", "segmentation", "US", "lesion"))
 
 

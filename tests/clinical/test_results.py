@@ -14,7 +14,7 @@ from noise2mask.clinical.series import hashed
 
 from .scanner import PATIENT, magnetic_resonance, ultrasound
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("own_logging")]
 VOLUME = np.random.default_rng(0).integers(0, 255, (4, 20, 24))
 TINY = {"image_size": "[16,16]", "network_def::base": "8", "network_def::multipliers": "[1,2]", "samples": "2"}
 

@@ -4,7 +4,9 @@ import itk
 import numpy as np
 
 
-def write_dicom(folder, phases, series="1.2.3", number=4, spacing=(0.5, 0.7, 2.0), origin=(10, 20, 5)):
+def write_dicom(
+    folder, phases, series="1.2.3", number=4, spacing=(0.5, 0.7, 2.0), origin=(10, 20, 5), study="1.2", patient="p1"
+):
     """One file per image of phases (P, D, rows, columns); slices are written from the top down, out of order."""
     folder.mkdir(parents=True, exist_ok=True)
     order = [(p, k) for p in range(len(phases)) for k in range(phases.shape[1])]
@@ -17,6 +19,7 @@ def write_dicom(folder, phases, series="1.2.3", number=4, spacing=(0.5, 0.7, 2.0
         tags = itk.MetaDataDictionary()
         values = {"0020|0032": "\\".join(map(str, position)), "0020|0037": "1\\0\\0\\0\\1\\0", "0020|000e": series}
         values |= {"0020|0011": str(number), "0020|0013": str(instance), "0008|0032": f"10{p:02d}00", "0008|0060": "MR"}
+        values |= {"0020|000d": study, "0010|0020": patient}
         for key, value in values.items():
             tags[key] = value
         image.SetMetaDataDictionary(tags)

@@ -138,3 +138,16 @@ def test_classes_are_asked_for_where_the_prior_tells_several_apart(items, tmp_pa
     items = [{**item, "class": i % 3} for i, item in enumerate(items)]
     check(items, tmp_path, prior_classes=3)
     refused(items, tmp_path, "image2.png has the class 2; expected 0 to 1", prior_classes=2)
+
+
+def test_a_range_that_holds_hardly_any_grey_value_is_named(items, tmp_path):
+    Image.fromarray(GREY.astype(np.uint16) + 300).save(items[0]["image"])
+    refused(
+        items, tmp_path, "image0.png has 0.0% of its values between 0 and 255 (they are 300 to 347)", "change intens"
+    )
+
+
+def test_what_is_trained_on_is_told(items, tmp_path, caplog):
+    with caplog.at_level("INFO"):
+        check([{**item, "patient": "one"} for item in items[:4]] + items[4:], tmp_path)
+    assert "training: 4 images of 1 patients" in caplog.text and "validation: 2 images of 2 patients" in caplog.text

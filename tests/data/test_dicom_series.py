@@ -92,3 +92,18 @@ def test_the_reader_takes_a_folder_with_its_geometry(tmp_path):
     expected = np.diag([-0.5, -0.7, 2.0, 1.0])
     expected[:3, 3] = -10, -20, 5
     assert np.allclose(meta["affine"], expected)
+
+
+@pytest.mark.parametrize("other", [{"study": "1.3"}, {"patient": "p2"}])
+def test_images_of_several_patients_or_studies_are_refused(tmp_path, other):
+    write_dicom(tmp_path, VALUES[:1], series="1.2.1")
+    write_dicom(tmp_path, VALUES[1:], series="1.2.2", **other)
+    with pytest.raises(ValueError, match="several patients or studies; expected one: give them apart"):
+        phase_files(tmp_path)
+
+
+def test_stills_are_no_phases(tmp_path):
+    for n in range(3):
+        write_dicom(tmp_path, VALUES[:1, :1], series=f"1.2.{n}")
+    with pytest.raises(ValueError, match="3 series of one image each; expected one: give them apart"):
+        phase_files(tmp_path)

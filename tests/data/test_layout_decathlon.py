@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from noise2mask.data.datalist import datalist
+from noise2mask.data.datalist import build, datalist, write_datalist
 from noise2mask.data.layout_decathlon import decathlon_datalist, nnunet_datalist
 from noise2mask.data.layouts import layout_of
 from noise2mask.data.splits import KEYS
@@ -67,6 +67,28 @@ def test_a_manifest_keeps_patients_together(nnunet):
     (nnunet / "manifest.csv").write_text("\n".join(["image,patient", *rows]))
     content = nnunet_datalist(nnunet)
     assert content["group_by"] == "patient" and sorted(len(content[key]) for key in KEYS) == [0, 5, 5]
+
+
+def test_a_manifest_may_name_the_patients_of_both_parts_but_no_patient_is_in_both(nnunet):
+    touch(nnunet / "imagesTs", "new_0000.png")
+    touch(nnunet / "labelsTs", "new.png")
+    rows = [f"{name},p{n // 2}" for n, name in enumerate(NAMES)]
+    (nnunet / "manifest.csv").write_text("\n".join(["image,patient", *rows, "new,p9"]))
+    assert nnunet_datalist(nnunet)["testing"][0]["patient"] == "p9"
+    (nnunet / "manifest.csv").write_text("\n".join(["image,patient", *rows, "new,p0"]))
+    with pytest.raises(ValueError, match="patient p0 is in several splits"):
+        nnunet_datalist(nnunet)
+
+
+@pytest.mark.parametrize("training", [3, ["imagesTr/a.nii.gz"], [{"image": "imagesTr/a.nii.gz"}], None])
+def test_a_list_of_something_else_is_refused(decathlon, training):
+    with pytest.raises(ValueError, match='"training" is no list of objects with "image" and "label"'):
+        decathlon_datalist(dataset(decathlon, modality="MRI", training=training))
+
+
+def test_a_datalist_remembers_its_layout(decathlon, tmp_path):
+    path = write_datalist(build(decathlon, "decathlon", "folder"), tmp_path / "list.json")
+    assert layout_of(path) == "decathlon"
 
 
 def test_the_layout_is_seen(decathlon, tmp_path):

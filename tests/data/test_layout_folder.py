@@ -108,3 +108,27 @@ def test_masks_of_several_annotators_are_found_by_stem(tmp_path):
     (tmp_path / "annotations" / "second" / "77.png").touch()
     with pytest.raises(ValueError, match="annotations/second/77.png has no image in images/"):
         folder_datalist(tmp_path)
+
+
+@pytest.mark.parametrize("head", ["image, patient", "Image,Patient ID", "image,PatientID", "image,subject_id"])
+def test_a_patients_column_is_known_by_other_names(make, head):
+    rows = "".join(f"a{i}.png, p{i // 4}{' ' * (i % 2)}\n" for i in range(40))
+    content = folder_datalist(make(stems(40), stems(40), f"{head}\n{rows}"))
+    assert content["split_by"] == "patient" and len({item["patient"] for item in items(content)}) == 10
+
+
+def test_a_split_in_capitals_is_taken(make):
+    rows = "".join(f"a{i}.png,p{i},{'TEST' if i else 'Train'}\n" for i in range(4))
+    content = folder_datalist(make(stems(4), stems(4), f"Image,Patient,Split\n{rows}"))
+    assert content["split_by"] == "manifest" and len(content["testing"]) == 3
+
+
+def test_patients_that_are_named_for_some_images_only_are_refused(make):
+    rows = "".join(f"a{i}.png,{'p' if i else ''}\n" for i in range(4))
+    with pytest.raises(ValueError, match=r"names no patient for 1 of 4 images, a0 for one.*fill it in"):
+        folder_datalist(make(stems(4), stems(4), f"image,patient\n{rows}"))
+
+
+def test_a_split_that_a_layout_does_not_have_is_refused(make):
+    with pytest.raises(ValueError, match="split is 'pgdiffseg', but layout folder has none to choose from"):
+        datalist(make(stems(9), stems(9)), "training", "folder", "pgdiffseg")

@@ -158,3 +158,19 @@ def test_values_that_are_not_finite_are_named_with_their_place(tmp_path):
 @pytest.mark.parametrize(("name", "expected"), [("a.PNG", True), ("a.nii.gz", False), ("a.tif", True), ("a", False)])
 def test_pictures_are_known_by_their_ending(name, expected):
     assert is_picture(name) is expected
+
+
+def test_pictures_are_read_as_viewers_show_them(tmp_path):
+    """Orientation 6 of EXIF: turned by a quarter."""
+    rows = np.arange(24, dtype=np.uint8).reshape(4, 6) * 10
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(rows).save(tmp_path / "a.png", exif=exif)
+    np.testing.assert_array_equal(GreyReader().get_data([str(tmp_path / "a.png")])[0].T, np.rot90(rows, -1))
+
+
+def test_a_picture_of_several_pages_is_refused(tmp_path):
+    page = Image.fromarray(np.zeros((4, 6), np.uint8))
+    page.save(tmp_path / "a.tif", save_all=True, append_images=[page])
+    with pytest.raises(ValueError, match="a.tif has 2 pages; expected one"):
+        GreyReader().get_data([str(tmp_path / "a.tif")])

@@ -1,8 +1,11 @@
 """Which cases are finished: only those that would come out the same again."""
 
 import json
+import shutil
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from noise2mask.handlers.batch import MADE_FROM, Batch, sha256
 
@@ -13,7 +16,7 @@ def folder(tmp_path):
     for name in ("in", "out"):
         (tmp_path / name).mkdir()
     for name in ("a", "b"):
-        (tmp_path / "in" / f"{name}.png").write_bytes(name.encode())
+        Image.fromarray(np.full((2, 3), ord(name), np.uint8)).save(tmp_path / "in" / f"{name}.png")
     (tmp_path / "model.pt").write_bytes(b"weights")
     return tmp_path
 
@@ -44,7 +47,7 @@ def test_what_is_finished_is_not_done_again(folder):
 @pytest.mark.parametrize("path", ["in/a.png", "model.pt"])
 def test_another_image_and_other_weights_are_done_again(folder, path):
     finish(folder)
-    (folder / path).write_bytes(b"other")
+    shutil.copy(folder / "in" / "b.png", folder / path)
     assert left(folder) == ["a", "b"]
 
 
@@ -78,3 +81,10 @@ def test_the_digest_of_a_folder_knows_names_and_contents(tmp_path):
     assert sha256(tmp_path) != first
     (tmp_path / "two").rename(tmp_path / "one")
     assert sha256(tmp_path) == first and sha256(tmp_path / "none") == ""
+
+
+def test_all_images_that_can_not_be_read_are_named_before_anything_is_done(folder):
+    for name in ("a", "b"):
+        (folder / "in" / f"{name}.png").write_bytes(b"no picture")
+    with pytest.raises(ValueError, match=r"a.png can not be read(.|\n)*b.png can not be read"):
+        batch(folder)

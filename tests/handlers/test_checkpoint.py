@@ -153,6 +153,13 @@ def test_another_config_is_refused_with_what_differs(tmp_path, config):
     assert "last.pt belongs to an unfinished run" in str(caught.value) and "another output_dir" in str(caught.value)
 
 
+def test_other_data_are_refused(tmp_path, monkeypatch):
+    Run(tmp_path).go(killed_at=5)
+    monkeypatch.setitem(globals(), "ITEMS", [{**item, "patient": "other"} for item in ITEMS])
+    with pytest.raises(ValueError, match="the training data are others"):
+        Run(tmp_path).go()
+
+
 def test_another_config_may_replace_a_finished_run(tmp_path, config):
     Run(tmp_path).go()
     config["optimizer"]["lr"] = 0.1

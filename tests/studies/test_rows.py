@@ -19,9 +19,11 @@ def test_a_row_that_is_done_is_not_computed_again(tmp_path):
     assert (tmp_path / "study.csv").read_text() == "dice,note\n0.5,\n0.25,3\n"
 
 
-def test_rows_of_another_basis_are_not_taken_up(tmp_path):
+def test_rows_of_another_basis_are_neither_taken_up_nor_thrown_away(tmp_path):
     Rows(tmp_path, "study", {"weights": "x"}).get("a", lambda: {"dice": 0.5})
-    assert Rows(tmp_path, "study", {"weights": "y"}).get("a", lambda: {"dice": 0.75}) == {"dice": 0.75}
+    with pytest.raises(ValueError, match="holds rows of other weights.* give another output_dir"):
+        Rows(tmp_path, "study", {"weights": "y"})
+    assert Rows(tmp_path, "study", {"weights": "x"}).rows == {"a": {"dice": 0.5}}
 
 
 def test_a_folder_that_can_not_be_written_to_is_named(tmp_path):

@@ -9,9 +9,11 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from ..bundles import all_bundles, find_bundle
+from ..refusals import refusal_in
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -49,9 +51,8 @@ def list_bundles() -> None:
         modalities = {str(image.get("modality", "any")) for image in formats.get("inputs", {}).values()}
         classes = [name for out in formats.get("outputs", {}).values() for name in out.get("channel_def", {}).values()]
         weights = "yes" if bundle.weights.is_file() else "train it"
-        table.add_row(
-            bundle.name, data["version"], data["task"], ", ".join(sorted(modalities)), ", ".join(classes), weights
-        )
+        what = (", ".join(sorted(modalities)), ", ".join(classes), weights)
+        table.add_row(escape(bundle.name), data["version"], data["task"], *what)
     console.print(table)
 
 
@@ -150,18 +151,11 @@ def main() -> None:
     try:
         app()
     except Exception as error:
-        refusal = _refusal(error)
+        refusal = refusal_in(error)
         if refusal is None:
             raise
         print(f"error: {refusal}", file=sys.stderr)
         sys.exit(REFUSED)
-
-
-def _refusal(error: BaseException | None) -> ValueError | None:
-    """The outermost ValueError of a chain: MONAI wraps what a component raises in errors of its own."""
-    while error is not None and not isinstance(error, ValueError):
-        error = error.__cause__ or error.__context__
-    return error
 
 
 if __name__ == "__main__":

@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
-from ..data.datalist import FILE, build, load_whole, write_datalist
+from ..data.datalist import build, load_whole, write_datalist
 from ..data.fingerprint import survey
-from ..data.layouts import layout_of
+from ..data.layouts import FILE, layout_of
 from ..data.reader import GreyReader
 from ..data.splits import KEYS
 from ..explain.overlays import write_overlays
@@ -71,7 +72,7 @@ def _show(output: Path, problems: Sequence[str], duplicates: Sequence[str], data
         table.add_column(name, overflow="fold")  # names whole, on several lines
     for kind, text in lines[:LISTED]:
         what, _, remedy = text.replace(f"{data.absolute()}/", "").rpartition(": ")
-        table.add_row(kind, what or text, remedy.rstrip(".") if what else "")
+        table.add_row(kind, escape(what or text), escape(remedy.rstrip(".")) if what else "")
     console.print(table)
     if len(lines) > LISTED:
         console.print(f"and {len(lines) - LISTED} more in {output / 'problems.txt'}")

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import monai.bundle
+from monai.bundle import ConfigWorkflow
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from ..bundles import Bundle
@@ -23,9 +24,10 @@ def run_training(
     bundle: Bundle, data: Path, output: Path, presets: Sequence[str], layout: str | None, settings: Sequence[str]
 ) -> None:
     """Train."""
-    configs = ["train", *_data_overlay(bundle, data, layout), *(f"presets/{name}" for name in presets)]
-    own = _where(data, layout) | {"output_dir": str(output)}
-    _run(bundle, "training", [bundle.config(name) for name in configs + _ranks("multi_gpu_train")], own, settings)
+    configs = [bundle.config(name) for name in ["train", *_data_overlay(bundle, data, layout)]]
+    configs += [path for name in presets for path in _training_presets(bundle, name)]
+    configs += [bundle.config(name) for name in _ranks("multi_gpu_train")]
+    _run(bundle, "training", configs, _where(data, layout) | {"output_dir": str(output)}, settings)
 
 
 def run_evaluation(
@@ -97,7 +99,8 @@ def show_cases(output: Path, console: Console) -> None:
     )
     for case in report["cases"]:
         lesion = f"{case['fraction']:.1%}" if case["pixels"] else "none"
-        table.add_row(Path(case["image"]).name, f"{case['triage']:.3f}", lesion, str(output / case["files"][0]))
+        name, mask = escape(Path(case["image"]).name), escape(str(output / case["files"][0]))
+        table.add_row(name, f"{case['triage']:.3f}", lesion, mask)
     console.print(table)
 
 
@@ -109,6 +112,12 @@ def _data_overlay(bundle: Bundle, data: Path, layout: str | None) -> list[str]:
     except ValueError:
         return ["data/folder"]
     return [name]
+
+
+def _training_presets(bundle: Bundle, name: str) -> list[Path]:
+    """A preset, with what training alone needs of it, where it has a second file for that: basic_unet_train."""
+    second = bundle.root / "configs" / "presets" / f"{name}_train.yaml"
+    return [bundle.preset(name), *([second] if second.is_file() else [])]
 
 
 def _where(data: Path, layout: str | None) -> dict[str, Any]:
@@ -124,11 +133,14 @@ def _run(bundle: Bundle, run_id: str, configs: Sequence[Path], own: Mapping[str,
     """Check the user's settings, then run."""
     given = parsed(settings)
     check_settings({**own, **given}, configs)
-    monai.bundle.run(
-        run_id=run_id,
+    workflow = ConfigWorkflow(  # what `monai.bundle.run` makes, which drops settings that are None
         config_file=[str(path) for path in configs],
         meta_file=str(bundle.config("metadata")),
         logging_file=str(bundle.root / "configs" / "logging.conf"),
+        run_id=run_id,
         bundle_root=str(bundle.root),
         **{**own, **given},
     )
+    workflow.initialize()
+    workflow.run()
+    workflow.finalize()

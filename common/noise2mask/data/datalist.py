@@ -16,13 +16,11 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from .layouts import LAYOUTS
+from .layouts import FILE, LAYOUTS
 from .problems import refuse
 from .splits import KEYS, torn_patients
 
 __all__ = ["build", "datalist", "load_datalist", "write_datalist"]
-
-FILE = "datalist.json"
 
 
 def datalist(
@@ -40,6 +38,8 @@ def datalist(
     """
     file = Path(folder) if Path(folder).is_file() else Path(folder) / FILE
     items = load_datalist(file, key) if file.is_file() else section(build(folder, layout, split), key, folder)
+    without = [f"{item['image']} has no mask; expected one: add or remove it." for item in items if "label" not in item]
+    refuse(f"{folder} can not be used for training or scores", without)
     return items if annotations else [{k: v for k, v in item.items() if k != "annotations"} for item in items]
 
 
@@ -47,7 +47,10 @@ def build(folder: str | os.PathLike, layout: str, split: str) -> dict:
     """Datalist of a data set in a known layout."""
     if layout not in LAYOUTS:
         raise ValueError(f"layout is {layout!r}, expected one of {', '.join(LAYOUTS)}")
-    return LAYOUTS[layout](folder, split) if layout == "busi" else LAYOUTS[layout](folder)
+    if layout != "busi" and split != "folder":
+        raise ValueError(f"split is {split!r}, but layout {layout} has none to choose from; expected 'folder'.")
+    made = LAYOUTS[layout](folder, split) if layout == "busi" else LAYOUTS[layout](folder)
+    return {"layout": layout, **made}
 
 
 def section(content: dict, key: str, source: str | os.PathLike) -> list[dict]:

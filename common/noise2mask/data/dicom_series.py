@@ -13,15 +13,17 @@ from typing import Any, NamedTuple
 import itk
 import numpy as np
 
+PATIENT, STUDY = "0010|0020", "0020|000d"
 SERIES, SERIES_NUMBER, INSTANCE = "0020|000e", "0020|0011", "0020|0013"
 POSITION, ORIENTATION = "0020|0032", "0020|0037"
 TIMES = ("0020|0100", "0008|0032")  # temporal position identifier, acquisition time
 GAP = 0.05  # share by which distances between slices may differ
-KNOWN = (SERIES, SERIES_NUMBER, INSTANCE, POSITION, ORIENTATION, *TIMES)
+KNOWN = (PATIENT, STUDY, SERIES, SERIES_NUMBER, INSTANCE, POSITION, ORIENTATION, *TIMES)
 
 
 class _Slice(NamedTuple):
     path: str
+    study: tuple[str, str]  # patient and study
     series: tuple[float, str]  # number, unique identifier
     position: float  # mm along the normal of the slices
     time: tuple[float, ...]  # within the series: what is known of TIMES, then the instance's number
@@ -44,11 +46,16 @@ def phase_files(folder: str | Path, phase: int = 0) -> list[str]:
     """Files of one phase, along the normal of its slices; the only one, whatever `phase` is, where there is one.
 
     Raises:
-        ValueError: where the folder has no DICOM file, no such phase, or phases of different numbers of slices.
+        ValueError: where the folder has no DICOM file, no such phase, phases of different numbers of slices, or images
+            of several patients, studies, or examinations of one image.
     """
     slices = [_slice(path) for path in sorted(Path(folder).iterdir()) if is_dicom(path)]
     if not slices:
         raise ValueError(f"{folder} holds no DICOM file: give the folder of one volume.")
+    if len({slice_.study for slice_ in slices}) > 1:
+        raise ValueError(f"{folder} holds images of several patients or studies; expected one: give them apart.")
+    if len(slices) == len({slice_.series for slice_ in slices}) > 1:
+        raise ValueError(f"{folder} holds {len(slices)} series of one image each; expected one: give them apart.")
     phases = [files for series in _by(slices, "series").values() for files in _phases(series, folder)]
     depths = sorted({len(files) for files in phases})
     if len(depths) > 1:
@@ -100,7 +107,9 @@ def _parsed(path: Path) -> _Slice:
     tags = reader.GetMetaDataDictionary()
     header = {key: tags[key].strip() for key in KNOWN if tags.HasKey(key)}
     time = tuple(_number(header, key) for key in (*TIMES, INSTANCE))
-    return _Slice(str(path), (_number(header, SERIES_NUMBER), header.get(SERIES, "")), _along_normal(header), time)
+    study = (header.get(PATIENT, ""), header.get(STUDY, ""))
+    series = (_number(header, SERIES_NUMBER), header.get(SERIES, ""))
+    return _Slice(str(path), study, series, _along_normal(header), time)
 
 
 def _along_normal(header: Mapping[str, str]) -> float:

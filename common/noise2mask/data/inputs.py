@@ -1,11 +1,17 @@
 """What to segment: one file, a folder of files, or a datalist."""
 
+import logging
+import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from .datalist import load_datalist
-from .dicom_series import is_dicom_folder
+from .dicom_series import is_dicom, is_dicom_folder
 from .reader import NIFTI, PICTURES
 
+logger = logging.getLogger(__name__)
+
+MASK = re.compile(r"(?P<image>.+)_mask(_\d+)?(?P<ending>\.[a-z.]+)", re.IGNORECASE)
 ENDINGS = (*PICTURES, *NIFTI, ".nrrd", ".mha", ".mhd")
 
 
@@ -25,10 +31,23 @@ def find_inputs(path: str | Path, key: str = "testing") -> list[dict[str, str]]:
         raise ValueError(f"{path} does not exist: give an image, a folder of images, or a datalist.")
     if path.suffix == ".json":
         return [{"image": item["image"]} for item in load_datalist(path, key)]
-    if path.is_file() or is_dicom_folder(path):
+    if path.is_file():
         return [{"image": str(path)}]
-    seen = (file for file in path.iterdir() if not file.name.startswith("."))
-    files = sorted(str(file) for file in seen if file.name.lower().endswith(ENDINGS) or is_dicom_folder(file))
-    if not files:
+    seen = [file for file in path.iterdir() if not file.name.startswith(".")]
+    files = [file for file in seen if file.name.lower().endswith(ENDINGS) or is_dicom_folder(file)]
+    if any(map(is_dicom, seen)):
+        if files:
+            raise ValueError(f"{path} holds DICOM files of a volume and other images: give them apart.")
+        return [{"image": str(path)}]
+    images = [file for file in files if not _is_mask(file, files)]
+    if not images:
         raise ValueError(f"{path} holds no image ({', '.join(ENDINGS)}): give the folder that does.")
-    return [{"image": file} for file in files]
+    if len(images) < len(files):
+        logger.info(f"{path}: {len(files) - len(images)} files are masks of images beside them and are left out")
+    return [{"image": str(file)} for file in sorted(images)]
+
+
+def _is_mask(file: Path, files: Sequence[Path]) -> bool:
+    """Whether it is called as BUSI calls the masks of an image that is there: "a (1)_mask.png", "a (1)_mask_1.png"."""
+    match = MASK.fullmatch(file.name)
+    return match is not None and file.with_name(match["image"] + match["ending"]) in files

@@ -15,8 +15,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .layout_folder import existing, grouped, refuse, stem_of
-from .splits import FRACTIONS, natural
+from .layout_folder import assemble, existing, grouped, keep_together, owners, read_manifest, refuse, stem_of
+from .splits import FRACTIONS, natural, split_groups
 
 __all__ = ["DATASET", "decathlon_datalist", "is_nnunet", "nnunet_datalist"]
 
@@ -34,7 +34,11 @@ def decathlon_datalist(folder: str | os.PathLike, seed: int = 0) -> dict:
     content = read_dataset(folder)
     one_channel(folder, content.get("modality", {}))
     images, labels, problems = {}, {}, []
-    for item in content.get("training", []):
+    listed = content.get("training")
+    pairs = [item for item in listed if is_pair(item)] if isinstance(listed, list) else []
+    if not isinstance(listed, list) or len(pairs) < len(listed):
+        problems.append(f'{DATASET}: "training" is no list of objects with "image" and "label"')
+    for item in pairs:
         stem = stem_of(item["image"]) or item["image"]
         images[stem], labels[stem] = folder / item["image"], folder / item["label"]
         problems += [f"{path} is missing" for path in (images[stem], labels[stem]) if not path.is_file()]
@@ -55,11 +59,16 @@ def nnunet_datalist(folder: str | os.PathLike, seed: int = 0) -> dict:
     images, labels = cases(folder, "Tr", ending)
     if not (folder / "labelsTs").is_dir():
         return grouped(folder, images, labels, seed, FRACTIONS)
+    tests, test_labels = cases(folder, "Ts", ending)
+    refuse(folder, [f"the case {name} is in imagesTr/ and imagesTs/: rename one" for name in images if name in tests])
+    rows = read_manifest(folder, images | tests)
+    owner, group_by = owners(rows, [*images, *tests])
     train, validation, _ = FRACTIONS
     share = (train / (train + validation), validation / (train + validation), 0.0)
-    own = grouped(folder, images, labels, seed, share)
-    others = grouped(folder, *cases(folder, "Ts", ending), seed, (0.0, 0.0, 1.0))
-    return own | {"testing": others["testing"]}
+    of_group = split_groups([owner[name] for name in images], seed, share)
+    keys = {name: of_group[owner[name]] for name in images} | dict.fromkeys(tests, "testing")
+    keep_together(folder, owner, keys)
+    return assemble(images | tests, labels | test_labels, owner, keys, group_by, "folder")
 
 
 def is_nnunet(folder: Path) -> bool:
@@ -83,9 +92,14 @@ def read_dataset(folder: Path) -> dict[str, Any]:
     return content
 
 
-def one_channel(folder: Path, channels: Mapping[str, Any]) -> None:
+def is_pair(item: Any) -> bool:
+    """An object with the paths of an image and a label."""
+    return isinstance(item, dict) and all(isinstance(item.get(name), str) for name in ("image", "label"))
+
+
+def one_channel(folder: Path, channels: Any) -> None:
     """Refuse images of several channels."""
-    if len(channels) > 1:
+    if isinstance(channels, Mapping) and len(channels) > 1:
         names = ", ".join(map(str, channels.values()))
         raise ValueError(f"{folder / DATASET} has the channels {names}; expected one: make a data set of a single one.")
 

@@ -19,6 +19,7 @@ from .splits import FRACTIONS, KEYS, natural, split_groups, torn_patients
 __all__ = ["SUFFIXES", "folder_datalist", "grouped"]
 
 SUFFIXES = (".nii.gz", ".nii", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
+PATIENT_COLUMNS = ("patient", "patient_id", "patientid", "subject", "subject_id", "case_id")
 STEM_COLUMNS = ("image", "stem", "file", "filename", "file_name", "name")
 SPLITS = {"train": "training", "val": "validation", "test": "testing"} | {key: key for key in KEYS}
 
@@ -120,14 +121,21 @@ def read_manifest(folder: Path, images: dict[str, Path]) -> dict[str, dict[str, 
     if not path.is_file():
         return {}
     with open(path, encoding="utf-8-sig", newline="") as file:
-        table = csv.DictReader(file)
-        names = table.fieldnames or []
+        table = csv.DictReader(file, skipinitialspace=True)
+        names = table.fieldnames = [_column(name) for name in table.fieldnames or []]
         column = next((name for name in STEM_COLUMNS if name in names), None)
         if column is None:
             raise ValueError(f"{path} has the columns {names}, expected one of {', '.join(STEM_COLUMNS)}")
-        pairs = [(stem_of(row[column]) or row[column], row) for row in table]
+        rows = [{name: (row[name] or "").strip() for name in names} for row in table]
+        pairs = [(stem_of(row[column]) or row[column], row) for row in rows]
     refuse(folder, manifest_problems([stem for stem, _ in pairs], images))
     return dict(pairs)
+
+
+def _column(name: str) -> str:
+    """A column's name as it is meant: "Patient ID" -> "patient"."""
+    plain = re.sub(r"[ _-]+", "_", name.strip().casefold())
+    return "patient" if plain in PATIENT_COLUMNS else plain
 
 
 def manifest_problems(stems: list[str], images: dict[str, Path]) -> list[str]:
@@ -147,8 +155,12 @@ def manifest_problems(stems: list[str], images: dict[str, Path]) -> list[str]:
 def owners(rows: dict[str, dict[str, str]], images: Iterable[str]) -> tuple[dict[str, str], str]:
     """Patient, else group, else the image itself, by stem; and which of the three it is."""
     for column in ("patient", "group"):
-        if rows and all(row.get(column) for row in rows.values()):
+        empty = [stem for stem, row in rows.items() if not row.get(column)]
+        if rows and not empty:
             return {stem: rows[stem][column] for stem in images}, column
+        if len(empty) < len(rows):
+            found = f"manifest.csv names no {column} for {len(empty)} of {len(rows)} images, {empty[0]} for one"
+            raise ValueError(f"{found}; expected one for every image: fill it in, or leave the column out.")
     return {stem: stem for stem in images}, "image"
 
 

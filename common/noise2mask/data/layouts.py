@@ -1,5 +1,6 @@
 """The layouts of data sets that are known, and how to tell one from the other."""
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,7 @@ from .layout_decathlon import DATASET, decathlon_datalist, is_nnunet, nnunet_dat
 from .layout_folder import folder_datalist
 from .layout_nact import nact_datalist
 
+FILE = "datalist.json"  # of a data set's own folder
 LAYOUTS: dict[str, Callable[..., dict]] = {
     "folder": folder_datalist,
     "busi": busi_datalist,
@@ -19,7 +21,7 @@ LAYOUTS: dict[str, Callable[..., dict]] = {
 
 
 def layout_of(path: str | os.PathLike) -> str:
-    """The layout that a folder shows; "folder" where it shows none, and for a datalist, which needs none.
+    """The layout that a folder shows, or that a datalist was made from; "folder" where there is none.
 
     NACT looks like a plain folder: it has to be named.
 
@@ -29,7 +31,19 @@ def layout_of(path: str | os.PathLike) -> str:
     path = Path(path)
     if not path.exists():
         raise ValueError(f"data set {path} does not exist: check the path.")
-    if path.is_file() or not (path / DATASET).is_file():
-        kinds = [(root / kind).is_dir() for root in (path, path / INNER) for kind in KINDS]
-        return "busi" if any(kinds) else "folder"
-    return "nnunet" if is_nnunet(path) else "decathlon"
+    for file in (path, path / FILE):
+        if file.is_file():
+            return _named(file)
+    if (path / DATASET).is_file():
+        return "nnunet" if is_nnunet(path) else "decathlon"
+    kinds = [(root / kind).is_dir() for root in (path, path / INNER) for kind in KINDS]
+    return "busi" if any(kinds) else "folder"
+
+
+def _named(datalist: Path) -> str:
+    """The layout that a datalist was made from, where it says so."""
+    try:
+        name = json.loads(datalist.read_text(encoding="utf-8"))["layout"]
+    except (ValueError, TypeError, KeyError):  # whoever reads it next says what is wrong
+        return "folder"
+    return name if name in LAYOUTS else "folder"

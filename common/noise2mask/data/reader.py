@@ -15,7 +15,7 @@ import itk
 import numpy as np
 from monai.data import ITKReader, NibabelReader
 from monai.data.image_reader import ImageReader
-from PIL import Image
+from PIL import Image, ImageOps
 
 from .dicom_series import phase_files
 
@@ -80,19 +80,21 @@ def _open(path: str, phase: int) -> _Opened:
     try:
         if is_picture(path):
             with Image.open(path) as picture:
+                if (pages := getattr(picture, "n_frames", 1)) > 1:
+                    raise _Unclear(f"{path} has {pages} pages; expected one: save each as a file of its own.")
                 picture.load()
-                return _Opened(path, _grey(picture, path), None)
+                return _Opened(path, _grey(ImageOps.exif_transpose(picture), path), None)  # as viewers show it
         reader = NibabelReader() if path.lower().endswith(NIFTI) else ITKReader()
         series = files if len(files) > 1 else "".join(files)  # of one file ITK makes an axis more than it has
         return _Opened(path, itk.imread(series) if files else reader.read(path), reader)
-    except _Transparent:
+    except _Unclear:
         raise
     except Exception as error:  # readers raise anything from OSError to SyntaxError on broken files
         raise ValueError(f"{path} can not be read as an image ({error}): replace the file.") from error
 
 
-class _Transparent(ValueError):
-    """A picture whose alpha channel says something."""
+class _Unclear(ValueError):
+    """A picture that could be read in several ways."""
 
 
 def _grey(picture: Image.Image, path: str) -> np.ndarray:
@@ -103,7 +105,7 @@ def _grey(picture: Image.Image, path: str) -> np.ndarray:
         picture = picture.convert("RGBA")
         lowest, _ = picture.getchannel("A").getextrema()
         if lowest != 255:  # what is below can not be known: black, white, or the mask itself
-            raise _Transparent(
+            raise _Unclear(
                 f"{path} has transparent pixels (alpha down to {lowest}); expected no alpha channel, or an opaque one: "
                 "save it in grey."
             )

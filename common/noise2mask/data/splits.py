@@ -64,7 +64,7 @@ def torn_patients(sections: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[s
     """Patients that stand in several sections."""
     found: dict[str, list[str]] = {}
     for name, items in sections.items():
-        for patient in dict.fromkeys(str(item["patient"]) for item in items if item.get("patient")):
+        for patient in dict.fromkeys(str(item["patient"]) for item in items if item.get("patient") not in (None, "")):
             found.setdefault(patient, []).append(name)
     return [
         f"patient {patient} is in several splits ({', '.join(names)}); expected one: move all images of the patient."

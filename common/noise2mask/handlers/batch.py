@@ -2,10 +2,13 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from .. import __version__
+from ..data.problems import refuse
+from ..data.reader import GreyReader
 from ..data.results import stem
 from ..ranks import from_first
 from .resolved_config import fingerprint, resolved_config
@@ -27,15 +30,18 @@ class Batch:
         items:      with the path of an `image`, a file or a folder.
         output_dir: where results go.
         model_file: the weights.
+        phase:      as for `GreyReader`.
 
     Raises:
-        ValueError: where a result file would overwrite another one, or an input.
+        ValueError: where a result file would overwrite another one, or an input, and where images can not be read: it
+            names them all before anything is done.
     """
 
-    def __init__(self, items: Sequence[Mapping[str, Any]], output_dir: str, model_file: str) -> None:
+    def __init__(self, items: Sequence[Mapping[str, Any]], output_dir: str, model_file: str, phase: int = 0) -> None:
         self.folder = Path(output_dir)
         self.config = fingerprint(resolved_config())
         _check_names([str(item["image"]) for item in items], self.folder)
+        self.config |= {"version": __version__}
         kept = {name: value for name, value in self.config.items() if name.split("::")[0] not in NOT_OF_A_CASE}
         self.recipe = hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
         self.weights = sha256(model_file)
@@ -43,6 +49,8 @@ class Batch:
         found = from_first(found)  # another rank may have finished one more by now
         self.finished = [case for case in found if case is not None]
         self.unfinished = [dict(item) for item, case in zip(items, found, strict=True) if case is None]
+        problems = [text for item in self.unfinished for text in unreadable(str(item["image"]), phase)]
+        refuse("The images can not be segmented", problems)
 
     def file(self, image: str) -> Path:
         """Of a case's numbers."""
@@ -61,6 +69,14 @@ class Batch:
         except (OSError, ValueError, TypeError, KeyError):  # none, or damaged
             return None
         return case if there and same else None
+
+
+def unreadable(image: str, phase: int) -> Iterator[str]:
+    """Why an image can not be read, if so."""
+    try:
+        GreyReader(phase).get_data([image])
+    except ValueError as error:
+        yield str(error)
 
 
 def sha256(path: str | Path) -> str:

@@ -4,6 +4,8 @@ A run may have several phases (PGDiffSeg: prior, then diffusion), each with its 
 they share `last.pt`, which knows the phase it was saved in. The same command, run again, goes on where it was stopped.
 """
 
+import hashlib
+import json
 import logging
 import math
 import os
@@ -82,6 +84,8 @@ class Checkpoint:
         if saved is None or saved["finished"]:
             return
         changes = difference(saved["fingerprint"], self.fingerprint)
+        if saved.get("data") != data_digest(engine):
+            changes.append("the training data are others (images, masks, patients or split)")
         if changes:
             raise ValueError(
                 f"{self.path} belongs to an unfinished run with another config: {'; '.join(changes[:8])}. "
@@ -116,6 +120,7 @@ class Checkpoint:
         scaler = getattr(engine, "scaler", None)
         content = {
             "fingerprint": self.fingerprint,
+            "data": data_digest(engine),
             "phase": self.phase,
             "epoch": engine.state.epoch,
             "iteration": engine.state.iteration,
@@ -144,6 +149,15 @@ class Checkpoint:
         save_atomically(dict(unwrap(self.weights).state_dict()), self.model_file)
         write_settings(self.config, self.model_file)
         logger.info(f"{why} -> {self.model_file}")
+
+
+def data_digest(engine: Engine) -> str:
+    """Of the items that a trainer trains on: which images, with which masks, of whom, in which order."""
+    items = getattr(engine.data_loader.dataset, "data", [])
+    plain = [
+        sorted((str(key), str(value)) for key, value in item.items()) for item in items if isinstance(item, Mapping)
+    ]
+    return hashlib.sha256(json.dumps(plain).encode()).hexdigest()
 
 
 def _plain_object(thing: Any) -> Any:

@@ -10,12 +10,8 @@ from typing import Any
 
 import yaml
 
-from ..bundles import settings_file
+from ..bundles import SHARED, settings_file
 from ..files import write_text_atomically
-
-# Roots that train.yaml, or a preset over it, shares with inference.yaml.
-SHARED = """phase axcodes image_size per_volume intensity_range target mask_scale noise_schedule network_def
-    sampler steps samples start fusion variance clip""".split()
 
 
 def write_settings(config: Mapping[str, Any], model_file: str | Path) -> None:

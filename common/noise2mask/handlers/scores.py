@@ -10,6 +10,7 @@ from ignite import distributed as idist
 from ignite.engine import Engine, Events
 from torch import Tensor
 
+from ..data.check import same_place
 from ..data.reader import is_picture
 from ..data.splits import natural
 from ..files import check_writable
@@ -81,12 +82,17 @@ def scored(item: Mapping[str, Any], source: Mapping[str, Any]) -> dict[str, Any]
     mask, label, probability = (_plain(item[key])[0] for key in ("mask", "label", "probability"))  # (...) each
     annotations = _plain(source["annotations"]) if "annotations" in source else None  # (A, ...)
     spacing = None if is_picture(path) else _spacing(meta, mask.ndim)
+    if spacing and not same_place(
+        np.asarray(meta["original_affine"]), np.asarray(source["label"].meta["original_affine"])
+    ):
+        raise ValueError(f"The label of {path} has another position, spacing or orientation: resample it.")
     try:
         scores = case_scores(mask, label, probability, _plain(item["samples"]), annotations, spacing)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
     triage = float(item.get("triage", float("nan")))
-    return {"image": path, "patient": source.get("patient") or path, "triage": triage, **scores}
+    patient = source.get("patient")
+    return {"image": path, "patient": path if patient in (None, "") else patient, "triage": triage, **scores}
 
 
 def _spacing(meta: Mapping[str, Any], axes: int) -> list[float]:

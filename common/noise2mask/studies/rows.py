@@ -23,10 +23,10 @@ class Rows:
     Args:
         folder: where they go.
         name:   of the study.
-        basis:  what all rows depend on, of plain values; rows of another basis are not taken up.
+        basis:  what all rows depend on, of plain values; rows of another basis are not touched.
 
     Raises:
-        ValueError: where the folder can not be written to.
+        ValueError: where the folder can not be written to, or holds rows of another basis.
     """
 
     def __init__(self, folder: Path, name: str, basis: Mapping[str, Any]) -> None:
@@ -36,7 +36,10 @@ class Rows:
         self.rows: dict[str, dict[str, Any]] = {}
         path = folder / f"{name}.json"
         saved = json.loads(path.read_text()) if path.is_file() else {}
-        if saved.get("basis") == self.basis:
+        if saved and saved.get("basis") != self.basis:
+            found = "rows of other weights, images, labels or settings"
+            raise ValueError(f"{path} holds {found}; expected none, or some of these: give another output_dir.")
+        if saved:
             self.rows = saved["rows"]
             logger.info(f"{path}: {len(self.rows)} rows are done")
 
