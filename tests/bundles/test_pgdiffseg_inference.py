@@ -374,10 +374,15 @@ def test_two_processes_segment_five_images_like_one(commands, inferring, segment
     assert found == expected
 
 
-def test_weights_of_a_training_can_be_evaluated(commands, trained, demo, tmp_path):
+def test_weights_of_a_training_can_be_evaluated_and_know_what_they_were_trained_on(commands, trained, demo, tmp_path):
     options = ("--model_file", trained / "model.pt", "--dataset_dir", demo, "--output_dir", tmp_path, "--steps", "1")
-    commands.run(commands.bundle("evaluating", "inference.yaml evaluate.yaml", *options, "--progress", "False"))
-    assert json.loads((tmp_path / "scores.json").read_text())["counts"]["images"] == 3
+    command = commands.bundle("evaluating", "inference.yaml evaluate.yaml", *options, "--progress", "False")
+    commands.run(command)
+    counts = json.loads((tmp_path / "scores.json").read_text())["counts"]
+    assert (counts["images"], counts["trained_on"]) == (3, 0)
+    text = commands.run([*command, "--section", "training", "--samples", "1"])
+    counts = json.loads((tmp_path / "scores.json").read_text())["counts"]
+    assert counts["trained_on"] == counts["images"] == 19 and "19 of these 19 images were trained on" in text
 
 
 def test_annotations_of_several_people_give_an_energy_distance_and_do_not_disturb_training(

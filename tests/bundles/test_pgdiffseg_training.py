@@ -73,7 +73,7 @@ def copy_of(tmp_path):
 
 def test_training_writes_weights_checkpoints_and_events(trained):
     names = {path.name for path in trained.iterdir() if not path.name.startswith("events.out.tfevents.")}
-    assert names == {"model.pt", "last.pt", "last_previous.pt"}
+    assert names == {"model.pt", "model.yaml", "model_images.json", "last.pt", "last_previous.pt"}
     assert load_plain(trained / "last.pt")["finished"]
     assert all(isinstance(tensor, torch.Tensor) for tensor in load_plain(trained / "model.pt").values())
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from noise2mask.handlers.batch import MADE_FROM, Batch, sha256
+from noise2mask.handlers.batch import MADE_FROM, Batch
 
 
 @pytest.fixture
@@ -72,15 +72,6 @@ def test_a_case_that_lacks_a_result_file_is_done_again(folder):
     finish(folder)
     (folder / "out" / "a_mask.png").unlink()
     assert left(folder) == ["a", "b"]
-
-
-def test_the_digest_of_a_folder_knows_names_and_contents(tmp_path):
-    (tmp_path / "one").write_bytes(b"x")
-    first = sha256(tmp_path)
-    (tmp_path / "one").rename(tmp_path / "two")
-    assert sha256(tmp_path) != first
-    (tmp_path / "two").rename(tmp_path / "one")
-    assert sha256(tmp_path) == first and sha256(tmp_path / "none") == ""
 
 
 def test_all_images_that_can_not_be_read_are_named_before_anything_is_done(folder):

@@ -12,6 +12,7 @@ from ..data.reader import GreyReader
 from ..data.results import stem
 from ..ranks import from_first
 from .resolved_config import fingerprint, resolved_config
+from .trained_on import sha256
 
 # Roots of a config that decide which cases there are and how they are gone through, but not what becomes of one.
 NOT_OF_A_CASE = frozenset(
@@ -77,18 +78,6 @@ def unreadable(image: str, phase: int) -> Iterator[str]:
         GreyReader(phase).get_data([image])
     except ValueError as error:
         yield str(error)
-
-
-def sha256(path: str | Path) -> str:
-    """Of a file's content, or of the names and contents of a folder's files; empty where there is nothing."""
-    path = Path(path)
-    if path.is_dir():
-        parts = (f"{file.name} {sha256(file)}\n" for file in sorted(path.iterdir()) if file.is_file())
-        return hashlib.sha256("".join(parts).encode()).hexdigest()
-    if not path.is_file():
-        return ""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _check_names(paths: list[str], folder: Path) -> None:

@@ -10,7 +10,7 @@ import logging
 import math
 import os
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from ..diffusion.denoiser import unwrap
 from ..files import load_plain, previous_path, save_atomically
 from .model_settings import write_settings
 from .resolved_config import difference, fingerprint, resolved_config
+from .trained_on import write_images
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +45,8 @@ class Checkpoint:
         weights:    the network whose weights are saved when the key metric is best, such as the moving average; at the
                     end where no validation gave a score.
         model_file: where they go, as a bare state dict, which MONAI Label, MONAI Deploy and `monai.bundle.load` read;
-                    `model.yaml` beside it says how they are to be used.
+                    `model.yaml` beside it says how they are to be used,
+                    `model_images.json` what they were trained on.
     """
 
     def __init__(
@@ -116,7 +118,8 @@ class Checkpoint:
         finished = self.phase == self.phases - 1 and engine.state.epoch == engine.state.max_epochs
         self._save_best(engine)
         if finished and self.best is None and self.evaluator is not None:
-            self._save_weights(f"epoch {engine.state.epoch}: no validation gave a score, the last weights")
+            why = f"epoch {engine.state.epoch}: no validation gave a score, the last weights"
+            self._save_weights(why, trained_items(engine))
         scaler = getattr(engine, "scaler", None)
         content = {
             "fingerprint": self.fingerprint,
@@ -140,23 +143,27 @@ class Checkpoint:
         if math.isnan(metric) or (self.best is not None and metric <= self.best):
             return
         self.best = metric
-        self._save_weights(f"epoch {engine.state.epoch}: best {self.evaluator.state.key_metric_name} {metric:.4f}")
+        why = f"epoch {engine.state.epoch}: best {self.evaluator.state.key_metric_name} {metric:.4f}"
+        self._save_weights(why, trained_items(engine))
 
-    def _save_weights(self, why: str) -> None:
+    def _save_weights(self, why: str, items: Sequence[Any]) -> None:
         assert self.weights is not None and self.model_file is not None, (
             "a phase with validation says what to save where"
         )
         save_atomically(dict(unwrap(self.weights).state_dict()), self.model_file)
         write_settings(self.config, self.model_file)
+        write_images(items, self.model_file)
         logger.info(f"{why} -> {self.model_file}")
 
 
+def trained_items(engine: Engine) -> list[Mapping[str, Any]]:
+    """What a trainer trains on."""
+    return [item for item in getattr(engine.data_loader.dataset, "data", []) if isinstance(item, Mapping)]
+
+
 def data_digest(engine: Engine) -> str:
-    """Of the items that a trainer trains on: which images, with which masks, of whom, in which order."""
-    items = getattr(engine.data_loader.dataset, "data", [])
-    plain = [
-        sorted((str(key), str(value)) for key, value in item.items()) for item in items if isinstance(item, Mapping)
-    ]
+    """Of the items: which images, with which masks, of whom, in which order."""
+    plain = [sorted((str(key), str(value)) for key, value in item.items()) for item in trained_items(engine)]
     return hashlib.sha256(json.dumps(plain).encode()).hexdigest()
 
 

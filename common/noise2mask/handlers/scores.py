@@ -20,6 +20,7 @@ from ..metrics.score_files import write_scores
 from ..ranks import gathered
 from .resolved_config import fingerprint, resolved_config
 from .save_results import sampling_settings
+from .trained_on import read_images, sha256
 
 logger = logging.getLogger(__name__)
 
@@ -35,12 +36,14 @@ class SaveScores:
 
     Args:
         output_dir: where they go.
+        model_file: the weights; images that they were trained on, where that is known, are counted and told.
 
     Raises:
-        ValueError: where that can not be written to.
+        ValueError: where the folder can not be written to.
     """
 
-    def __init__(self, output_dir: str) -> None:
+    def __init__(self, output_dir: str, model_file: str | None = None) -> None:
+        self.known = None if model_file is None else read_images(model_file)
         self.folder = Path(output_dir)
         check_writable(self.folder)
         self.config = fingerprint(resolved_config())
@@ -56,17 +59,26 @@ class SaveScores:
         """Score each image of a batch."""
         outputs: Any = engine.state.output
         sources: Any = engine.state.batch
-        self.cases += [scored(item, source) for item, source in zip(outputs, sources, strict=True)]
+        for item, source in zip(outputs, sources, strict=True):
+            case = scored(item, source)
+            known = {} if self.known is None else {"trained_on": int(sha256(case["image"]) in self.known)}
+            self.cases.append(case | known)
 
     def save(self, engine: Engine) -> None:
         """The files, by the first rank."""
         cases = sorted(gathered(self.cases), key=lambda case: natural(case["image"]))  # however many ranks there are
         summary = summarise(cases)
+        if self.known is not None:
+            summary["counts"]["trained_on"] = sum(case["trained_on"] for case in cases)
         engine.state.metrics |= summary["means"]
         if idist.get_rank() > 0:
             return
         write_scores(cases, summary | {"sampling": sampling_settings(engine), "config": self.config}, self.folder)
         counts, means = summary["counts"], summary["means"]
+        if seen := sum(case.get("trained_on", 0) for case in cases):
+            logger.warning(
+                f"{seen} of these {counts['images']} images were trained on: the scores say nothing of others"
+            )
         shown = "  ".join(f"{name} {means[name]:.4f}" for name in SHOWN)
         logger.info(f"{counts['images']} images, {counts['with_lesion']} with a lesion: {shown} -> {self.folder}")
 

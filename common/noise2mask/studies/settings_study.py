@@ -95,25 +95,25 @@ def fused_dice(cases: Sequence[Case], inferer: EnsembleInferer, network: nn.Modu
 
 
 def _means(dice: Sequence[float], cases: Sequence[Case]) -> dict[str, float]:
-    """Over patients, of all images and of those with a lesion, with the interval of the former."""
+    """Over patients, of all images and of those with a lesion, with intervals."""
     patients = [case.patient for case in cases]
     lesion = [value if case.has_lesion else np.nan for value, case in zip(dice, cases, strict=True)]
-    all_images = over_patients(dice, patients)
-    means = {"dice": all_images.mean, "dice_low": all_images.low, "dice_high": all_images.high}
-    return means | {"dice_lesion": over_patients(lesion, patients).mean}
+    means: dict[str, float] = {}
+    for name, values in (("dice", dice), ("dice_lesion", lesion)):
+        found = over_patients(values, patients)
+        means |= {name: found.mean, f"{name}_low": found.low, f"{name}_high": found.high}
+    return means
 
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[str]]]:
     """Head and rows of the Markdown table."""
-    head = ["sampler", "start", "steps", "samples", "Dice", "95 % interval", "Dice, lesion"]
+    head = ["sampler", "start", "steps", "samples", "Dice (95 % interval)", "Dice, lesion (95 % interval)"]
     head += ["Dice, lesion: another's condition", "Dice, lesion: prior alone", "seconds per image"]
     body = []
     for row in rows:
         start = "noise" if row["start"] is None else f"prior at {row['start']}"
-        interval = f"{row['dice_low']:.3f} to {row['dice_high']:.3f}"
-        names = ("dice_lesion", "dice_lesion_of_another_condition", "dice_lesion_of_the_prior", "seconds_per_image")
+        dice = [f"{row[n]:.3f} ({row[f'{n}_low']:.3f} to {row[f'{n}_high']:.3f})" for n in ("dice", "dice_lesion")]
+        names = ("dice_lesion_of_another_condition", "dice_lesion_of_the_prior", "seconds_per_image")
         numbers = [f"{row[name]:.3f}" for name in names]
-        body.append(
-            [row["sampler"], start, str(row["steps"]), str(row["samples"]), f"{row['dice']:.3f}", interval, *numbers]
-        )
+        body.append([row["sampler"], start, str(row["steps"]), str(row["samples"]), *dice, *numbers])
     return head, body

@@ -1,0 +1,53 @@
+"""Which images weights were trained on, as digests beside them, so that a score can say whether it knows its images.
+
+Another split, an edited datalist or a copy under another name would otherwise score training images in silence.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ..files import write_text_atomically
+
+
+def sha256(path: str | Path) -> str:
+    """Of a file's content, or of the names and contents of a folder's files; empty where there is nothing."""
+    path = Path(path)
+    if path.is_dir():
+        parts = (f"{file.name} {sha256(file)}\n" for file in sorted(path.iterdir()) if file.is_file())
+        return hashlib.sha256("".join(parts).encode()).hexdigest()
+    if not path.is_file():
+        return ""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def images_file(model_file: str | Path) -> Path:
+    """model.pt -> model_images.json."""
+    path = Path(model_file)
+    return path.with_name(f"{path.stem}_images.json")
+
+
+def write_images(items: Iterable[Any], model_file: str | Path) -> None:
+    """Write the digests of the images of a training's items; nothing where they have no paths."""
+    paths = {item["image"] for item in items if isinstance(item, Mapping) and isinstance(item.get("image"), str)}
+    if paths:
+        content = {"what": "SHA-256 of every image that was trained on", "sha256": sorted(map(sha256, paths))}
+        write_text_atomically(json.dumps(content, indent=0) + "\n", images_file(model_file))
+
+
+def read_images(model_file: str | Path) -> frozenset[str] | None:
+    """The digests; None where they are not known.
+
+    Raises:
+        ValueError: where the file is damaged; it names it.
+    """
+    path = images_file(model_file)
+    if not path.is_file():
+        return None
+    try:
+        return frozenset(json.loads(path.read_text(encoding="utf-8"))["sha256"])
+    except (ValueError, TypeError, KeyError) as error:
+        raise ValueError(f"{path} can not be read ({error}); expected digests of images: delete it.") from error

@@ -1,0 +1,37 @@
+"""A score knows which of its images the weights were trained on."""
+
+import pytest
+
+from noise2mask.handlers.trained_on import images_file, read_images, sha256, write_images
+
+
+def test_the_digest_of_a_folder_knows_names_and_contents(tmp_path):
+    (tmp_path / "one").write_bytes(b"x")
+    first = sha256(tmp_path)
+    (tmp_path / "one").rename(tmp_path / "two")
+    assert sha256(tmp_path) != first
+    (tmp_path / "two").rename(tmp_path / "one")
+    assert sha256(tmp_path) == first and sha256(tmp_path / "none") == ""
+
+
+def test_what_was_trained_on_is_known_by_content(tmp_path):
+    for name in ("a", "b", "c"):
+        (tmp_path / name).write_text(name)
+    items = [{"image": str(tmp_path / name), "label": "x"} for name in ("a", "b", "a")]
+    write_images(items, tmp_path / "model.pt")
+    known = read_images(tmp_path / "model.pt")
+    (tmp_path / "b").rename(tmp_path / "renamed")
+    assert len(known) == 2 and sha256(tmp_path / "renamed") in known and sha256(tmp_path / "c") not in known
+    assert str(tmp_path) not in images_file(tmp_path / "model.pt").read_text()
+
+
+def test_where_nothing_is_known_nothing_is_said(tmp_path):
+    write_images([{"image": object()}, 3], tmp_path / "model.pt")
+    assert read_images(tmp_path / "model.pt") is None
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}"])
+def test_a_damaged_file_is_named(tmp_path, text):
+    images_file(tmp_path / "model.pt").write_text(text)
+    with pytest.raises(ValueError, match="model_images.json can not be read"):
+        read_images(tmp_path / "model.pt")
