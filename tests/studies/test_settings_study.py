@@ -25,7 +25,7 @@ def test_every_row_stands_beside_another_condition_and_the_prior(toy, threshold,
         assert len(list(csv.DictReader(file))) == 8
     text = (tmp_path / "settings_study.md").read_text()
     assert text.count("| ddim | noise |") == text.count("| ddim | prior at 9 |") == 4
-    assert "| 1.000 | 1.000 to 1.000 | 1.000 | 0.000 | 0.667 |" in text and "4 images. Policy:" in text
+    assert "| 1.000 (1.000 to 1.000) | 1.000 (1.000 to 1.000) | 0.000 | 0.667 |" in text and "4 images. Policy:" in text
 
 
 def test_too_many_steps_are_refused_before_anything_is_sampled(toy, threshold, tmp_path):
