@@ -151,3 +151,10 @@ def test_what_is_trained_on_is_told(items, tmp_path, caplog):
     with caplog.at_level("INFO"):
         check([{**item, "patient": "one"} for item in items[:4]] + items[4:], tmp_path)
     assert "training: 4 images of 1 patients" in caplog.text and "validation: 2 images of 2 patients" in caplog.text
+
+
+def test_a_mask_of_an_annotator_is_looked_at_too(items, tmp_path):
+    other = tmp_path / "other.png"
+    Image.fromarray(np.full((5, 8), 7, np.uint8)).save(other)
+    items[0]["annotations"] = [items[0]["label"], str(other), str(tmp_path / "gone.png")]
+    refused(items, tmp_path, "other.png has size (8, 5), but", "other.png holds the value", "gone.png does not exist")

@@ -126,13 +126,26 @@ def problems_of(item: Mapping[str, Any], reader: GreyReader) -> Iterator[str]:
     shape = mask.shape[1:] if len(labels) > 1 else mask.shape
     if shape != image.shape:
         yield f"{labels[0]} has size {shape}, but {item['image']} has {image.shape}; expected the same: replace one."
-    elif not is_picture(str(item["image"])) and not same_place(
-        *(np.asarray(meta["affine"], float) for meta in (image_meta, mask_meta))
-    ):
+    elif not is_picture(str(item["image"])) and not same_place(image_meta["affine"], mask_meta["affine"]):
         yield f"{labels[0]} has another position, spacing or orientation than {item['image']}: resample the mask."
     wrong = wrong_values(torch.from_numpy(mask))
     if wrong:
         yield f"{labels[0]} {wrong}"
+    for path in item.get("annotations", []):
+        yield from _annotation_problems(str(path), str(item["image"]), image.shape, reader)
+
+
+def _annotation_problems(path: str, image: str, shape: tuple[int, ...], reader: GreyReader) -> Iterator[str]:
+    """What is wrong with one annotator's mask."""
+    try:
+        mask, _ = reader.get_data([path])
+    except ValueError as error:
+        yield str(error)
+        return
+    if mask.shape != shape:
+        yield f"{path} has size {mask.shape}, but {image} has {shape}; expected the same: replace one."
+    if wrong := wrong_values(torch.from_numpy(mask)):
+        yield f"{path} {wrong}"
 
 
 def same_place(first: Any, second: Any) -> bool:
