@@ -64,7 +64,10 @@ SETTINGS = {
     "axcodes": None,
     "mask_scale": 0.3,
     "noise_schedule": {"_target_": "noise2mask.diffusion.noise_schedule.NoiseSchedule", "timesteps": 10},
-    "network_def": {"_target_": "noise2mask.networks.baseline.Baseline", "network": {"_target_": "BasicUNet"}}
+    "network_def": {
+        "_target_": "noise2mask.networks.baseline.Baseline",
+        "network": {"_target_": "monai.networks.nets.BasicUNet"},
+    }
     | {"mask_scale": "@mask_scale"},
 }
 
@@ -86,9 +89,10 @@ def test_settings_beside_weights_are_taken(own, tmp_path):
         {"phase": "@device"},
         {"run": ["x"]},
         {"network_def": {"_target_": "os.system", "command": "true"}},
+        {"network_def": {"_target_": "ConfigWorkflow", "config_file": "evil.yaml"}},
         {"network_def": {"_target_": "noise2mask.files.load_plain", "path": "x"}},
-        {"network_def": {"_target_": "BasicUNet", "features": [{"_target_": "subprocess.run"}]}},
-        {"network_def": {"_target_": "BasicUNet", "_requires_": "$exit()"}},
+        {"network_def": {"_target_": "monai.networks.nets.BasicUNet", "features": [{"_target_": "subprocess.run"}]}},
+        {"network_def": {"_target_": "monai.networks.nets.BasicUNet", "_requires_": "$exit()"}},
     ],
 )
 def test_settings_that_would_run_code_are_refused(own, tmp_path, change):

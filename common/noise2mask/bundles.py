@@ -18,9 +18,8 @@ MANY = "bundles"  # folder of bundles, in the working directory, a checkout and 
 # Roots that train.yaml, or a preset over it, shares with inference.yaml: what inference must repeat of a training.
 SHARED = """phase axcodes image_size per_volume intensity_range target mask_scale noise_schedule network_def
     sampler steps samples start fusion variance clip""".split()
-HARMLESS = re.compile(
-    r"noise2mask\.networks\.\w+\.[A-Z]\w*|noise2mask\.diffusion\.noise_schedule\.NoiseSchedule|[A-Z]\w*"
-)
+# Classes that settings may name: networks and noise schedules.
+HARMLESS = re.compile(r"(noise2mask\.(networks|diffusion)\.\w+|monai\.networks\.nets)\.[A-Z]\w*")
 SUFFIXES = (".yaml", ".json")  # of configs: in a checkout, in a package
 
 
