@@ -2,7 +2,7 @@
 
 import pytest
 
-from noise2mask.handlers.trained_on import images_file, read_images, sha256, write_images
+from noise2mask.handlers.trained_on import digests_of, images_file, read_images, sha256, write_images
 
 
 def test_the_digest_of_a_folder_knows_names_and_contents(tmp_path):
@@ -18,7 +18,7 @@ def test_what_was_trained_on_is_known_by_content(tmp_path):
     for name in ("a", "b", "c"):
         (tmp_path / name).write_text(name)
     items = [{"image": str(tmp_path / name), "label": "x"} for name in ("a", "b", "a")]
-    write_images(items, tmp_path / "model.pt")
+    write_images(digests_of(items), tmp_path / "model.pt")
     known = read_images(tmp_path / "model.pt")
     (tmp_path / "b").rename(tmp_path / "renamed")
     assert len(known) == 2 and sha256(tmp_path / "renamed") in known and sha256(tmp_path / "c") not in known
@@ -26,7 +26,7 @@ def test_what_was_trained_on_is_known_by_content(tmp_path):
 
 
 def test_where_nothing_is_known_nothing_is_said(tmp_path):
-    write_images([{"image": object()}, 3], tmp_path / "model.pt")
+    write_images(digests_of([{"image": object()}, 3]), tmp_path / "model.pt")
     assert read_images(tmp_path / "model.pt") is None
 
 

@@ -87,7 +87,7 @@ def _dicom(source: Path, output: Path) -> "Series | None":
 
 
 def _holds_dicom(folder: Path) -> bool:
-    """Whether some file at any depth is DICOM, looking at the first file of each folder."""
+    """Whether some file at any depth is DICOM."""
     return folder.is_dir() and any(is_dicom(file) for file in folder.rglob("*") if file.is_file())
 
 

@@ -24,7 +24,7 @@ from ..diffusion.denoiser import unwrap
 from ..files import load_plain, previous_path, save_atomically
 from .model_settings import write_settings
 from .resolved_config import difference, fingerprint, resolved_config
-from .trained_on import write_images
+from .trained_on import digests_of, write_images
 
 logger = logging.getLogger(__name__)
 
@@ -66,6 +66,7 @@ class Checkpoint:
         self.weights = weights
         self.model_file = model_file
         self.best: float | None = None
+        self.images: list[str] | None = None
         self.config = resolved_config()
         self.fingerprint = fingerprint(self.config)
 
@@ -152,7 +153,9 @@ class Checkpoint:
         )
         save_atomically(dict(unwrap(self.weights).state_dict()), self.model_file)
         write_settings(self.config, self.model_file)
-        write_images(items, self.model_file)
+        if self.images is None:  # read once: they do not change in a run
+            self.images = digests_of(items)
+        write_images(self.images, self.model_file)
         logger.info(f"{why} -> {self.model_file}")
 
 

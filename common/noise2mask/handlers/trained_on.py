@@ -5,7 +5,7 @@ Another split, an edited datalist or a copy under another name would otherwise s
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +30,16 @@ def images_file(model_file: str | Path) -> Path:
     return path.with_name(f"{path.stem}_images.json")
 
 
-def write_images(items: Iterable[Any], model_file: str | Path) -> None:
-    """Write the digests of the images of a training's items; nothing where they have no paths."""
+def digests_of(items: Iterable[Any]) -> list[str]:
+    """Of the images of a training's items; none where they have no paths."""
     paths = {item["image"] for item in items if isinstance(item, Mapping) and isinstance(item.get("image"), str)}
-    if paths:
-        content = {"what": "SHA-256 of every image that was trained on", "sha256": sorted(map(sha256, paths))}
+    return sorted(map(sha256, paths))
+
+
+def write_images(digests: Sequence[str], model_file: str | Path) -> None:
+    """Write the digests of the images that were trained on; nothing where there are none."""
+    if digests:
+        content = {"what": "SHA-256 of every image that was trained on", "sha256": digests}
         write_text_atomically(json.dumps(content, indent=0) + "\n", images_file(model_file))
 
 
