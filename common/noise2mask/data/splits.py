@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["FRACTIONS", "KEYS", "busi_split", "cut", "natural", "split_groups", "torn_patients"]
+__all__ = ["FRACTIONS", "KEYS", "busi_split", "cut", "natural", "patient_of", "split_groups", "torn_patients"]
 
 KEYS = ("training", "validation", "testing")
 FRACTIONS = (0.7, 0.1, 0.2)
@@ -60,11 +60,17 @@ def natural(name: str) -> list[tuple]:
     return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in re.split(r"(\d+)", name) if part]
 
 
+def patient_of(item: Mapping[str, Any]) -> Any:
+    """Whom an item belongs to; None where it does not say. Patient 0 is a patient."""
+    patient = item.get("patient")
+    return None if patient == "" else patient
+
+
 def torn_patients(sections: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:
     """Patients that stand in several sections."""
     found: dict[str, list[str]] = {}
     for name, items in sections.items():
-        for patient in dict.fromkeys(str(item["patient"]) for item in items if item.get("patient") not in (None, "")):
+        for patient in dict.fromkeys(str(item["patient"]) for item in items if patient_of(item) is not None):
             found.setdefault(patient, []).append(name)
     return [
         f"patient {patient} is in several splits ({', '.join(names)}); expected one: move all images of the patient."

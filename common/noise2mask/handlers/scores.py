@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..data.check import same_place
 from ..data.reader import is_picture
-from ..data.splits import natural
+from ..data.splits import natural, patient_of
 from ..files import check_writable
 from ..meta import without_meta
 from ..metrics.case_scores import case_scores, summarise
@@ -103,8 +103,8 @@ def scored(item: Mapping[str, Any], source: Mapping[str, Any]) -> dict[str, Any]
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
     triage = float(item.get("triage", float("nan")))
-    patient = source.get("patient")
-    return {"image": path, "patient": path if patient in (None, "") else patient, "triage": triage, **scores}
+    patient = patient_of(source)
+    return {"image": path, "patient": path if patient is None else patient, "triage": triage, **scores}
 
 
 def _spacing(meta: Mapping[str, Any], axes: int) -> list[float]:

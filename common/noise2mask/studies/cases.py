@@ -12,6 +12,7 @@ import torch
 from monai.transforms import InvertibleTransform
 from torch import Tensor, nn
 
+from ..data.splits import patient_of
 from ..diffusion.denoiser import Denoiser, unwrap
 from ..diffusion.inferer import EnsembleInferer
 from ..meta import without_meta
@@ -41,9 +42,9 @@ class Case(NamedTuple):
 def cases_of(dataset: Sequence[Any], preprocessing: InvertibleTransform, device: torch.device) -> list[Case]:
     """All images of a data set, each with the next one of another patient."""
     items = [dataset[i] for i in range(len(dataset))]
-    named = [item.get("patient") for item in items]
+    named = [patient_of(item) for item in items]
     files = [item["image"].meta["filename_or_obj"] for item in items]
-    patients = [str(file if name in (None, "") else name) for name, file in zip(named, files, strict=True)]
+    patients = [str(file if name is None else name) for name, file in zip(named, files, strict=True)]
     images = [without_meta(item["image"])[None].to(device) for item in items]  # (1, C, h, w[, D]) each
     own_size, cases = OwnSize(preprocessing), []
     for i, item in enumerate(items):
