@@ -77,6 +77,11 @@ class Bundle(NamedTuple):
         """The weights that ship with it, where any do."""
         return self.root / "models" / "model.pt"
 
+    @property
+    def logging_config(self) -> Path:
+        """What is logged, and how."""
+        return self.root / "configs" / "logging.conf"
+
     def inference_configs(self, weights: str | Path | None, presets: Sequence[str]) -> tuple[Path, list[Path]]:
         """The weights, and inference.yaml with what stands beside them and presets.
 

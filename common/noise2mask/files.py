@@ -34,18 +34,18 @@ def save_atomically(content: Any, path: str | Path, keep_previous: bool = False)
         path:          where it goes; its folder is made.
         keep_previous: keep the file that was there as `previous_path(path)`.
     """
-    with _atomic_file(Path(path), keep_previous) as file:
+    with atomic_file(Path(path), keep_previous) as file:
         torch.save(content, file)
 
 
 def write_text_atomically(text: str, path: str | Path) -> None:
     """A text file in UTF-8, atomically."""
-    with _atomic_file(Path(path)) as file:
+    with atomic_file(Path(path)) as file:
         file.write(text.encode())
 
 
 @contextmanager
-def _atomic_file(path: Path, keep_previous: bool = False) -> Iterator[BinaryIO]:
+def atomic_file(path: Path, keep_previous: bool = False) -> Iterator[BinaryIO]:
     """A temporary file in the same folder, synced and renamed when all went well.
 
     Its name is fixed, so that what a killed process leaves behind is overwritten by the next.

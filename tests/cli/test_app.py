@@ -145,6 +145,9 @@ def test_problems_of_files_and_of_the_layout_are_all_told_and_nothing_is_split(d
         (("train", "pgdiffseg", "--data", "."), "expected images/ and one of masks/ and labels/"),
         (("evaluate", "pgdiffseg", "--data", ".", "--weights", "no.pt"), "no.pt does not exist, expected weights"),
         (("segment", "pgdiffseg", "x.png"), "--output"),
+        (("segment", "pgdiffseg", "-o", "out"), "either INPUT, or --dicomweb with --study"),
+        (("segment", "pgdiffseg", "-o", "out", "--dicomweb", "http://a/b"), "either INPUT, or --dicomweb with --study"),
+        (("watch", "pgdiffseg", "-o", "out", "--dicomweb", "http://a/b"), "--modality"),
         (
             ("segment", "pgdiffseg", "x.png", "-o", "out", "--weights", "some.pt", "--steps", "0"),
             "x.png does not exist",

@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ..bundles import all_bundles, find_bundle
-from ..refusals import refusal_in
+from ..refusals import ServerError, disk_is_full, refusal_in
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -23,7 +23,7 @@ app = typer.Typer(
     help="Segmentation of medical images by diffusion, with uncertainty. Research software, not a medical device.",
 )
 console = Console()
-REFUSED = 2  # exit code where the call or the data are wrong; docs/reference/command.md has all
+BROKE, REFUSED, FAILED = 1, 2, 3  # exit codes; docs/reference/command.md says which is which
 
 Name = Annotated[str, typer.Argument(metavar="BUNDLE", help="Name of a bundle (`noise2mask list`), or its folder.")]
 Set = Annotated[
@@ -38,6 +38,10 @@ Overlay = Annotated[
 ]
 Layout = Annotated[str | None, typer.Option(help="Layout of the data. Left out: seen from the folder.")]
 Data = Annotated[Path, typer.Option(help="Folder of a data set, or a datalist (.json).")]
+Steps = Annotated[int | None, typer.Option(help="Sampling steps.")]
+Samples = Annotated[int | None, typer.Option(help="Samples per image, from which the uncertainty comes.")]
+Seed = Annotated[int | None, typer.Option(help="Of the samples' noise.")]
+Url = typer.Option("--dicomweb", metavar="URL", help="Of an archive: http://HOST:PORT/dicom-web.")
 Weights = Annotated[Path | None, typer.Option(help="A model.pt. Left out: the bundle's own.")]
 
 
@@ -106,11 +110,16 @@ def evaluate(
 @app.command()
 def segment(
     bundle: Name,
-    input_: Annotated[Path, typer.Argument(metavar="INPUT", help="An image, a folder of images, or a datalist.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="Where masks and maps go.")],
-    steps: Annotated[int | None, typer.Option(help="Sampling steps.")] = None,
-    samples: Annotated[int | None, typer.Option(help="Samples per image, from which the uncertainty comes.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Of the samples' noise.")] = None,
+    input_: Annotated[
+        Path | None, typer.Argument(metavar="INPUT", help="An image, a folder of images, a datalist, DICOM.")
+    ] = None,
+    dicomweb: Annotated[str | None, Url] = None,
+    study: Annotated[str | None, typer.Option(metavar="UID", help="Of the archive: instead of INPUT.")] = None,
+    modality: Annotated[str | None, typer.Option(help="Of the study's series: US, MR. Left out: any.")] = None,
+    steps: Steps = None,
+    samples: Samples = None,
+    seed: Seed = None,
     weights: Weights = None,
     preset: Overlay = None,
     set_: Set = None,
@@ -118,10 +127,43 @@ def segment(
     """Masks with their uncertainty. The same command does what an interrupted one has left."""
     from .run import run_segmentation, show_cases
 
-    given: dict[str, Any] = {"steps": steps, "samples": samples, "seed": seed}
-    own = {name: value for name, value in given.items() if value is not None}
-    run_segmentation(find_bundle(bundle), input_, output, weights, preset or [], own, set_ or [])
-    show_cases(output, console)
+    how = (weights, preset or [], _given(steps=steps, samples=samples, seed=seed), set_ or [])
+    found = find_bundle(bundle)
+    if input_ is not None and dicomweb is None and study is None:
+        run_segmentation(found, input_, output, *how)
+        show_cases([output], console)
+    elif dicomweb is not None and study is not None and input_ is None:
+        from .serve import segment_study
+
+        show_cases(segment_study(dicomweb, study, modality, found, output, how), console)
+    else:
+        raise ValueError("segment takes either INPUT, or --dicomweb with --study: give one of them.")
+
+
+@app.command()
+def watch(
+    bundle: Name,
+    dicomweb: Annotated[str, Url],
+    modality: Annotated[str, typer.Option(help="Of the series to segment, such as US or MR.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Keeps which series are done.")],
+    days: Annotated[int, typer.Option(help="Studies of today and so many days before are looked at.")] = 1,
+    interval: Annotated[float, typer.Option(help="Seconds between looks.", min=1)] = 10,
+    steps: Steps = None,
+    samples: Samples = None,
+    seed: Seed = None,
+    weights: Weights = None,
+    preset: Overlay = None,
+    set_: Set = None,
+) -> None:
+    """Segment the new series of an archive as they come, and store the results there; until it is stopped."""
+    from .serve import watch_archive
+
+    how = (weights, preset or [], _given(steps=steps, samples=samples, seed=seed), set_ or [])
+    watch_archive(dicomweb, modality, days, interval, find_bundle(bundle), output, how)
+
+
+def _given(**options: Any) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not None}
 
 
 @app.command()
@@ -151,11 +193,22 @@ def main() -> None:
     try:
         app()
     except Exception as error:
-        refusal = refusal_in(error)
-        if refusal is None:
+        text, code = _said(error)
+        if text is None:
             raise
-        print(f"error: {refusal}", file=sys.stderr)
-        sys.exit(REFUSED)
+        print(f"error: {text}", file=sys.stderr)
+        sys.exit(code)
+
+
+def _said(error: Exception) -> tuple[str | None, int]:
+    """What to tell of an error, None where only its trace can tell, and the exit code."""
+    if (refusal := refusal_in(error)) is not None:
+        return str(refusal), REFUSED
+    if isinstance(error, ServerError):
+        return str(error), FAILED
+    if disk_is_full(error):
+        return f"there is no room for a file ({error}): make room, and run the same command again.", BROKE
+    return None, BROKE
 
 
 if __name__ == "__main__":

@@ -57,18 +57,19 @@ def run_segmentation(
     presets: Sequence[str],
     sampling: Mapping[str, Any],
     settings: Sequence[str],
-) -> None:
-    """Segment; where DICOM is given, write DICOM objects as well."""
+) -> list[Path]:
+    """Segment; where DICOM is given, write DICOM objects as well, and return their paths."""
     series = _dicom(source, output)
     source = source if series is None else series.folder
     model_file, configs = bundle.inference_configs(weights, presets)
     configs += [bundle.config(name) for name in _ranks("multi_gpu_evaluate")]
     own = {"model_file": str(model_file), "input": str(source), "output_dir": str(output), **sampling}
     _run(bundle, "inferring", configs, own, settings)
-    if series is not None:
-        from ..clinical.results import write_objects
+    if series is None:
+        return []
+    from ..clinical.results import write_objects
 
-        write_objects(series, output, bundle.name, bundle.metadata)
+    return write_objects(series, output, bundle.name, bundle.metadata)
 
 
 def _dicom(source: Path, output: Path) -> "Series | None":
@@ -91,13 +92,12 @@ def _holds_dicom(folder: Path) -> bool:
     return folder.is_dir() and any(is_dicom(file) for file in folder.rglob("*") if file.is_file())
 
 
-def show_cases(output: Path, console: Console) -> None:
-    """The cases of a report, the most uncertain first."""
-    report = json.loads((output / "report.json").read_text(encoding="utf-8"))
-    table = Table(
-        "case", "triage", "lesion", "mask", title=f"{len(report['cases'])} cases, look at the first ones first"
-    )
-    for case in report["cases"]:
+def show_cases(outputs: Sequence[Path], console: Console) -> None:
+    """The cases of some reports, the most uncertain first."""
+    reports = [json.loads((output / "report.json").read_text(encoding="utf-8")) for output in outputs]
+    cases = [(case, output) for report, output in zip(reports, outputs, strict=True) for case in report["cases"]]
+    table = Table("case", "triage", "lesion", "mask", title=f"{len(cases)} cases, look at the first ones first")
+    for case, output in sorted(cases, key=lambda made: -made[0]["triage"]):
         lesion = f"{case['fraction']:.1%}" if case["pixels"] else "none"
         name, mask = escape(Path(case["image"]).name), escape(str(output / case["files"][0]))
         table.add_row(name, f"{case['triage']:.3f}", lesion, mask)
@@ -136,7 +136,7 @@ def _run(bundle: Bundle, run_id: str, configs: Sequence[Path], own: Mapping[str,
     workflow = ConfigWorkflow(  # what `monai.bundle.run` makes, which drops settings that are None
         config_file=[str(path) for path in configs],
         meta_file=str(bundle.config("metadata")),
-        logging_file=str(bundle.root / "configs" / "logging.conf"),
+        logging_file=str(bundle.logging_config),
         run_id=run_id,
         bundle_root=str(bundle.root),
         **{**own, **given},

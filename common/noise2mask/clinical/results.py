@@ -12,9 +12,9 @@ from PIL import Image
 
 from ..data.dicom_series import is_dicom
 from ..handlers.batch import MADE_FROM
-from .archive import unpack
 from .objects import Maker, can_be_referred_to, mask_object, picture_object, probability_object
 from .series import Series, stage
+from .unpack import unpack
 
 logger = logging.getLogger(__name__)
 

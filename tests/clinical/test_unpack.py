@@ -4,8 +4,8 @@ import zipfile
 
 import pytest
 
-from noise2mask.clinical import archive as module
-from noise2mask.clinical.archive import unpack
+from noise2mask.clinical import unpack as module
+from noise2mask.clinical.unpack import unpack
 
 
 def make(path, **members):

@@ -1,0 +1,33 @@
+"""What the commands do with an archive: `segment --dicomweb` and `watch`."""
+
+from logging.config import fileConfig
+from pathlib import Path
+from typing import Any
+
+from ..bundles import Bundle
+from .run import run_segmentation
+
+try:
+    from ..clinical.dicomweb import Archive
+    from ..clinical.study import Segment, serve_study
+    from ..clinical.watch import Watch
+except ImportError as error:
+    raise ValueError(f"An archive needs more packages ({error}): pip install noise2mask[clinical].") from error
+
+How = tuple[Any, ...]  # weights, presets, sampling and settings of `run_segmentation`
+
+
+def segment_study(url: str, study: str, modality: str | None, bundle: Bundle, output: Path, how: How) -> list[Path]:
+    """Fetch, segment and store the series of a study; the folders of their results."""
+    return serve_study(Archive(url), study, modality, output, _segment(bundle, how))
+
+
+def watch_archive(url: str, modality: str, days: int, interval: float, bundle: Bundle, output: Path, how: How) -> None:
+    """Serve an archive until the process is stopped."""
+    bundle.inference_configs(*how[:2])  # what is missing is said now, not at the first series
+    fileConfig(bundle.logging_config, disable_existing_loggers=False)  # before the first series' run does so
+    Watch(Archive(url), modality, days, output, _segment(bundle, how)).run(interval)
+
+
+def _segment(bundle: Bundle, how: How) -> Segment:
+    return lambda files, folder: run_segmentation(bundle, files, folder, *how)

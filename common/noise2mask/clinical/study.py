@@ -1,0 +1,84 @@
+"""Series of an archive, from fetching to storing."""
+
+import logging
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pydicom
+from pydicom.uid import UID
+
+from ..refusals import refusal_in
+from .dicomweb import Archive, Found
+from .series import NO_IMAGES, hashed
+
+logger = logging.getLogger(__name__)
+
+Segment = Callable[[Path, Path], Sequence[Path]]  # files of a series and folder of results -> the objects made
+
+
+def series_of(archive: Archive, study: str, modality: str | None) -> list[Found]:
+    """The series of a study that may be segmented.
+
+    Args:
+        archive:  that holds the study.
+        study:    its UID.
+        modality: the only one that is wanted; None is any of images, secondary captures left out.
+
+    Raises:
+        ValueError: where the UID is none, or there is no such series.
+    """
+    if not UID(study).is_valid:
+        raise ValueError("The study's UID is no UID; expected digits and dots: take it from the archive.")
+    found = archive.series(StudyInstanceUID=study)
+    kept = [made for made in found if made.modality == modality or _may_be_images(made, modality)]
+    if not kept:
+        there = ", ".join(sorted({made.modality for made in found})) or "nothing"
+        wanted = f"a series of modality {modality}" if modality else "a series of images"
+        raise ValueError(f"Study {hashed(study)} holds {there}, expected {wanted}: give another study or modality.")
+    return sorted(kept)
+
+
+def _may_be_images(found: Found, modality: str | None) -> bool:
+    return modality is None and found.modality not in NO_IMAGES | {"OT"}
+
+
+def serve_study(archive: Archive, study: str, modality: str | None, output: Path, segment: Segment) -> list[Path]:
+    """Segment every series of a study into a folder of its own, and store what comes of it.
+
+    Returns:
+        The folders.
+
+    Raises:
+        ValueError: at the end, where some could not be segmented; it says why. What came of the others is stored.
+    """
+    folders, refused = [], []
+    for found in series_of(archive, study, modality):
+        folder = output / hashed(found.series)
+        try:
+            serve_series(archive, found, folder, segment)
+            folders.append(folder)
+        except Exception as error:
+            if (refusal := refusal_in(error)) is None:
+                raise
+            refused.append(f"series {folder.name}: {refusal}")
+    if refused:
+        raise ValueError(
+            f"{len(refused)} of {len(refused) + len(folders)} series were left out.\n" + "\n".join(refused)
+        )
+    return folders
+
+
+def serve_series(archive: Archive, found: Found, folder: Path, segment: Segment) -> None:
+    """Fetch one series, segment it, store what comes of it.
+
+    Raises:
+        ServerError: where the archive fails; the next call goes on where this one stopped.
+        ValueError: where the series can not be segmented.
+    """
+    fetched = folder / "fetched"
+    archive.fetch(found, fetched)
+    objects = segment(fetched, folder)
+    archive.store([pydicom.dcmread(path) for path in objects])
+    shutil.rmtree(fetched)
+    logger.info(f"series {folder.name}: {len(objects)} objects are stored")

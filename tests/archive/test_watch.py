@@ -1,0 +1,101 @@
+"""`noise2mask watch` beside a real archive: every new series once, whatever is killed or restarted in between."""
+
+import json
+import time
+
+import pytest
+
+from noise2mask.clinical.series import hashed
+from noise2mask.clinical.watch import SERVED
+
+from ..clinical.scanner import PATIENT, magnetic_resonance
+from .conftest import VOLUME
+
+pytestmark = [pytest.mark.archive, pytest.mark.e2e]
+
+
+@pytest.fixture
+def watch(orthanc, command, weights, tmp_path):
+    """watch(): the started command; it looks at studies of any day."""
+
+    def start(output="out"):
+        where = ("--dicomweb", orthanc.url, "--modality", "MR", "-o", tmp_path / output, "--weights", weights)
+        return command("watch", "pgdiffseg", *where, "--days", "36500", "--interval", "1")
+
+    return start
+
+
+def served(folder):
+    lines = [json.loads(line) for line in (folder / SERVED).read_text().splitlines() if line]
+    return {line["series"]: line["outcome"] for line in lines}, len(lines)
+
+
+def test_new_series_are_served_as_they_come_and_bad_ones_are_left_out(orthanc, watch, tmp_path):
+    running = watch()
+    running.wait_for("watching")
+    good = magnetic_resonance(tmp_path / "good", VOLUME)
+    orthanc.send(tmp_path / "good")
+    running.wait_for(f"series {hashed(good)}: stored")
+    bad = magnetic_resonance(tmp_path / "bad", VOLUME, tilt=1.0)
+    orthanc.send(tmp_path / "bad")
+    running.wait_for(f"series {hashed(bad)}: left out")
+    last = magnetic_resonance(tmp_path / "last", VOLUME)
+    orthanc.send(tmp_path / "last")
+    running.wait_for(f"series {hashed(last)}: stored")
+    outcomes, lines = served(tmp_path / "out")
+    assert lines == 3 and outcomes[hashed(good)] == outcomes[hashed(last)] == "stored"
+    assert outcomes[hashed(bad)].startswith("left out: The slices are shifted")
+    assert len(orthanc.objects()) == 3 * len(VOLUME) + 6
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [SERVED]  # no pixels of patients stay
+    for secret in (PATIENT, "id-4711", good, bad):
+        assert secret not in running.text and secret not in (tmp_path / "out" / SERVED).read_text()
+
+
+def test_a_series_that_is_still_being_sent_is_waited_for(orthanc, watch, tmp_path):
+    running = watch()
+    running.wait_for("watching")
+    series = magnetic_resonance(tmp_path / "sent", VOLUME)
+    for number, path in enumerate(sorted((tmp_path / "sent").iterdir())):
+        (tmp_path / str(number)).mkdir()
+        path.rename(tmp_path / str(number) / path.name)
+        orthanc.send(tmp_path / str(number))
+        time.sleep(0.7)  # less than the watch's interval
+    running.wait_for(f"series {hashed(series)}: stored")
+    assert f"{len(VOLUME)} objects" in running.text and served(tmp_path / "out")[1] == 1
+
+
+@pytest.mark.parametrize("words", ["objects\n", "written:", "objects are stored"])
+def test_killed_at_any_point_it_goes_on_and_stores_nothing_twice(orthanc, watch, tmp_path, words):
+    series = magnetic_resonance(tmp_path / "sent", VOLUME)
+    orthanc.send(tmp_path / "sent")
+    first = watch()
+    first.wait_for(words)
+    first.kill()
+    again = watch()
+    again.wait_for("series served before")
+    if hashed(series) not in (served(tmp_path / "out")[0] if (tmp_path / "out" / SERVED).exists() else {}):
+        again.wait_for(f"series {hashed(series)}: stored")
+    assert served(tmp_path / "out")[1] == 1 and len(orthanc.objects()) == len(VOLUME) + 3
+
+
+def test_an_archive_that_restarts_is_waited_for(orthanc, watch, tmp_path):
+    running = watch()
+    running.wait_for("watching")
+    orthanc.stop()
+    try:
+        running.wait_for("trying again at the next look")
+    finally:
+        orthanc.start()
+    series = magnetic_resonance(tmp_path / "sent", VOLUME)
+    orthanc.send(tmp_path / "sent")
+    running.wait_for(f"series {hashed(series)}: stored")
+    assert running.process.poll() is None and len(orthanc.objects()) == len(VOLUME) + 3
+
+
+def test_a_lost_note_is_made_again_and_the_archive_stays_as_it_is(orthanc, watch, tmp_path):
+    series = magnetic_resonance(tmp_path / "sent", VOLUME)
+    orthanc.send(tmp_path / "sent")
+    watch().wait_for(f"series {hashed(series)}: stored")
+    first = orthanc.objects()
+    watch("other").wait_for(f"series {hashed(series)}: stored")
+    assert orthanc.objects() == first
