@@ -13,6 +13,7 @@ from noise2mask.diffusion.inferer import EnsembleInferer
 from noise2mask.diffusion.noise import NoiseSource
 from noise2mask.diffusion.noise_schedule import NoiseSchedule
 from noise2mask.diffusion.samplers import SAMPLERS
+from noise2mask.diffusion.uncertainty import triage
 from noise2mask.networks.pgdiffseg import PGDiffSeg
 
 SCHEDULE = NoiseSchedule("linear", 100, 1e-3, 2e-1)
@@ -219,6 +220,12 @@ def test_every_sampler_runs_with_every_target(network, sampler, target):
 def test_the_result_is_the_fused_samples(network, fusion):
     run = inferer(fusion=fusion)
     assert torch.equal(run(images(), network), fuse(run.sample(images(), network), fusion))
+
+
+def test_the_triage_number_is_that_of_the_samples(network):
+    expected = triage(inferer().sample(images(), network))["triage"]
+    assert torch.equal(inferer().triage(images(), network), expected)
+    assert expected.shape == (3,) and expected.max() > 0
 
 
 def test_several_exclusive_classes_sum_to_one():

@@ -22,6 +22,7 @@ from .noise_schedule import NoiseSchedule
 from .samplers import DEFAULT_SPACING, SAMPLERS, Denoised, evaluations
 from .target import check_kind, to_x0
 from .timesteps import select_timesteps
+from .uncertainty import triage
 
 
 class Intermediate(NamedTuple):
@@ -129,6 +130,13 @@ class EnsembleInferer(Inferer):
             ValueError: where a sample is not finite, or as the network's `encode` does.
         """
         return fuse(self.sample(inputs, network), self.fusion, self.exclusive)
+
+    def triage(self, inputs: Tensor, network: Callable[..., Any]) -> Tensor:
+        """How unsure the model is of each image, (B,) in [0, 1]: 1 minus the mean Dice over pairs of samples.
+
+        Arguments and errors are those of a call.
+        """
+        return triage(self.sample(inputs, network), self.exclusive)["triage"]
 
     @torch.no_grad()
     def sample(
