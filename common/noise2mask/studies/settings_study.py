@@ -71,7 +71,7 @@ class SettingsStudy:
         for setting, inferer in zip(self.settings, self.inferers, strict=True):
             compute = partial(self._row, setting, inferer, prior)
             rows.append(self.rows.get(" ".join(map(str, setting.values())), compute))
-        text = f"{markdown(*_table(rows))}\n\n{len(self.cases)} images. Policy: {POLICY}.\n"
+        text = f"{markdown(*study_table(rows))}\n\n{len(self.cases)} images. Policy: {POLICY}.\n"
         write_text_atomically(text, self.rows.folder / "settings_study.md")
         return rows
 
@@ -105,8 +105,8 @@ def _means(dice: Sequence[float], cases: Sequence[Case]) -> dict[str, float]:
     return means
 
 
-def _table(rows: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[str]]]:
-    """Head and rows of the Markdown table."""
+def study_table(rows: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[str]]]:
+    """Head and rows of the Markdown table of a study."""
     head = ["sampler", "start", "steps", "samples", "Dice (95 % interval)", "Dice, lesion (95 % interval)"]
     head += ["Dice, lesion: another's condition", "Dice, lesion: prior alone", "seconds per image"]
     body = []

@@ -1,0 +1,142 @@
+"""A bundle's model card: the sections it must have, and tables that come from results which stand beside it.
+
+    python -m noise2mask.explain.card keep SCORES/scores.json bundles/BUNDLE/docs/results/NAME.json --title "PGDiffSeg"
+    python -m noise2mask.explain.card fill bundles/BUNDLE
+
+`keep` takes what a card shows out of an evaluation's scores.json or a study's settings_study.json. `fill` writes the
+tables anew: between `<!-- table: NAME NAME -->` and `<!-- end -->` stands the table of these results.
+"""
+
+import argparse
+import csv
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..files import write_text_atomically
+from ..metrics.table import markdown
+from ..studies.settings_study import study_table
+
+SECTIONS = (
+    "Intended use", "Data", "Preprocessing", "Architecture", "Training", "Results", "Failures", "Uncertainty",
+    "Deviations from the paper", "Compute", "Use", "Licence", "Citation",
+)  # fmt: skip
+DISCLAIMER = "Research software. Not a medical device. Not for diagnosis."
+SHOWN = ("means", "intervals", "pooled", "triage", "counts", "policy", "sampling")  # of scores.json
+BLOCK = re.compile(r"(<!-- table: ([\w ]+) -->\n).*?(<!-- end -->)", re.S)
+
+
+def kept(path: Path, title: str) -> dict[str, Any]:
+    """What a card shows of a result, without paths and without what names an image.
+
+    Args:
+        path:  scores.json, beside its cases.csv, or settings_study.json.
+        title: of its row or its rows.
+    """
+    content = json.loads(path.read_text(encoding="utf-8"))
+    if "rows" in content:
+        return {"title": title, "rows": list(content["rows"].values())}
+    with open(path.with_name("cases.csv"), encoding="utf-8", newline="") as file:
+        units = sorted({case["hd95_unit"] for case in csv.DictReader(file)})
+    return {"title": title, "hd95_unit": " and ".join(units)} | {name: content[name] for name in SHOWN}
+
+
+def filled(card: str, results: Path) -> str:
+    """The card with its tables written anew.
+
+    Args:
+        card:    its text.
+        results: folder of the results it names.
+
+    Raises:
+        ValueError: where a result is missing, or a table would mix evaluations and studies.
+    """
+
+    def table(block: re.Match[str]) -> str:
+        found = [_read(results / f"{name}.json") for name in block[2].split()]
+        if len({"rows" in made for made in found}) > 1:
+            raise ValueError(f"The table {block[2]!r} mixes evaluations and studies: make two of it.")
+        studies = "rows" in found[0]
+        text = markdown(*study_table([row for made in found for row in made["rows"]])) if studies else _scores(found)
+        return f"{block[1]}{text}\n{block[3]}"
+
+    return BLOCK.sub(table, card)
+
+
+def card_problems(root: Path) -> list[str]:
+    """What a bundle's card lacks, and what in it contradicts the metadata or the results.
+
+    Args:
+        root: the bundle's folder.
+    """
+    card = (root / "docs" / "README.md").read_text(encoding="utf-8")
+    metadata = _read(root / "configs" / "metadata.json")
+    there = [name for name in re.findall(r"^## (.+)$", card, re.M) if name in SECTIONS]
+    found = [f"section {name!r} is missing" for name in SECTIONS if name not in there]
+    if there != sorted(there, key=SECTIONS.index):
+        found.append(f"the sections are not in the order {', '.join(SECTIONS)}")
+    said = {"name": metadata["name"], "version": f"Version {metadata['version']}", "disclaimer": DISCLAIMER}
+    said |= {f"reference {text!r}": re.sub(r"\s+\(\d{4}\)$", "", text) for text in metadata["references"]}
+    plain = re.sub(r"[\s>]+", " ", card)
+    found += [f"{what} is missing" for what, text in said.items() if text not in plain]
+    if filled(card, root / "docs" / "results") != card:
+        found.append("a table is not what its results say: run noise2mask.explain.card fill")
+    return found + _metric_problems(root, metadata)
+
+
+def _metric_problems(root: Path, metadata: Mapping[str, Any]) -> list[str]:
+    """Where `eval_metrics` are not those of the shipped weights, in results/shipped.json."""
+    path = root / "docs" / "results" / "shipped.json"
+    means = _read(path)["means"] if path.is_file() else {}
+    shown = {name: round(means[name], 3) for name in ("dice", "dice_lesion", "hd95") if name in means}
+    return [] if metadata["eval_metrics"] == shown else [f"eval_metrics are {metadata['eval_metrics']}, not {shown}"]
+
+
+def _scores(results: Sequence[Mapping[str, Any]]) -> str:
+    """A row per evaluation; means over patients."""
+    head = ["network", "Dice, all images", "Dice, lesion", "IoU, lesion", "HD95", "Dice, pooled", "calibration error"]
+    rows = []
+    for result in results:
+        means, counts = result["means"], result["counts"]
+        dice = [_with_interval(result, name) for name in ("dice", "dice_lesion")]
+        distance = f"{means['hd95']:.1f} {result['hd95_unit']} ({counts['hd95_left_out']} left out)"
+        error = f"{means['expected_calibration_error']:.3f}"
+        rank = result["triage"]["spearman_with_dice"]
+        numbers = [f"{means['iou_lesion']:.3f}", distance, f"{result['pooled']['dice']:.3f}", error]
+        rows.append([result["title"], *dice, *numbers, "-" if rank is None else f"{rank:.2f}"])
+    return markdown([*head, "triage against Dice"], rows)
+
+
+def _with_interval(result: Mapping[str, Any], name: str) -> str:
+    low, high = result["intervals"][name]
+    return f"{result['means'][name]:.3f} ({low:.3f} to {high:.3f})"
+
+
+def _read(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise ValueError(f"{path} does not exist, expected a result: keep it, or take its name out of the card.")
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def main() -> None:
+    """Keep a result, or fill a card."""
+    parser = argparse.ArgumentParser(description="A bundle's model card and its results.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    keep = commands.add_parser("keep")
+    keep.add_argument("source", type=Path)
+    keep.add_argument("target", type=Path)
+    keep.add_argument("--title", required=True)
+    fill = commands.add_parser("fill")
+    fill.add_argument("bundle", type=Path)
+    given = parser.parse_args()
+    if given.command == "keep":
+        write_text_atomically(json.dumps(kept(given.source, given.title), indent=1) + "\n", given.target)
+    else:
+        card = given.bundle / "docs" / "README.md"
+        write_text_atomically(filled(card.read_text(encoding="utf-8"), card.parent / "results"), card)
+
+
+if __name__ == "__main__":
+    main()

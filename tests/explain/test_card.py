@@ -1,0 +1,98 @@
+"""Model cards say what the metadata and the results say."""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from noise2mask.explain.card import SECTIONS, card_problems, filled, kept, main
+
+ROOT = Path(__file__).parents[2]
+BUNDLES = sorted(path.parents[1] for path in ROOT.glob("bundles/*/configs/metadata.json"))
+SCORES = {
+    "means": {"dice": 0.5, "dice_lesion": 0.25, "iou_lesion": 0.125, "hd95": 3.0, "expected_calibration_error": 0.0625},
+    "intervals": {"dice": [0.4, 0.6], "dice_lesion": [0.2, 0.3]},
+    "pooled": {"dice": 0.75},
+    "triage": {"spearman_with_dice": None},
+    "counts": {"hd95_left_out": 2},
+    "policy": "p",
+    "sampling": {"steps": 2},
+    "config": {"dataset_dir": "/somebody/s/folder"},
+}
+ROW = "| one | 0.500 (0.400 to 0.600) | 0.250 (0.200 to 0.300) | 0.125 | 3.0 mm (2 left out) | 0.750 | 0.062 | - |"
+
+
+@pytest.mark.parametrize("root", BUNDLES, ids=lambda root: root.name)
+def test_every_card_agrees_with_metadata_and_results(root):
+    assert card_problems(root) == []
+
+
+@pytest.fixture
+def bundle(tmp_path):
+    """A copy whose card may be changed."""
+    return shutil.copytree(BUNDLES[0], tmp_path / "bundle")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("## Failures", "## Successes", "section 'Failures' is missing"),
+        ("Version ", "Edition ", "version is missing"),
+        ("Not a medical device. Not for diagnosis", "A device", "disclaimer is missing"),
+        ("## Data", "## Licence\n\n## Data", "not in the order"),
+        ("| 0.7", "| 0.8", "a table is not what its results say"),
+        ("arXiv:2410", "arXiv:2411", "reference"),
+    ],
+)
+def test_what_is_changed_by_hand_is_seen(bundle, old, new, words):
+    card = bundle / "docs" / "README.md"
+    text = card.read_text()
+    assert old in text
+    card.write_text(text.replace(old, new, 1))
+    assert any(words in problem for problem in card_problems(bundle))
+
+
+def test_metrics_of_the_metadata_are_those_of_the_shipped_weights(bundle):
+    means = json.loads((bundle / "docs" / "results" / "busi_64_x0.json").read_text())["means"]
+    (bundle / "docs" / "results" / "shipped.json").write_text(json.dumps({"means": {**means, "dice": 0.98765}}))
+    assert any("eval_metrics" in problem and "0.988" in problem for problem in card_problems(bundle))
+
+
+def test_a_result_is_kept_without_paths_and_makes_a_row(tmp_path, monkeypatch):
+    (tmp_path / "scores.json").write_text(json.dumps(SCORES))
+    (tmp_path / "cases.csv").write_text("image,hd95_unit\na,mm\n")
+    target = tmp_path / "results" / "one.json"
+    monkeypatch.setattr(sys, "argv", ["card", "keep", str(tmp_path / "scores.json"), str(target), "--title", "one"])
+    main()
+    assert "somebody" not in target.read_text() and json.loads(target.read_text())["counts"] == {"hd95_left_out": 2}
+    card = filled("before\n<!-- table: one -->\nold\n<!-- end -->\nafter\n", tmp_path / "results")
+    assert card.startswith("before\n<!-- table: one -->\n| network") and "old" not in card
+    assert card.splitlines()[4] == ROW and card.splitlines()[5:] == ["<!-- end -->", "after"]
+    assert filled(card, tmp_path / "results") == card
+
+
+def test_rows_of_a_study_make_its_table_and_are_not_mixed_with_evaluations(tmp_path):
+    numbers = dict.fromkeys(("dice", "dice_low", "dice_high", "dice_lesion"), 0.5)
+    numbers |= dict.fromkeys(("dice_lesion_low", "dice_lesion_high", "seconds_per_image"), 0.5)
+    numbers |= {"dice_lesion_of_another_condition": 0.125, "dice_lesion_of_the_prior": 0.25}
+    row = {"sampler": "ddim", "start": 400, "steps": 2, "samples": 5, **numbers}
+    (tmp_path / "settings_study.json").write_text(json.dumps({"basis": {"x": "y"}, "rows": {"a": row}}))
+    (tmp_path / "study.json").write_text(json.dumps(kept(tmp_path / "settings_study.json", "study")))
+    (tmp_path / "one.json").write_text(json.dumps(SCORES))
+    card = filled("<!-- table: study -->\n<!-- end -->", tmp_path)
+    assert "| ddim | prior at 400 | 2 | 5 | 0.500 (0.500 to 0.500) |" in card and "| 0.125 | 0.250 |" in card
+    with pytest.raises(ValueError, match="mixes evaluations and studies"):
+        filled("<!-- table: study one -->\n<!-- end -->", tmp_path)
+    with pytest.raises(ValueError, match=r"other.json does not exist"):
+        filled("<!-- table: other -->\n<!-- end -->", tmp_path)
+
+
+def test_filling_writes_the_card(bundle, monkeypatch):
+    card = bundle / "docs" / "README.md"
+    right = card.read_text()
+    card.write_text(right.replace("| 0.7", "| 0.8"))
+    monkeypatch.setattr(sys, "argv", ["card", "fill", str(bundle)])
+    main()
+    assert card.read_text() == right and all(f"## {name}" in right for name in SECTIONS)
