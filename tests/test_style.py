@@ -1,5 +1,6 @@
 """What the documents name is there, and one version stands everywhere."""
 
+import ast
 import re
 from pathlib import Path
 
@@ -36,3 +37,25 @@ def test_one_version_stands_everywhere():
     version = noise2mask.__version__
     assert yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))["version"] == version
     assert f"## [{version}]" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+# The page of errors
+
+CHANGING = re.compile(r"\.\.\.|'[^']*'|\d+(?:\.\d+)?%?|\b[\w/]+\.(?:png|jpg|csv|pt|yaml)\b")
+
+
+def told() -> str:
+    """The fixed parts of all that the package says, joined; quotes and what changes taken out."""
+    trees = [ast.parse(path.read_text(encoding="utf-8")) for path in (ROOT / "common").rglob("*.py")]
+    texts = [node.value for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Constant)]
+    return "\n".join(text for text in texts if isinstance(text, str))
+
+
+def test_the_page_of_errors_names_messages_that_there_are():
+    page = (ROOT / "docs" / "reference" / "errors.md").read_text(encoding="utf-8")
+    cells = [line.split("|")[1] for line in page.splitlines() if line.startswith("| `")]
+    messages = [text for cell in cells for text in re.findall(r"`([^`]+)`", cell)]
+    said = told()
+    assert len(messages) > 80
+    parts = {text: [part.strip(" ,;:().") for part in CHANGING.split(text)] for text in messages}
+    assert [text for text in messages if max(parts[text], key=len) not in said] == []
