@@ -1,10 +1,25 @@
-"""What several processes know, together."""
+"""Several processes: how they find one another, and what they know together."""
 
+import os
 from typing import Any, TypeVar
 
+import torch
 from ignite import distributed as idist
+from torch import distributed
 
 Value = TypeVar("Value")
+
+
+def join() -> None:
+    """Join the processes that torchrun has started, over NCCL where there are GPUs, else over Gloo.
+
+    Where one has died, `torchrun --max-restarts` starts all of them again with the same store of addresses, and the
+    first to come would connect to those of the dead (PyTorch 2.13). So each start has addresses of its own.
+    """
+    store, rank, world_size = next(distributed.rendezvous("env://"))
+    store = distributed.PrefixStore(f"start {os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
+    backend = "nccl" if torch.cuda.is_available() else "gloo"
+    distributed.init_process_group(backend, store=store, rank=rank, world_size=world_size)
 
 
 def gathered(cases: list[Any]) -> list[Any]:

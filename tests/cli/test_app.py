@@ -1,10 +1,14 @@
 """The command `noise2mask`, run as a user runs it: train, evaluate, segment, refuse."""
 
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -69,6 +73,37 @@ def test_segmenting_takes_the_trainings_settings_and_shows_the_most_uncertain_fi
     assert shown == sorted(shown) and len(shown) == 3
     for path in (tmp_path / "in").iterdir():
         assert Image.open(tmp_path / "out" / f"{path.stem}_mask.png").size == Image.open(path).size
+
+
+@pytest.mark.distributed
+def test_torchrun_starts_again_when_a_process_dies_and_no_case_is_done_twice(trained, demo, tmp_path):
+    options = ("--weights", trained / "model.pt", "--steps", 20, "--samples", 2)
+    arguments = command("segment", "pgdiffseg", demo / "images", "-o", tmp_path / "out", *options)
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "--max-restarts=2"]
+    log = tmp_path / "log.txt"
+    with open(log, "wb") as file:
+        process = subprocess.Popen([sys.executable, *torchrun, *arguments], stdout=file, stderr=subprocess.STDOUT)
+    try:
+        while "written:" not in log.read_text():
+            assert process.poll() is None, log.read_text()[-3000:]
+            time.sleep(0.02)
+        os.kill(int(children(process.pid)[-1]), signal.SIGKILL)
+        assert process.wait(240) == 0, log.read_text()[-3000:]
+    finally:
+        process.kill()
+    text = log.read_text()
+    count = len(list((demo / "images").iterdir()))
+    cases = json.loads((tmp_path / "out" / "report.json").read_text())["cases"]
+    assert text.count("look at the first ones first") == 1 and len(cases) == count
+    assert max(text.count(f"{case['files'][0].removesuffix('_mask.png')}.json  triage") for case in cases) == 1
+    assert 0 < json.loads((tmp_path / "out" / "report.json").read_text())["finished_earlier"] < count
+
+
+def children(parent):
+    """Process numbers of those that a process has started."""
+    found = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+    assert len(found) == 2
+    return found
 
 
 def test_evaluating_scores_the_section_that_is_asked_for(commands, trained, demo, tmp_path):

@@ -87,3 +87,10 @@ def test_what_can_not_be_segmented_is_refused_before_anything_runs(segment, tmp_
     magnetic_resonance(tmp_path / "in" / "b", VOLUME)
     code, said = segment(tmp_path / "in", tmp_path / "out")
     assert code == 2 and "There are 2 series" in said and not list(tmp_path.glob("out/*.json"))
+
+
+def test_a_series_is_not_shared_out_over_processes(segment, tmp_path, monkeypatch):
+    magnetic_resonance(tmp_path / "in", VOLUME)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    code, said = segment(tmp_path / "in", tmp_path / "out")
+    assert code == 2 and "a series, for 2 processes: run it without torchrun" in said

@@ -80,6 +80,8 @@ def _dicom(source: Path, output: Path) -> "Series | None":
     """
     if not (source.suffix.lower() == ".zip" or is_dicom(source) or _holds_dicom(source)):
         return None
+    if _processes() > 1:
+        raise ValueError(f"{source} holds one case, a series, for {_processes()} processes: run it without torchrun.")
     try:
         from ..clinical.results import received
     except ImportError as error:
@@ -93,7 +95,9 @@ def _holds_dicom(folder: Path) -> bool:
 
 
 def show_cases(outputs: Sequence[Path], console: Console) -> None:
-    """The cases of some reports, the most uncertain first."""
+    """The cases of some reports, the most uncertain first; of several processes, the first shows them."""
+    if os.environ.get("RANK", "0") != "0":
+        return
     reports = [json.loads((output / "report.json").read_text(encoding="utf-8")) for output in outputs]
     cases = [(case, output) for report, output in zip(reports, outputs, strict=True) for case in report["cases"]]
     table = Table("case", "triage", "lesion", "mask", title=f"{len(cases)} cases, look at the first ones first")
@@ -124,9 +128,14 @@ def _where(data: Path, layout: str | None) -> dict[str, Any]:
     return {"dataset_dir": str(data), "layout": layout or layout_of(data)}
 
 
+def _processes() -> int:
+    """How many torchrun has started."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
 def _ranks(overlay: str) -> list[str]:
     """The overlay for several processes, where torchrun has started them."""
-    return [overlay] if int(os.environ.get("WORLD_SIZE", "1")) > 1 else []
+    return [overlay] if _processes() > 1 else []
 
 
 def _run(bundle: Bundle, run_id: str, configs: Sequence[Path], own: Mapping[str, Any], settings: Sequence[str]) -> None:
