@@ -45,5 +45,15 @@ def load_weights(network: nn.Module, path: str | Path) -> nn.Module:
     return network
 
 
+def start_from(network: nn.Module, path: str | Path | None) -> None:
+    """Begin a training with the weights of another one, with other images or at another size; None begins anew.
+
+    Raises:
+        ValueError: as `load_weights` does.
+    """
+    if path is not None:
+        load_weights(network, path)
+
+
 def _shown(value: object) -> str:
     return f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else f"type {type(value).__name__}"
