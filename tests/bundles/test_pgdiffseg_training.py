@@ -156,6 +156,23 @@ def test_another_config_does_not_go_on_with_an_unfinished_run(commands, training
 # Refusals
 
 
+def test_a_training_may_begin_with_the_weights_of_another(commands, training, weights, tmp_path):
+    still = ("--learning_rate", "1.0e-12", "--epochs", "1", "--prior_epochs", "1", "--image_size", "[32,32]")
+    begun = ("--initial_weights", str(weights), "--output_dir", str(tmp_path))
+    commands.run([*training, *still, *begun])
+    expected, found = load_plain(weights)["model"], load_plain(tmp_path / "model.pt")
+    names = [name for name in expected if name.endswith("weight") and expected[name].ndim > 1]
+    assert len(names) > 20 and all(torch.allclose(found[name], expected[name], atol=1e-6) for name in names)
+
+
+def test_initial_weights_of_another_network_are_refused_before_anything_is_written(
+    commands, training, trained, tmp_path
+):
+    options = ("--initial_weights", str(trained / "model.pt"), "--network_def::base", "16")
+    assert "does not fit the network" in commands.fails([*training, *options, "--output_dir", str(tmp_path / "run")])
+    assert not list(tmp_path.rglob("*.pt"))
+
+
 def test_a_loss_that_is_not_finite_stops_the_run_and_leaves_the_checkpoint(commands, training, tmp_path):
     text = commands.fails([*training, "--output_dir", str(tmp_path), "--train::optimizer::lr", "1e30"])
     assert "the last checkpoint is untouched" in text
