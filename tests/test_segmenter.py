@@ -46,6 +46,13 @@ def equal(first, second):
         np.testing.assert_allclose(one, other, atol=1e-6)
 
 
+def test_a_preset_samples_faster_and_that_of_another_network_does_not_fit(weights):
+    settings = noise2mask.Segmenter("pgdiffseg", weights, presets=["fast"]).inferer.settings
+    assert (settings["timesteps"], settings["samples"]) == ([999], 5)
+    with pytest.raises(ValueError, match="does not fit the network"):
+        noise2mask.Segmenter("pgdiffseg", weights, presets=["small"])
+
+
 def test_a_path_and_an_array_of_a_picture_give_the_same_in_rows_and_columns(segmenter, picture, tmp_path):
     Image.fromarray(picture).save(tmp_path / "a.png")
     result = segmenter(tmp_path / "a.png")
