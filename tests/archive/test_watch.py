@@ -25,6 +25,13 @@ def watch(orthanc, command, weights, tmp_path):
     return start
 
 
+def test_weights_and_settings_that_do_not_fit_are_refused_before_it_watches(orthanc, command, weights, tmp_path):
+    where = ("--dicomweb", orthanc.url, "--modality", "MR", "-o", tmp_path / "out", "--weights", weights)
+    for wrong, said in (("network_def::dense_layers=3", "does not fit the network"), ("step=3", "Did you mean steps?")):
+        run = command("watch", "pgdiffseg", *where, "--set", wrong)
+        assert run.wait() == 2 and said in run.text and not (tmp_path / "out" / SERVED).exists()
+
+
 def served(folder):
     lines = [json.loads(line) for line in (folder / SERVED).read_text().splitlines() if line]
     return {line["series"]: line["outcome"] for line in lines}, len(lines)

@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from ..bundles import Bundle
+from ..segmenter import Segmenter
+from ..settings import parsed
 from .run import run_segmentation
 
 try:
@@ -24,7 +26,8 @@ def segment_study(url: str, study: str, modality: str | None, bundle: Bundle, ou
 
 def watch_archive(url: str, modality: str, days: int, interval: float, bundle: Bundle, output: Path, how: How) -> None:
     """Serve an archive until the process is stopped."""
-    bundle.inference_configs(*how[:2])  # what is missing is said now, not at the first series
+    weights, presets, sampling, settings = how
+    Segmenter(str(bundle.root), weights, presets, **sampling, **parsed(settings))  # what does not fit is said now
     fileConfig(bundle.logging_config, disable_existing_loggers=False)  # before the first series' run does so
     Watch(Archive(url), modality, days, output, _segment(bundle, how)).run(interval)
 

@@ -3,6 +3,7 @@
 No message holds a UID: they are those of patients.
 """
 
+import json
 import logging
 import os
 import time
@@ -111,8 +112,14 @@ class Archive:
             raise ServerError(f"{self.host} did not store {len(missing)} of {len(objects)} objects ({said}).")
 
     def _search(self, search: Callable[..., list[dict]], **how: object) -> list[Dataset]:
-        """All that matches, also where the server answers in parts."""
-        return [Dataset.from_json(made) for made in self._tried(search, get_remaining=True, **how)]
+        """All that matches, also where the server answers in parts; some answer all, whatever the offset."""
+        found: dict[str, dict] = {}
+        while True:
+            part = self._tried(search, offset=len(found), **how)
+            new = {json.dumps(made, sort_keys=True): made for made in part}
+            if new.keys() <= found.keys():
+                return [Dataset.from_json(made) for made in found.values()]
+            found |= new
 
     def _tried(self, ask: Callable[..., Made], *args: object, **named: object) -> Made:
         """The answer, after as many tries as `WAITS` allows.
