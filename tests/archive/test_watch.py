@@ -5,8 +5,10 @@ import time
 
 import pytest
 
+from noise2mask.clinical.dicomweb import Archive
 from noise2mask.clinical.series import hashed
-from noise2mask.clinical.watch import SERVED
+from noise2mask.clinical.watch import SERVED, Watch
+from noise2mask.refusals import ServerError
 
 from ..clinical.scanner import PATIENT, magnetic_resonance
 from .conftest import VOLUME
@@ -106,3 +108,34 @@ def test_a_lost_note_is_made_again_and_the_archive_stays_as_it_is(orthanc, watch
     first = orthanc.objects()
     watch("other").wait_for(f"series {hashed(series)}: stored")
     assert orthanc.objects() == first
+
+
+def test_a_series_at_which_the_archive_fails_does_not_hold_up_the_others(orthanc, tmp_path):
+    names = []
+    for number in range(3):
+        names.append(hashed(magnetic_resonance(tmp_path / str(number), VOLUME)))
+        orthanc.send(tmp_path / str(number))
+    tried = []
+
+    def segment(files, folder):
+        tried.append(folder.name)
+        raise ServerError("no room for it")
+
+    watch = Watch(Archive(orthanc.url), "MR", 36500, tmp_path / "out", segment)
+    for _ in range(4):
+        watch.look()
+    assert sorted(tried) == sorted(names) and not watch.served
+
+
+def test_what_breaks_for_reasons_unknown_is_left_out_after_three_tries(orthanc, tmp_path, caplog):
+    name = hashed(magnetic_resonance(tmp_path / "sent", VOLUME))
+    orthanc.send(tmp_path / "sent")
+
+    def segment(files, folder):
+        raise KeyError(PATIENT)
+
+    watch = Watch(Archive(orthanc.url), "MR", 36500, tmp_path / "out", segment)
+    for _ in range(6):
+        watch.look()
+    assert served(tmp_path / "out") == ({name: "left out: KeyError"}, 1)
+    assert "KeyError, try 2 of 3" in caplog.text and PATIENT not in caplog.text

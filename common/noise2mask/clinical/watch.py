@@ -10,9 +10,11 @@ import logging
 import shutil
 import time
 import traceback
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+from ..files import check_writable
 from ..refusals import ServerError, disk_is_full, refusal_in
 from .dicomweb import Archive, Found
 from .series import hashed
@@ -33,14 +35,19 @@ class Watch:
         days:     studies of today and so many days before are looked at.
         output:   holds `served.jsonl`, and what is being worked on.
         segment:  makes DICOM objects of the files of a series.
+
+    Raises:
+        ValueError: where the folder can not be written to.
     """
 
     def __init__(self, archive: Archive, modality: str, days: int, output: Path, segment: Segment) -> None:
         self.archive, self.modality, self.days, self.segment = archive, modality, days, segment
         self.output = output
+        check_writable(output)
         self.served = set(_served(output / SERVED))
         self.seen: dict[str, int] = {}  # number of objects when a series was last looked at
-        self.broken: dict[str, int] = {}  # how often it broke
+        self.broken: Counter[str] = Counter()  # how often it broke for reasons unknown
+        self.failed: Counter[str] = Counter()  # how often the archive or the disk failed at it
 
     def run(self, interval: float) -> None:
         """Look every `interval` seconds, for ever; an archive that is down is waited for."""
@@ -63,7 +70,8 @@ class Watch:
 
     def _complete(self) -> Iterator[Found]:
         since = datetime.date.today() - datetime.timedelta(days=self.days)
-        for found in self.archive.series(Modality=self.modality, StudyDate=f"{since:%Y%m%d}-"):
+        there = self.archive.series(Modality=self.modality, StudyDate=f"{since:%Y%m%d}-")
+        for found in sorted(there, key=lambda found: self.failed[hashed(found.series)]):  # none holds up the others
             name = hashed(found.series)
             if found.modality != self.modality or name in self.served:  # servers may ignore what they do not know
                 continue
@@ -82,9 +90,10 @@ class Watch:
             self._note(name, "stored", triage=round(report["cases"][0]["triage"], 3))
         except Exception as error:
             if isinstance(error, ServerError) or disk_is_full(error):
+                self.failed[name] += 1
                 raise
             refusal = refusal_in(error)
-            self.broken[name] = self.broken.get(name, 0) + 1
+            self.broken[name] += 1
             if refusal is None and self.broken[name] < TRIES:
                 where = "".join(traceback.format_tb(error.__traceback__))  # without the text, which may hold a name
                 logger.error(f"series {name}: {type(error).__name__}, try {self.broken[name]} of {TRIES}\n{where}")
