@@ -38,7 +38,15 @@ def write_preview(image: np.ndarray, probability: np.ndarray, std: np.ndarray, p
     figure.colorbar(axes[3].imshow(std, cmap="magma", vmin=0, vmax=0.5), ax=axes[3], shrink=0.8)
     figure.suptitle(title, fontsize=9)
     figure.savefig(path, dpi=100)
+    _let_go(figure)
     return path
+
+
+def _let_go(figure: Figure) -> None:
+    """Drop the arrays: the parts of a figure refer to one another and live on until Python looks for such cycles."""
+    for shown in [image for axis in figure.axes for image in axis.images]:
+        shown.set_data(np.zeros((1, 1)))
+    figure.clear()
 
 
 def rows_of(array: np.ndarray, probability: np.ndarray) -> np.ndarray:

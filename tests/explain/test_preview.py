@@ -1,0 +1,41 @@
+"""The preview is a picture, and nothing of the case stays in memory when it is written."""
+
+import gc
+import tracemalloc
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from noise2mask.explain.preview import write_preview
+
+RANDOM = np.random.default_rng(0)
+
+
+def arrays(*shape):
+    return [RANDOM.random(shape, dtype=np.float32) * most for most in (255, 1, 0.5)]
+
+
+@pytest.mark.parametrize("shape", [(60, 40), (30, 20, 3)])
+def test_a_picture_and_a_volume_have_four_panels(tmp_path, shape):
+    write_preview(*arrays(*shape), tmp_path / "a.png", "title")
+    width, height = Image.open(tmp_path / "a.png").size
+    assert width == 1200 and height == 340
+
+
+@pytest.mark.parametrize("most", [1.0, 0.4])
+def test_no_array_is_kept_while_python_looks_for_no_cycles(tmp_path, most):
+    x, y = np.mgrid[-1:1:2000j, -1:1:1500j]
+    image = np.exp(-4 * (x**2 + y**2)).astype(np.float32)
+    write_preview(image, image * most, image / 2, tmp_path / "a.png", "title")
+    gc.collect()
+    gc.disable()
+    tracemalloc.start()
+    try:
+        for _ in range(3):
+            write_preview(image, image * most, image / 2, tmp_path / "a.png", "title")
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+        gc.enable()
+    assert kept < image.nbytes
