@@ -9,7 +9,9 @@ import time
 import numpy as np
 import pytest
 
-from .orthanc import Orthanc
+from .orthanc import Orthanc, program
+
+MARKS = [pytest.mark.archive, pytest.mark.skipif(program() is None, reason="needs Orthanc: tox -e archive")]
 
 VOLUME = np.random.default_rng(0).integers(0, 255, (4, 20, 24))
 TINY = {"image_size": "[16,16]", "network_def::base": "8", "network_def::multipliers": "[1,2]", "samples": "2"}

@@ -17,6 +17,11 @@ PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
 SECONDS = 60  # to start
 
 
+def program():
+    """Orthanc's path, None where it or its plugin is not installed."""
+    return shutil.which("Orthanc") if PLUGIN.is_file() else None
+
+
 def free_port():
     with socket.socket() as some:
         some.bind(("127.0.0.1", 0))
@@ -27,9 +32,7 @@ class Orthanc:
     """Started at once; `stop` and `start` keep what it holds."""
 
     def __init__(self, folder, **settings):
-        program = shutil.which("Orthanc")
-        assert program and PLUGIN.is_file(), "install the Debian packages orthanc and orthanc-dicomweb"
-        self.program, self.folder, self.process = program, folder, None
+        self.folder, self.process = folder, None
         self.web, self.dicom = free_port(), free_port()
         folder.mkdir(parents=True, exist_ok=True)
         config = {
@@ -56,7 +59,7 @@ class Orthanc:
 
     def start(self):
         log = open(self.folder / "orthanc.log", "a")  # the process writes into it
-        self.process = subprocess.Popen([self.program, str(self.folder / "orthanc.json")], stdout=log, stderr=log)
+        self.process = subprocess.Popen([program(), str(self.folder / "orthanc.json")], stdout=log, stderr=log)
         end = time.monotonic() + SECONDS
         while time.monotonic() < end and self.process.poll() is None:
             try:

@@ -9,10 +9,10 @@ from noise2mask.clinical.dicomweb import AUTHORIZATION, Archive
 from noise2mask.refusals import ServerError
 
 from ..clinical.scanner import PATIENT, magnetic_resonance, ultrasound
-from .conftest import VOLUME
+from .conftest import MARKS, VOLUME
 from .orthanc import Line, Orthanc, free_port
 
-pytestmark = pytest.mark.archive
+pytestmark = MARKS
 
 
 @pytest.fixture(autouse=True)

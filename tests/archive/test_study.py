@@ -15,10 +15,10 @@ from noise2mask.clinical.dicomweb import Archive, Found
 from noise2mask.clinical.series import hashed
 
 from ..clinical.scanner import PATIENT, magnetic_resonance
-from .conftest import VOLUME
+from .conftest import MARKS, VOLUME
 from .orthanc import Line, free_port
 
-pytestmark = [pytest.mark.archive, pytest.mark.e2e]
+pytestmark = [*MARKS, pytest.mark.e2e]
 
 
 def segment(orthanc, study, output, weights, *more):

@@ -11,9 +11,9 @@ from noise2mask.clinical.watch import SERVED, Watch
 from noise2mask.refusals import ServerError
 
 from ..clinical.scanner import PATIENT, magnetic_resonance
-from .conftest import VOLUME
+from .conftest import MARKS, VOLUME
 
-pytestmark = [pytest.mark.archive, pytest.mark.e2e]
+pytestmark = [*MARKS, pytest.mark.e2e]
 
 
 @pytest.fixture
