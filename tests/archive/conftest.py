@@ -48,7 +48,7 @@ class Command:
 
     @property
     def text(self):
-        return self.log.read_text()
+        return self.log.read_text(encoding="utf-8", errors="replace")
 
     def wait(self):
         """The exit code."""
