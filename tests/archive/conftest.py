@@ -1,4 +1,4 @@
-"""An archive for a module, and the command as a process of its own."""
+"""An archive for all tests, and the command as a process of its own."""
 
 import os
 import signal

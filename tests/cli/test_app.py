@@ -81,17 +81,21 @@ def test_torchrun_starts_again_when_a_process_dies_and_no_case_is_done_twice(tra
     arguments = command("segment", "pgdiffseg", demo / "images", "-o", tmp_path / "out", *options)
     torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "--max-restarts=2"]
     log = tmp_path / "log.txt"
+
+    def said():
+        return log.read_text(encoding="utf-8", errors="replace")
+
     with open(log, "wb") as file:
         process = subprocess.Popen([sys.executable, *torchrun, *arguments], stdout=file, stderr=subprocess.STDOUT)
     try:
-        while "written:" not in log.read_text(encoding="utf-8", errors="replace"):
-            assert process.poll() is None, log.read_text(encoding="utf-8", errors="replace")[-3000:]
+        while "written:" not in said():
+            assert process.poll() is None, said()[-3000:]
             time.sleep(0.02)
         os.kill(int(children(process.pid)[-1]), signal.SIGKILL)
-        assert process.wait(240) == 0, log.read_text(encoding="utf-8", errors="replace")[-3000:]
+        assert process.wait(240) == 0, said()[-3000:]
     finally:
         process.kill()
-    text = log.read_text(encoding="utf-8", errors="replace")
+    text = said()
     count = len(list((demo / "images").iterdir()))
     cases = json.loads((tmp_path / "out" / "report.json").read_text())["cases"]
     assert text.count("look at the first ones first") == 1 and len(cases) == count

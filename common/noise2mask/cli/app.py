@@ -127,7 +127,7 @@ def segment(
     """Masks with their uncertainty. The same command does what an interrupted one has left."""
     from .run import run_segmentation, show_cases
 
-    how = (weights, preset or [], _given(steps=steps, samples=samples, seed=seed), set_ or [])
+    how = _how(weights, preset, set_, steps=steps, samples=samples, seed=seed)
     found = find_bundle(bundle)
     if input_ is not None and dicomweb is None and study is None:
         run_segmentation(found, input_, output, *how)
@@ -158,12 +158,14 @@ def watch(
     """Segment the new series of an archive as they come, and store the results there; until it is stopped."""
     from .serve import watch_archive
 
-    how = (weights, preset or [], _given(steps=steps, samples=samples, seed=seed), set_ or [])
+    how = _how(weights, preset, set_, steps=steps, samples=samples, seed=seed)
     watch_archive(dicomweb, modality, days, interval, find_bundle(bundle), output, how)
 
 
-def _given(**options: Any) -> dict[str, Any]:
-    return {name: value for name, value in options.items() if value is not None}
+def _how(weights: Path | None, preset: list[str] | None, settings: list[str] | None, **sampling: int | None) -> Any:
+    """How to segment, as `run_segmentation` takes it: what was not given stays as the bundle has it."""
+    given = {name: value for name, value in sampling.items() if value is not None}
+    return weights, preset or [], given, settings or []
 
 
 @app.command()

@@ -63,7 +63,7 @@ class Watch:
             for found in self._complete():
                 self._serve(found)
         except Exception as error:
-            if not isinstance(error, ServerError) and not disk_is_full(error):
+            if not _outside(error):
                 raise
             said = "the disk is full" if disk_is_full(error) else error
             logger.error(f"{said}: trying again at the next look")
@@ -89,7 +89,7 @@ class Watch:
             report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
             self._note(name, "stored", triage=round(report["cases"][0]["triage"], 3))
         except Exception as error:
-            if isinstance(error, ServerError) or disk_is_full(error):
+            if _outside(error):
                 self.failed[name] += 1
                 raise
             refusal = refusal_in(error)
@@ -108,6 +108,11 @@ class Watch:
             file.write(f"\n{json.dumps(line | numbers)}")  # a line that was cut off before must not spoil this one
         self.served.add(name)
         logger.info(f"series {name}: {outcome}")
+
+
+def _outside(error: Exception) -> bool:
+    """Whether the archive or the disk failed, which is not the series' fault."""
+    return isinstance(error, ServerError) or disk_is_full(error)
 
 
 def _served(path: Path) -> Iterator[str]:
