@@ -76,6 +76,8 @@ class Triage(ScoringMethod):
 class MostUncertain(Strategy):
     """The image without a label that has the highest triage number; those offered before come later, in turn.
 
+    Images without a triage number come when all others have labels.
+
     Args:
         name: of the model.
     """
@@ -92,7 +94,7 @@ class MostUncertain(Strategy):
         infos = {image: datastore.get_image_info(image) for image in images}
         triage = {image: info.get(self.key, {}).get("number", NONE) for image, info in infos.items()}
         served = {image: info.get("strategy", {}).get(request["strategy"], {}) for image, info in infos.items()}
-        image = min(images, key=lambda image: (served[image].get("ts", 0), -triage[image]))
+        image = min(images, key=lambda image: (triage[image] == NONE, served[image].get("ts", 0), -triage[image]))
         return {"id": image, "triage": triage[image]}
 
 
