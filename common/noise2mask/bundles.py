@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from .digest import check_published
+
 logger = logging.getLogger(__name__)
 
 METADATA = "configs/metadata.json"
@@ -98,6 +100,7 @@ class Bundle(NamedTuple):
             raise ValueError(f"{model_file} does not exist, expected weights: {remedy}.")
         trained = [settings_file(model_file)]
         if trained[0].is_file():
+            check_published(trained[0])
             check_harmless(trained[0])
         else:
             logger.warning(f"{trained[0]} is missing: the bundle's default settings are taken for {model_file.name}.")

@@ -9,6 +9,8 @@ from typing import Any, BinaryIO
 
 import torch
 
+from .digest import check_published
+
 
 def check_writable(folder: str | Path) -> None:
     """Make the folder, and see that a file can be made in it.
@@ -74,10 +76,12 @@ def load_plain(path: str | Path) -> Any:
     """Load tensors and plain values to the CPU; nothing in the file is executed, and there is no unsafe second try.
 
     Raises:
-        ValueError: where the file is missing, damaged, or holds more than plain values; it names the file.
+        ValueError: where the file is missing, damaged, not the one that was published, or holds more than plain values;
+            it names the file.
     """
     if not Path(path).exists():
         raise ValueError(f"{path} does not exist: train first, or give another file.")
+    check_published(path)
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # zip, pickle and key errors of many kinds

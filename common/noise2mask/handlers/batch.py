@@ -10,9 +10,9 @@ from .. import __version__
 from ..data.problems import refuse
 from ..data.reader import GreyReader
 from ..data.results import stem
+from ..digest import sha256
 from ..ranks import from_first
 from .resolved_config import fingerprint, resolved_config
-from .trained_on import sha256
 
 # Roots of a config that decide which cases there are and how they are gone through, but not what becomes of one.
 NOT_OF_A_CASE = frozenset(

@@ -13,6 +13,7 @@ from torch import Tensor
 from ..data.check import same_place
 from ..data.reader import is_picture
 from ..data.splits import natural, patient_of
+from ..digest import sha256
 from ..files import check_writable
 from ..meta import without_meta
 from ..metrics.case_scores import case_scores, summarise
@@ -20,7 +21,7 @@ from ..metrics.score_files import write_scores
 from ..ranks import gathered
 from .resolved_config import fingerprint, resolved_config
 from .save_results import sampling_settings
-from .trained_on import read_images, sha256
+from .trained_on import read_images
 
 logger = logging.getLogger(__name__)
 

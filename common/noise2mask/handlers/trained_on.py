@@ -3,25 +3,13 @@
 Another split, an edited datalist or a copy under another name would otherwise score training images in silence.
 """
 
-import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..digest import sha256
 from ..files import write_text_atomically
-
-
-def sha256(path: str | Path) -> str:
-    """Of a file's content, or of the names and contents of a folder's files; empty where there is nothing."""
-    path = Path(path)
-    if path.is_dir():
-        parts = (f"{file.name} {sha256(file)}\n" for file in sorted(path.iterdir()) if file.is_file())
-        return hashlib.sha256("".join(parts).encode()).hexdigest()
-    if not path.is_file():
-        return ""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def images_file(model_file: str | Path) -> Path:
