@@ -34,9 +34,9 @@ def run(arguments: Sequence[str | Path]) -> float:
     return time.perf_counter() - start
 
 
-def bundle(run_id: str, configs: Sequence[str], *overrides: str | Path) -> float:
-    """One `python -m monai.bundle run` of the bundle."""
-    files = str([str(CONFIGS / name) for name in configs])
+def bundle(run_id: str, configs: Sequence[str | Path], *overrides: str | Path) -> float:
+    """One `python -m monai.bundle run` of the bundle; names of configs are those of its folder, paths are paths."""
+    files = str([str(name if isinstance(name, Path) else CONFIGS / name) for name in configs])
     return run(
         ["-m", "monai.bundle", "run", run_id, "--bundle_root", CONFIGS.parent, "--config_file", files, *overrides]
     )
@@ -69,14 +69,16 @@ def _steps(output: Path, patients: int, overrides: Sequence[str]) -> float:
     where = ("--dataset_dir", data, "--output_dir")
     seconds = [bundle("training", ["train.yaml", "data/demo.yaml"], *where, training, *overrides)]
     weights = ("--model_file", training / "model.pt", "--progress", "False")
-    bundle("evaluating", ["inference.yaml", "evaluate.yaml"], *where, scores, *weights)
-    bundle("inferring", ["inference.yaml"], "--input", _some_test_images(data, output), "--output_dir", masks, *weights)
+    inference: list[str | Path] = ["inference.yaml", training / "model.yaml"]
+    bundle("evaluating", [*inference, "evaluate.yaml"], *where, scores, *weights)
+    bundle("inferring", inference, "--input", _some_test_images(data, output), "--output_dir", masks, *weights)
     shutil.rmtree(peer, ignore_errors=True)
     epochs = ("--epochs", str(PEER_EPOCHS), "--val_interval", str(PEER_EPOCHS // 2), *overrides)
     configs = ["train.yaml", "data/demo.yaml", *PEER, "presets/basic_unet_train.yaml"]
     seconds.append(bundle("training", configs, *where, peer, *epochs))
     weights = ("--model_file", peer / "model.pt", "--progress", "False")
-    bundle("evaluating", ["inference.yaml", "evaluate.yaml", *PEER], *where, peer / "scores", *weights)
+    inference = ["inference.yaml", *PEER, peer / "model.yaml"]
+    bundle("evaluating", [*inference, "evaluate.yaml"], *where, peer / "scores", *weights)
     return _conclude(scores, peer / "scores", masks, seconds, time.perf_counter() - start)
 
 
