@@ -16,12 +16,12 @@ SCORES = {
     "intervals": {"dice": [0.4, 0.6], "dice_lesion": [0.2, 0.3]},
     "pooled": {"dice": 0.75},
     "triage": {"spearman_with_dice": None},
-    "counts": {"hd95_left_out": 2},
+    "counts": {"images": 9, "with_lesion": 7, "lesions_missed": 3, "false_masks": 1, "hd95_left_out": 2},
     "policy": "p",
     "sampling": {"steps": 2},
     "config": {"dataset_dir": "/somebody/s/folder"},
 }
-ROW = "| one | 0.500 (0.400 to 0.600) | 0.250 (0.200 to 0.300) | 0.125 | 3.0 mm (2 left out) | 0.750 | 0.062 | - |"
+ROW = "| one | 0.500 (0.400 to 0.600) | 0.250 (0.200 to 0.300) | 0.125 | 3.0 mm (2 left out) | 0.750 | 3 of 7 | 1 of 2 | 0.062 | - |"
 
 
 @pytest.mark.parametrize("root", BUNDLES, ids=lambda root: root.name)
@@ -66,7 +66,7 @@ def test_a_result_is_kept_without_paths_and_makes_a_row(tmp_path, monkeypatch):
     target = tmp_path / "results" / "one.json"
     monkeypatch.setattr(sys, "argv", ["card", "keep", str(tmp_path / "scores.json"), str(target), "--title", "one"])
     main()
-    assert "somebody" not in target.read_text() and json.loads(target.read_text())["counts"] == {"hd95_left_out": 2}
+    assert "somebody" not in target.read_text() and json.loads(target.read_text())["counts"] == SCORES["counts"]
     card = filled("before\n<!-- table: one -->\nold\n<!-- end -->\nafter\n", tmp_path / "results")
     assert card.startswith("before\n<!-- table: one -->\n| network") and "old" not in card
     assert card.splitlines()[4] == ROW and card.splitlines()[5:] == ["<!-- end -->", "after"]

@@ -40,7 +40,15 @@ def test_headline_means_are_over_patients():
     summary = summarise(cases)
     assert summary["means"]["dice"] == pytest.approx(((2 / 3 + 1) / 2 + 1) / 2)
     assert summary["means_over_images"]["dice"] == pytest.approx((2 / 3 + 1 + 1) / 3)
-    assert summary["counts"] == {"images": 3, "with_lesion": 2, "patients": 2, "hd95_left_out": 1}
+    assert summary["counts"] == {
+        "images": 3, "with_lesion": 2, "patients": 2, "lesions_missed": 0, "false_masks": 0, "hd95_left_out": 1
+    }  # fmt: skip
+
+
+def test_a_lesion_is_missed_where_nothing_of_it_is_in_the_mask_and_a_mask_without_a_lesion_is_false():
+    cases = [case(mask=1 - LABEL), case(mask=EMPTY), case(), case(label=EMPTY), case(mask=EMPTY, label=EMPTY)]
+    counts = summarise(cases)["counts"]
+    assert (counts["lesions_missed"], counts["false_masks"]) == (2, 1)
 
 
 def test_lesion_scores_leave_out_images_without_one():

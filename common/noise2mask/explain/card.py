@@ -96,7 +96,8 @@ def _metric_problems(root: Path, metadata: Mapping[str, Any]) -> list[str]:
 
 def _scores(results: Sequence[Mapping[str, Any]]) -> str:
     """A row per evaluation; means over patients."""
-    head = ["network", "Dice, all images", "Dice, lesion", "IoU, lesion", "HD95", "Dice, pooled", "calibration error"]
+    head = ["network", "Dice, all images", "Dice, lesion", "IoU, lesion", "HD95", "Dice, pooled", "lesions missed"]
+    head += ["false masks", "calibration error", "triage against Dice"]
     rows = []
     for result in results:
         means, counts = result["means"], result["counts"]
@@ -104,9 +105,11 @@ def _scores(results: Sequence[Mapping[str, Any]]) -> str:
         distance = f"{means['hd95']:.1f} {result['hd95_unit']} ({counts['hd95_left_out']} left out)"
         error = f"{means['expected_calibration_error']:.3f}"
         rank = result["triage"]["spearman_with_dice"]
-        numbers = [f"{means['iou_lesion']:.3f}", distance, f"{result['pooled']['dice']:.3f}", error]
+        missed = f"{counts['lesions_missed']} of {counts['with_lesion']}"
+        false = f"{counts['false_masks']} of {counts['images'] - counts['with_lesion']}"
+        numbers = [f"{means['iou_lesion']:.3f}", distance, f"{result['pooled']['dice']:.3f}", missed, false, error]
         rows.append([result["title"], *dice, *numbers, "-" if rank is None else f"{rank:.2f}"])
-    return markdown([*head, "triage against Dice"], rows)
+    return markdown(head, rows)
 
 
 def _with_interval(result: Mapping[str, Any], name: str) -> str:

@@ -83,6 +83,8 @@ def summarise(cases: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
             "images": len(cases),
             "with_lesion": sum(_has_lesion(case) for case in cases),
             "patients": len(set(patients)),
+            "lesions_missed": sum(_has_lesion(case) and case["tp"] == 0 for case in cases),
+            "false_masks": sum(not _has_lesion(case) and case["fp"] > 0 for case in cases),
             "hd95_left_out": left_out,
         },
         "policy": POLICY,
