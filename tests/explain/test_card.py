@@ -20,8 +20,12 @@ SCORES = {
     "policy": "p",
     "sampling": {"steps": 2},
     "config": {"dataset_dir": "/somebody/s/folder"},
+    "patient_and_dice": [[0, 0.5], [1, 0.75]],
 }
-ROW = "| one | 0.500 (0.400 to 0.600) | 0.250 (0.200 to 0.300) | 0.125 | 3.0 mm (2 left out) | 0.750 | 3 of 7 | 1 of 2 | 0.062 | - |"
+ROW = (
+    "| one | 0.500 (0.400 to 0.600) | 0.250 (0.200 to 0.300) "
+    "| 0.125 | 3.0 mm (2 left out) | 0.750 | 3 of 7 | 1 of 2 | 0.062 | - | - |"
+)
 
 
 @pytest.mark.parametrize("root", BUNDLES, ids=lambda root: root.name)
@@ -62,7 +66,7 @@ def test_metrics_of_the_metadata_are_those_of_the_shipped_weights(bundle):
 
 def test_a_result_is_kept_without_paths_and_makes_a_row(tmp_path, monkeypatch):
     (tmp_path / "scores.json").write_text(json.dumps(SCORES))
-    (tmp_path / "cases.csv").write_text("image,hd95_unit\na,mm\n")
+    (tmp_path / "cases.csv").write_text("image,patient,dice,hd95_unit\n/somebody/b,p7,0.25,mm\na,p9,0.5,mm\n")
     target = tmp_path / "results" / "one.json"
     monkeypatch.setattr(sys, "argv", ["card", "keep", str(tmp_path / "scores.json"), str(target), "--title", "one"])
     main()
@@ -71,6 +75,16 @@ def test_a_result_is_kept_without_paths_and_makes_a_row(tmp_path, monkeypatch):
     assert card.startswith("before\n<!-- table: one -->\n| network") and "old" not in card
     assert card.splitlines()[4] == ROW and card.splitlines()[5:] == ["<!-- end -->", "after"]
     assert filled(card, tmp_path / "results") == card
+    assert json.loads(target.read_text())["patient_and_dice"] == [[0, 0.5], [1, 0.25]]
+
+
+def test_rows_of_the_same_images_are_compared_image_by_image(tmp_path):
+    other = {**SCORES, "title": "other", "hd95_unit": "mm", "patient_and_dice": [[0, 0.6], [1, 0.85]]}
+    fewer = {**other, "patient_and_dice": [[0, 0.5]]}
+    for name, content in {"one": {**other, **SCORES}, "other": other, "fewer": fewer}.items():
+        (tmp_path / f"{name}.json").write_text(json.dumps(content))
+    rows = filled("<!-- table: one other fewer -->\n<!-- end -->", tmp_path).splitlines()[3:6]
+    assert [row.split(" | ")[-1] for row in rows] == ["- |", "+0.100 (+0.100 to +0.100) |", "other images |"]
 
 
 def test_rows_of_a_study_make_its_table_and_are_not_mixed_with_evaluations(tmp_path):

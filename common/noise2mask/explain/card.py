@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ..files import write_text_atomically
+from ..metrics.interval import over_patients
 from ..metrics.table import markdown
 from ..studies.settings_study import study_table
 
@@ -39,8 +40,13 @@ def kept(path: Path, title: str) -> dict[str, Any]:
     if "rows" in content:
         return {"title": title, "rows": list(content["rows"].values())}
     with open(path.with_name("cases.csv"), encoding="utf-8", newline="") as file:
-        units = sorted({case["hd95_unit"] for case in csv.DictReader(file)})
-    return {"title": title, "hd95_unit": " and ".join(units)} | {name: content[name] for name in SHOWN}
+        cases = sorted(csv.DictReader(file), key=lambda case: case["image"].replace("\\", "/").split("/")[-1])
+    units = sorted({case["hd95_unit"] for case in cases})
+    patients = list(dict.fromkeys(case["patient"] for case in cases))
+    pairs = [[patients.index(case["patient"]), float(case["dice"])] for case in cases]
+    return {"title": title, "hd95_unit": " and ".join(units), "patient_and_dice": pairs} | {
+        name: content[name] for name in SHOWN
+    }
 
 
 def filled(card: str, results: Path) -> str:
@@ -97,7 +103,7 @@ def _metric_problems(root: Path, metadata: Mapping[str, Any]) -> list[str]:
 def _scores(results: Sequence[Mapping[str, Any]]) -> str:
     """A row per evaluation; means over patients."""
     head = ["network", "Dice, all images", "Dice, lesion", "IoU, lesion", "HD95", "Dice, pooled", "lesions missed"]
-    head += ["false masks", "calibration error", "triage against Dice"]
+    head += ["false masks", "calibration error", "triage against Dice", "Dice minus that of the first row"]
     rows = []
     for result in results:
         means, counts = result["means"], result["counts"]
@@ -108,8 +114,20 @@ def _scores(results: Sequence[Mapping[str, Any]]) -> str:
         missed = f"{counts['lesions_missed']} of {counts['with_lesion']}"
         false = f"{counts['false_masks']} of {counts['images'] - counts['with_lesion']}"
         numbers = [f"{means['iou_lesion']:.3f}", distance, f"{result['pooled']['dice']:.3f}", missed, false, error]
-        rows.append([result["title"], *dice, *numbers, "-" if rank is None else f"{rank:.2f}"])
+        triage = "-" if rank is None else f"{rank:.2f}"
+        rows.append([result["title"], *dice, *numbers, triage, _difference(result, results[0])])
     return markdown(head, rows)
+
+
+def _difference(result: Mapping[str, Any], first: Mapping[str, Any]) -> str:
+    """Mean difference of Dice on the same images, with its interval: narrower than both intervals let expect."""
+    own, other = result["patient_and_dice"], first["patient_and_dice"]
+    if result is first:
+        return "-"
+    if [patient for patient, _ in own] != [patient for patient, _ in other]:
+        return "other images"
+    found = over_patients([a - b for (_, a), (_, b) in zip(own, other, strict=True)], [str(p) for p, _ in own])
+    return f"{found.mean:+.3f} ({found.low:+.3f} to {found.high:+.3f})"
 
 
 def _with_interval(result: Mapping[str, Any], name: str) -> str:
