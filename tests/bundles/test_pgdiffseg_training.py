@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from monai.bundle import create_workflow
+from monai.bundle import ConfigParser, create_workflow
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -295,6 +295,7 @@ def test_mlflow_follows_a_run_that_is_resumed(commands, training, trained, tmp_p
 
 TRAINING = [f"train.yaml {name}" for name in ("", "data/demo.yaml", "data/folder.yaml", "multi_gpu_train.yaml")]
 TRAINING += [f"train.yaml {name}" for name in ("joint.yaml", "presets/paper.yaml", "presets/small.yaml data/busi.yaml")]
+TRAINING += ["train.yaml presets/size_64.yaml"]
 INFERENCE = ["inference.yaml", "inference.yaml evaluate.yaml data/folder.yaml"]
 INFERENCE += ["inference.yaml evaluate.yaml multi_gpu_evaluate.yaml", "inference.yaml evaluate.yaml sampler_study.yaml"]
 
@@ -326,3 +327,10 @@ def test_every_combination_of_configs_has_the_properties_that_monai_asks_for(nam
         assert workflow.check_properties() == []
     finally:
         workflow.finalize()
+
+
+def test_the_light_augmentation_moves_images_and_leaves_their_grey_values():
+    parser = ConfigParser(ConfigParser.load_config_files([CONFIGS / "train.yaml", CONFIGS / "presets/size_64.yaml"]))
+    transforms = parser["train::random_transforms"]
+    moved = [transform["_target_"] for transform in transforms if transform["prob"]]
+    assert moved == ["RandFlipd", "RandAffined"] and len(transforms) == 7

@@ -48,6 +48,8 @@ def bundle(tmp_path):
         ("## Data", "## Licence\n\n## Data", "not in the order"),
         ("| 0.7", "| 0.8", "a table is not what its results say"),
         ("arXiv:2410", "arXiv:2411", "reference"),
+        ("| batch size | 8 |", "| batch size | 9 |", "the batch size of train.yaml is missing"),
+        ("| image size | 128 x 128 |", "| image size | 64 x 64 |", "the image size of train.yaml is missing"),
     ],
 )
 def test_what_is_changed_by_hand_is_seen(bundle, old, new, words):

@@ -15,6 +15,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from ..files import write_text_atomically
 from ..metrics.interval import over_patients
 from ..metrics.table import markdown
@@ -84,12 +86,23 @@ def card_problems(root: Path) -> list[str]:
     if there != sorted(there, key=SECTIONS.index):
         found.append(f"the sections are not in the order {', '.join(SECTIONS)}")
     said = {"name": metadata["name"], "version": f"Version {metadata['version']}", "disclaimer": DISCLAIMER}
+    said |= _rows_of_settings(yaml.safe_load((root / "configs" / "train.yaml").read_text(encoding="utf-8")))
     said |= {f"reference {text!r}": re.sub(r"\s+\(\d{4}\)$", "", text) for text in metadata["references"]}
     plain = re.sub(r"[\s>]+", " ", card)
     found += [f"{what} is missing" for what, text in said.items() if text not in plain]
     if filled(card, root / "docs" / "results") != card:
         found.append("a table is not what its results say: run noise2mask.explain.card fill")
     return found + _metric_problems(root, metadata)
+
+
+def _rows_of_settings(train: Mapping[str, Any]) -> dict[str, str]:
+    """How the card's tables begin that repeat settings of the training."""
+    rows, columns = train["image_size"]
+    return {
+        "the image size of train.yaml": f"| image size | {rows} x {columns} |",
+        "the batch size of train.yaml": f"| batch size | {train['batch_size']} |",
+        "the epochs of train.yaml": f"| epochs | {train['prior_epochs']} | {train['epochs']} |",
+    }
 
 
 def _metric_problems(root: Path, metadata: Mapping[str, Any]) -> list[str]:
