@@ -260,6 +260,16 @@ def test_a_condition_refuses_another_image():
         condition.check_image(image + 1)
 
 
+@pytest.mark.parametrize("other", [[3], [900, 3]])
+def test_a_condition_refuses_other_timesteps(other):
+    net, (x, image) = network(), batch()
+    condition = net.at(net.encode(image), torch.tensor([900]))
+    with pytest.raises(ValueError, match=r"belongs to the timesteps \[900\], not to"):
+        net.denoise(x, torch.tensor(other), condition)
+    same = net.denoise(x, torch.tensor([900]), condition)  # another tensor of the same timesteps, also one per image
+    assert torch.allclose(net.denoise(x, torch.tensor([900, 900]), condition), same, atol=1e-5)
+
+
 # Training
 
 

@@ -17,22 +17,28 @@ from torch import Tensor, nn
 class Condition(dict[str, Tensor]):
     """A dict of batch-first tensors, with what it was made from.
 
-    It refuses another size, another number of images and another mode; `check_image` refuses another image.
+    It refuses another size, another number of images and another mode; `check_image` refuses another image, and
+    `check_timesteps` other timesteps.
 
     Args:
-        image:    (B, C, H, W), what was encoded.
-        training: whether the network was in train mode.
-        tensors:  name -> (B, ...).
+        image:     (B, C, H, W), what was encoded.
+        training:  whether the network was in train mode.
+        tensors:   name -> (B, ...).
+        timesteps: (B,) or (1,), which the tensors belong to; None where they belong to any.
     """
 
-    def __init__(self, image: Tensor, training: bool, tensors: dict[str, Tensor]) -> None:
+    def __init__(
+        self, image: Tensor, training: bool, tensors: dict[str, Tensor], timesteps: Tensor | None = None
+    ) -> None:
         super().__init__(tensors)
         self.image = image
         self.training = training
+        self.timesteps = timesteps
 
-    def extended(self, tensors: dict[str, Tensor]) -> "Condition":
-        """A new condition of the same image with more tensors; this one stays as it is."""
-        return Condition(self.image, self.training, {**self, **tensors})
+    def extended(self, tensors: dict[str, Tensor], timesteps: Tensor | None = None) -> "Condition":
+        """A new condition of the same image with more tensors, of these timesteps; this one stays as it is."""
+        own = self.timesteps if timesteps is None else timesteps
+        return Condition(self.image, self.training, {**self, **tensors}, own)
 
     def samples_of(self, x: Tensor, training: bool) -> int:
         """N, the number of samples that x (B * N, K, H, W) holds of each encoded image.
@@ -54,6 +60,14 @@ class Condition(dict[str, Tensor]):
         """Raise ValueError unless `image` is what was encoded: for callers that keep a condition."""
         if image is not self.image and not torch.equal(image, self.image):
             raise ValueError("This condition belongs to another image: encode the image again.")
+
+    def check_timesteps(self, timesteps: Tensor) -> None:
+        """Raise ValueError where the condition belongs to other timesteps than these, (B,) or (1,)."""
+        if self.timesteps is None or timesteps is self.timesteps:  # a sampler's loop waits for no GPU
+            return
+        if not torch.equal(*torch.broadcast_tensors(timesteps, self.timesteps)):
+            found = f"{self.timesteps.tolist()}, not to {timesteps.tolist()}"
+            raise ValueError(f"This condition belongs to the timesteps {found}: take `at` of what `encode` gave.")
 
 
 class Denoiser(nn.Module, ABC):

@@ -162,10 +162,14 @@ class PGDiffSeg(Denoiser):
         Returns:
             The condition plus `skip1` .. `skipn` (B, C_i, h_{i-1}, w_{i-1}) and `flow` (B, C_n, h_n, w_n); as it is
             where flows exchange features, because then they belong to one noisy mask.
+
+        Raises:
+            ValueError: where the condition is already that of other timesteps.
         """
         if self.exchange or "flow" in condition:
+            condition.check_timesteps(timesteps)
             return condition
-        return condition.extended(self._condition_flow(condition["stem"], timesteps))
+        return condition.extended(self._condition_flow(condition["stem"], timesteps), timesteps)
 
     def _condition_flow(self, b: Tensor, timesteps: Tensor | None) -> dict[str, Tensor]:
         """b (B, C_0, H, W) -> `skip1` .. `skipn` and `flow`."""
@@ -190,7 +194,7 @@ class PGDiffSeg(Denoiser):
             `classification` (B, classes) and `location` (B, 1, h_{n-1}, w_{n-1}).
 
         Raises:
-            ValueError: where x does not belong to the condition.
+            ValueError: where x or the timesteps do not belong to the condition.
         """
         samples = condition.samples_of(x, self.training)
         condition = self.at(condition, timesteps)
