@@ -23,6 +23,7 @@ from noise2mask.handlers.reseed import Reseed
 
 CPU = torch.device("cpu")
 ITEMS = [{"image": torch.full((1, 4, 4), n / 5), "label": torch.ones(1, 4, 4) * (n % 2)} for n in range(5)]
+VALIDATION = ITEMS[:1]
 
 
 class Tiny(nn.Module):
@@ -74,7 +75,8 @@ class Run:
         self.checkpoint.attach(self.trainer)
 
     def _evaluator(self, scores):
-        self.evaluator = SupervisedEvaluator(CPU, [ITEMS[0]], self.network, iteration_update=lambda engine, batch: None)
+        loader = DataLoader(SliceDataset(VALIDATION, Compose([])))
+        self.evaluator = SupervisedEvaluator(CPU, loader, self.network, iteration_update=lambda engine, batch: None)
         self.evaluator.state.key_metric_name = "dice"
         score = self.evaluator.state.metrics.update
         self.evaluator.add_event_handler(Events.COMPLETED, lambda: score(dice=next(scores)))
@@ -158,6 +160,22 @@ def test_other_data_are_refused(tmp_path, monkeypatch):
     monkeypatch.setitem(globals(), "ITEMS", [{**item, "patient": "other"} for item in ITEMS])
     with pytest.raises(ValueError, match="the training data are others"):
         Run(tmp_path).go()
+
+
+def test_other_validation_data_are_refused(tmp_path, monkeypatch):
+    Run(tmp_path, scores=[0.9, 0.1, 0.1]).go(killed_at=5)
+    monkeypatch.setitem(globals(), "VALIDATION", ITEMS[:2])
+    with pytest.raises(ValueError, match="last.pt belongs .* the validation data are others"):
+        Run(tmp_path, scores=[0.5, 0.6]).go()
+    assert Run(tmp_path).go().checkpoint.best == 0.9  # a run without validation has nothing to compare
+
+
+def test_a_checkpoint_that_does_not_know_its_validation_data_is_accepted(tmp_path):
+    Run(tmp_path, scores=[0.9, 0.1, 0.1]).go(killed_at=5)
+    saved = load_plain(tmp_path / "last.pt")
+    del saved["validation"]
+    torch.save(saved, tmp_path / "last.pt")
+    assert Run(tmp_path, scores=[0.5, 0.6]).go().checkpoint.best == 0.9
 
 
 def test_another_config_may_replace_a_finished_run(tmp_path, config):

@@ -89,6 +89,8 @@ class Checkpoint:
         changes = difference(saved["fingerprint"], self.fingerprint)
         if saved.get("data") != data_digest(engine):
             changes.append("the training data are others (images, masks, patients or split)")
+        if saved.get("validation") and self.evaluator and saved["validation"] != data_digest(self.evaluator):
+            changes.append("the validation data are others, and so the best score so far is not theirs")
         if changes:
             raise ValueError(
                 f"{self.path} belongs to an unfinished run with another config: {'; '.join(changes[:8])}. "
@@ -120,11 +122,12 @@ class Checkpoint:
         self._save_best(engine)
         if finished and self.best is None and self.evaluator is not None:
             why = f"epoch {engine.state.epoch}: no validation gave a score, the last weights"
-            self._save_weights(why, trained_items(engine))
+            self._save_weights(why, items_of(engine))
         scaler = getattr(engine, "scaler", None)
         content = {
             "fingerprint": self.fingerprint,
             "data": data_digest(engine),
+            "validation": None if self.evaluator is None else data_digest(self.evaluator),
             "phase": self.phase,
             "epoch": engine.state.epoch,
             "iteration": engine.state.iteration,
@@ -145,7 +148,7 @@ class Checkpoint:
             return
         self.best = metric
         why = f"epoch {engine.state.epoch}: best {self.evaluator.state.key_metric_name} {metric:.4f}"
-        self._save_weights(why, trained_items(engine))
+        self._save_weights(why, items_of(engine))
 
     def _save_weights(self, why: str, items: Sequence[Any]) -> None:
         assert self.weights is not None and self.model_file is not None, (
@@ -159,14 +162,15 @@ class Checkpoint:
         logger.info(f"{why} -> {self.model_file}")
 
 
-def trained_items(engine: Engine) -> list[Mapping[str, Any]]:
-    """What a trainer trains on."""
-    return [item for item in getattr(engine.data_loader.dataset, "data", []) if isinstance(item, Mapping)]
+def items_of(engine: Engine) -> list[Mapping[str, Any]]:
+    """What a trainer trains on, or an evaluator scores."""
+    dataset = getattr(engine.data_loader, "dataset", None)
+    return [item for item in getattr(dataset, "data", []) if isinstance(item, Mapping)]
 
 
 def data_digest(engine: Engine) -> str:
     """Of the items: which images, with which masks, of whom, in which order."""
-    plain = [sorted((str(key), str(value)) for key, value in item.items()) for item in trained_items(engine)]
+    plain = [sorted((str(key), str(value)) for key, value in item.items()) for item in items_of(engine)]
     return hashlib.sha256(json.dumps(plain).encode()).hexdigest()
 
 
