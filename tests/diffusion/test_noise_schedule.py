@@ -20,6 +20,12 @@ def test_linear_betas_by_hand():
     assert schedule.log_snr(1) == pytest.approx(math.log(math.sqrt(0.72 / 0.28)))
 
 
+def test_a_schedule_is_told_from_one_of_other_betas():
+    assert repr(NoiseSchedule()) == "NoiseSchedule('linear', timesteps=1000, beta_start=0.0001, beta_end=0.02)"
+    others = ({"beta_end": 0.01}, {"beta_start": 1e-5}, {"timesteps": 500}, {"name": "cosine"})
+    assert len({repr(NoiseSchedule(**other)) for other in ({}, *others)}) == 5
+
+
 def test_rescaled_betas_end_where_a_thousand_steps_end():
     short, long = NoiseSchedule("linear_rescaled", 300), NoiseSchedule("linear", 1000)
     assert short.betas[0].item() == pytest.approx(1e-4 * 1000 / 300)

@@ -39,6 +39,7 @@ class NoiseSchedule:
         if timesteps < 1:
             raise ValueError(f"timesteps is {timesteps}, expected at least 1: give the number of trained steps")
         self.name = name
+        self.ends = (beta_start, beta_end)
         self.betas = _betas(name, timesteps, beta_start, beta_end)  # (T,)
         if not bool(((self.betas > 0) & (self.betas < 1)).all()):
             raise ValueError(
@@ -52,7 +53,8 @@ class NoiseSchedule:
         self._times = np.arange(CLEAN_END, timesteps, dtype=np.float64)  # (T + 1,)
 
     def __repr__(self) -> str:
-        return f"NoiseSchedule({self.name!r}, timesteps={self.timesteps})"
+        start, end = self.ends
+        return f"NoiseSchedule({self.name!r}, timesteps={self.timesteps}, beta_start={start!r}, beta_end={end!r})"
 
     @property
     def timesteps(self) -> int:
