@@ -1,5 +1,7 @@
 """Rows of a study are computed once, unless what they depend on has changed."""
 
+import json
+
 import pytest
 import torch
 from torch import nn
@@ -17,6 +19,13 @@ def test_a_row_that_is_done_is_not_computed_again(tmp_path):
     assert again.get("a", lambda: calls.append(1) or {}) == row and len(calls) == 1
     again.get("b", lambda: {"dice": 0.25, "note": 3})
     assert (tmp_path / "study.csv").read_text() == "dice,note\n0.5,\n0.25,3\n"
+
+
+def test_what_is_no_number_is_null_and_comes_back_as_it_was_given(tmp_path):
+    row = Rows(tmp_path, "study", {}).get("a", lambda: {"dice": 0.5, "variance": float("nan")})
+    json.loads((tmp_path / "study.json").read_text(), parse_constant=lambda name: 1 / 0)
+    assert row == {"dice": 0.5, "variance": None} == Rows(tmp_path, "study", {}).get("a", dict)
+    assert (tmp_path / "study.csv").read_text() == "dice,variance\n0.5,\n"
 
 
 def test_rows_of_another_basis_are_neither_taken_up_nor_thrown_away(tmp_path):
@@ -47,3 +56,5 @@ def test_other_images_or_labels_are_another_basis(toy, threshold):
     assert basis_of(cases[1:] + cases[:1], inferer, threshold) != first
     assert basis_of([case._replace(label=1 - case.label) for case in cases], inferer, threshold) != first
     assert basis_of(cases, inferer.changed(target="v"), threshold) != first
+    other = NoiseSchedule("linear", 20, beta_end=1e-2)
+    assert basis_of(cases, inferer.changed(noise_schedule=other), threshold) != first

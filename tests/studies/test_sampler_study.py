@@ -25,6 +25,7 @@ def test_an_exact_network_scores_one_with_every_sampler_and_never_varies(toy, th
         ("ddpm", 20),
     ]
     assert all(row["dice_mean"] == 1 and row["dice_variance"] == 0 and row["repeats"] == 3 for row in rows)
+    assert all(row["seconds_per_sample"] > 0 and "seconds_per_image" not in row for row in rows)
     with open(tmp_path / "sampler_study.csv", newline="") as file:
         assert len(list(csv.DictReader(file))) == 9
     assert Image.open(tmp_path / "sampler_study.png").size == (840, 540)
@@ -42,6 +43,12 @@ def test_repeats_are_samples_from_seed_on_and_their_dice_is_averaged_over_images
     (row,) = study(toy, threshold, tmp_path, samplers=("ddim",), budgets=(2,), ddpm_steps=0).run()
     assert [row["dice_0"], row["dice_1"], row["dice_2"]] == [0, 1, 1]
     assert row["dice_mean"] == pytest.approx(2 / 3) and row["dice_variance"] == pytest.approx(1 / 3)
+
+
+def test_a_single_repeat_has_no_variance(toy, threshold, tmp_path):
+    rows = study(toy, threshold, tmp_path, samplers=("ddim",), budgets=(1, 2), repeats=1, ddpm_steps=0).run()
+    assert [row["dice_variance"] for row in rows] == [None, None]
+    assert "NaN" not in (tmp_path / "sampler_study.json").read_text()
 
 
 def test_a_budget_of_single_steps_is_not_exceeded():

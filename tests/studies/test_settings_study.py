@@ -28,6 +28,17 @@ def test_every_row_stands_beside_another_condition_and_the_prior(toy, threshold,
     assert "| 1.000 (1.000 to 1.000) | 1.000 (1.000 to 1.000) | 0.000 | 0.667 |" in text and "4 images. Policy:" in text
 
 
+def test_a_set_without_a_lesion_or_another_patient_has_rows_all_the_same(toy, threshold, tmp_path):
+    dataset, preprocessing = toy
+    item = dataset[0]
+    item["label"] = item["label"] * 0
+    grid = {"samplers": ["ddim"], "steps": [1], "samples": [1], "starts": [None]}
+    for _ in range(2):  # computed, and read again
+        (row,) = SettingsStudy([item], preprocessing, threshold, INFERER, output_dir=str(tmp_path), **grid).run()
+        assert row["dice"] == 0 and row["dice_lesion"] is row["dice_of_another_condition"] is None
+        assert "| ddim | noise | 1 | 1 | 0.000 | - | - | - |" in (tmp_path / "settings_study.md").read_text()
+
+
 def test_too_many_steps_are_refused_before_anything_is_sampled(toy, threshold, tmp_path):
     grid = {"samplers": ["ddim"], "steps": [30], "samples": [1], "starts": [None]}
     with pytest.raises(ValueError, match="steps is 30, expected 1 to 20"):

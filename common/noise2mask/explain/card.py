@@ -19,7 +19,7 @@ import yaml
 
 from ..files import write_text_atomically
 from ..metrics.interval import over_patients
-from ..metrics.table import markdown
+from ..metrics.table import markdown, number, with_interval
 from ..studies.settings_study import study_table
 
 SECTIONS = (
@@ -121,14 +121,12 @@ def _scores(results: Sequence[Mapping[str, Any]]) -> str:
     for result in results:
         means, counts = result["means"], result["counts"]
         dice = [_with_interval(result, name) for name in ("dice", "dice_lesion")]
-        distance = f"{means['hd95']:.1f} {result['hd95_unit']} ({counts['hd95_left_out']} left out)"
-        error = f"{means['expected_calibration_error']:.3f}"
-        rank = result["triage"]["spearman_with_dice"]
+        distance = f"{number(means['hd95'], 1)} {result['hd95_unit']} ({counts['hd95_left_out']} left out)"
+        error, rank = number(means["expected_calibration_error"]), number(result["triage"]["spearman_with_dice"], 2)
         missed = f"{counts['lesions_missed']} of {counts['with_lesion']}"
         false = f"{counts['false_masks']} of {counts['images'] - counts['with_lesion']}"
-        numbers = [f"{means['iou_lesion']:.3f}", distance, f"{result['pooled']['dice']:.3f}", missed, false, error]
-        triage = "-" if rank is None else f"{rank:.2f}"
-        rows.append([result["title"], *dice, *numbers, triage, _difference(result, results[0])])
+        numbers = [number(means["iou_lesion"]), distance, number(result["pooled"]["dice"]), missed, false, error, rank]
+        rows.append([result["title"], *dice, *numbers, _difference(result, results[0])])
     return markdown(head, rows)
 
 
@@ -144,8 +142,7 @@ def _difference(result: Mapping[str, Any], first: Mapping[str, Any]) -> str:
 
 
 def _with_interval(result: Mapping[str, Any], name: str) -> str:
-    low, high = result["intervals"][name]
-    return f"{result['means'][name]:.3f} ({low:.3f} to {high:.3f})"
+    return with_interval(result["means"][name], *result["intervals"][name])
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -24,7 +24,7 @@ def write_scores(cases: Sequence[Mapping[str, Any]], summary: Mapping[str, Any],
     write_text_atomically(
         csv_text([{k: v for k, v in case.items() if k != BINS} for case in cases]), folder / "cases.csv"
     )
-    write_text_atomically(json.dumps(_without_nan(summary), indent=2), folder / "scores.json")
+    write_text_atomically(json.dumps(without_nan(summary), indent=2), folder / "scores.json")
     units = sorted({case["hd95_unit"] for case in cases})
     write_text_atomically(score_table(summary, units), folder / "scores.md")
 
@@ -39,12 +39,12 @@ def csv_text(rows: Sequence[Mapping[str, Any]]) -> str:
     return text.getvalue()
 
 
-def _without_nan(value: Any) -> Any:
-    """JSON knows no NaN."""
+def without_nan(value: Any) -> Any:
+    """The same with None in place of NaN, which JSON does not know."""
     if isinstance(value, Mapping):
-        return {key: _without_nan(item) for key, item in value.items()}
+        return {key: without_nan(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_without_nan(item) for item in value]
+        return [without_nan(item) for item in value]
     return None if _is_nan(value) else value
 
 

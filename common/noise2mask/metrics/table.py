@@ -30,14 +30,24 @@ def score_table(summary: Mapping[str, Any], units: Sequence[str] = ("pixel",)) -
     for name, title in NAMES.items():
         if name in summary["means"]:
             low, high = summary["intervals"][name]
-            interval = "-" if math.isnan(low) else f"{low:.3f} to {high:.3f}"
+            interval = "-" if number(low) == "-" else f"{number(low)} to {number(high)}"
             unit = f" ({' and '.join(units)})" if name == "hd95" else ""
-            numbers = [summary[part].get(name, math.nan) for part in ("means", "means_over_images", "pooled")]
-            mean, images, pooled = ("-" if math.isnan(number) else f"{number:.3f}" for number in numbers)
+            parts = ("means", "means_over_images", "pooled")
+            mean, images, pooled = (number(summary[part].get(name)) for part in parts)
             rows.append([title + unit, mean, interval, images, pooled])
     table = markdown(["score", "mean over patients", "95 % interval", "mean over images", "pooled"], rows)
     counts = ", ".join(f"{name.replace('_', ' ')}: {value}" for name, value in summary["counts"].items())
     return f"{table}\n\n{counts}.\nPolicy: {summary['policy']}.\n"
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """A number of a table; "-" where there is none."""
+    return "-" if value is None or math.isnan(value) else f"{value:.{digits}f}"
+
+
+def with_interval(mean: float | None, low: float | None, high: float | None) -> str:
+    """0.500 (0.400 to 0.600); the mean alone where it has no interval."""
+    return number(mean) if number(low) == "-" else f"{number(mean)} ({number(low)} to {number(high)})"
 
 
 def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

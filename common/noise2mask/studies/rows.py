@@ -11,14 +11,14 @@ from torch import Tensor, nn
 
 from ..diffusion.inferer import EnsembleInferer
 from ..files import check_writable, write_text_atomically
-from ..metrics.score_files import csv_text
+from ..metrics.score_files import csv_text, without_nan
 from .cases import Case
 
 logger = logging.getLogger(__name__)
 
 
 class Rows:
-    """Rows by key in `<name>.json` and, as a table, in `<name>.csv`.
+    """Rows by key in `<name>.json` (NaN as null) and, as a table, in `<name>.csv`.
 
     Args:
         folder: where they go.
@@ -44,9 +44,9 @@ class Rows:
             logger.info(f"{path}: {len(self.rows)} rows are done")
 
     def get(self, key: str, compute: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        """The row of a key, computed and written if it is not there yet."""
+        """The row of a key, computed and written if it is not there yet; None where it has no number."""
         if key not in self.rows:
-            self.rows[key] = compute()
+            self.rows[key] = without_nan(compute())
             content = {"basis": self.basis, "rows": self.rows}
             write_text_atomically(json.dumps(content, indent=1), self.folder / f"{self.name}.json")
             write_text_atomically(csv_text(list(self.rows.values())), self.folder / f"{self.name}.csv")

@@ -77,13 +77,13 @@ class SamplerStudy:
         return rows
 
     def _row(self, inferer: EnsembleInferer) -> dict[str, Any]:
-        dice, seconds = repeated_dice(self.cases, inferer, self.network)  # (repeats, images), seconds per image
+        dice, seconds = repeated_dice(self.cases, inferer, self.network)  # (repeats, images), seconds per sample
         each = dice.mean(axis=1)  # (repeats,)
         lesion = dice[:, [case.has_lesion for case in self.cases]].mean(axis=1)  # (repeats,)
         variance = float(each.var(ddof=1)) if len(each) > 1 else float("nan")
         row = {"sampler": inferer.sampler, "evaluations": evaluations(inferer.sampler, len(inferer.timesteps))}
         row |= {"dice_mean": float(each.mean()), "dice_variance": variance, "dice_lesion_mean": float(lesion.mean())}
-        row |= {"seconds_per_image": seconds, "images": len(self.cases), "repeats": len(each)}
+        row |= {"seconds_per_sample": seconds, "images": len(self.cases), "repeats": len(each)}
         return row | {f"dice_{i}": float(value) for i, value in enumerate(each)}
 
 
@@ -95,7 +95,10 @@ def steps_within(sampler: str, budget: int) -> int:
 
 
 def repeated_dice(cases: Sequence[Case], inferer: EnsembleInferer, network: nn.Module) -> tuple[np.ndarray, float]:
-    """Dice of every sample of every image (N, images), and the median of the seconds per image and sample."""
+    """Dice of every sample of every image (N, images), and the median of the seconds per sample.
+
+    The samples of an image share its condition, so that one alone takes longer.
+    """
     dice, seconds = [], []
     for i, case in enumerate(cases):
         own = inferer.changed(seed=inferer.seed + i * inferer.samples)

@@ -20,7 +20,7 @@ from ..diffusion.inferer import EnsembleInferer
 from ..files import write_text_atomically
 from ..metrics.interval import over_patients
 from ..metrics.policy import POLICY
-from ..metrics.table import markdown
+from ..metrics.table import markdown, number, with_interval
 from .cases import Case, cases_of, prior_dice, samples_of
 from .rows import Rows, basis_of
 
@@ -112,8 +112,8 @@ def study_table(rows: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list
     body = []
     for row in rows:
         start = "noise" if row["start"] is None else f"prior at {row['start']}"
-        dice = [f"{row[n]:.3f} ({row[f'{n}_low']:.3f} to {row[f'{n}_high']:.3f})" for n in ("dice", "dice_lesion")]
+        dice = [with_interval(*(row[f"{n}{end}"] for end in ("", "_low", "_high"))) for n in ("dice", "dice_lesion")]
         names = ("dice_lesion_of_another_condition", "dice_lesion_of_the_prior", "seconds_per_image")
-        numbers = [f"{row[name]:.3f}" for name in names]
+        numbers = [number(row[name]) for name in names]
         body.append([row["sampler"], start, str(row["steps"]), str(row["samples"]), *dice, *numbers])
     return head, body
