@@ -53,6 +53,22 @@ def test_a_datalist_file_goes_before_the_folder(folder):
     assert datalist(folder, "training") == content["training"][:1]
 
 
+def test_items_say_what_their_patient_is_where_that_is_asked_and_known(folder):
+    assert "group_by" not in datalist(folder, "testing")[0]
+    assert datalist(folder, "testing", group_by=True)[0]["group_by"] == "image"
+    rows = "".join(f"{i}.png,p{i}\n" for i in range(10))
+    (folder / "manifest.csv").write_text("image,patient\n" + rows)
+    path = write_datalist(folder_datalist(folder), folder / "datalist.json")
+    assert {item["group_by"] for item in datalist(folder, "testing", group_by=True)} == {"patient"}
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps({**content, "group_by": "ward"}))
+    with pytest.raises(ValueError, match="group_by is 'ward', expected one of patient, group, image"):
+        datalist(folder, "testing")
+    del content["group_by"]
+    path.write_text(json.dumps(content))
+    assert "group_by" not in datalist(folder, "testing", group_by=True)[0]
+
+
 def test_without_a_file_the_layout_decides(folder):
     assert datalist(folder, "training") == folder_datalist(folder)["training"]
     assert datalist(folder, "training", "busi") == busi_datalist(folder)["training"]

@@ -45,6 +45,12 @@ def test_headline_means_are_over_patients():
     }  # fmt: skip
 
 
+def test_means_over_patients_of_whom_some_are_not_known_are_mixed():
+    summary = summarise([case() | {"group_by": "patient"}, case(patient="b.png") | {"group_by": "image"}])
+    assert summary["group_by"] == "mixed" and "then over patients (images where" in summary["policy"]
+    assert summarise([case()])["group_by"] == "patient"
+
+
 def test_a_lesion_is_missed_where_nothing_of_it_is_in_the_mask_and_a_mask_without_a_lesion_is_false():
     cases = [case(mask=1 - LABEL), case(mask=EMPTY), case(), case(label=EMPTY), case(mask=EMPTY, label=EMPTY)]
     counts = summarise(cases)["counts"]

@@ -3,6 +3,7 @@
 import csv
 import json
 
+import pytest
 import torch
 
 from noise2mask.metrics.case_scores import case_scores, summarise
@@ -38,6 +39,32 @@ def test_the_table_says_what_its_numbers_mean(tmp_path):
     assert "| Dice | 0.500 | 0.000 to 1.000 | 0.500 | 0.667 |" in text
     assert "| HD95 (pixel) | 0.000 | - | 0.000 | - |" in text
     assert "Policy: mask = fused probability > 0.5" in text and "hd95 left out: 1" in text
+
+
+@pytest.mark.parametrize(
+    ("group_by", "head", "said", "counted"),
+    [
+        ("patient", "mean over patients |", "interval over patients;", "patients: 2"),
+        ("group", "mean over groups (patients not known) |", "interval over groups;", "groups: 2"),
+        ("image", "mean over images (patients not known) |", "interval over images;", "images: 2"),
+    ],
+)
+def test_the_table_says_over_what_its_means_are(tmp_path, group_by, head, said, counted):
+    some = [{**case, "group_by": group_by} for case in cases()]
+    write_scores(some, summarise(some), tmp_path)
+    text = (tmp_path / "scores.md").read_text()
+    assert head in text and said in text and counted in text and ("patients: " in text) == (group_by == "patient")
+    assert json.loads((tmp_path / "scores.json").read_text())["group_by"] == group_by
+
+
+def test_distances_in_pixels_and_mm_have_no_mean(tmp_path):
+    first, second = cases()
+    some = [first, {**second, "hd95": 4.0, "hd95_unit": "mm"}]
+    write_scores(some, summarise(some), tmp_path)
+    scores, text = json.loads((tmp_path / "scores.json").read_text()), (tmp_path / "scores.md").read_text()
+    assert scores["means"]["hd95"] is scores["means_over_images"]["hd95"] is None
+    assert scores["intervals"]["hd95"] == [None, None] and scores["counts"]["hd95_left_out"] == 0
+    assert "| HD95 (mm and pixel) | - | - | - | - |" in text and "HD95 has no mean: it is in mm and pixel" in text
 
 
 def test_columns_of_all_rows_stand_in_a_csv():

@@ -18,13 +18,18 @@ from typing import Any
 
 from .layouts import FILE, LAYOUTS
 from .problems import refuse
-from .splits import KEYS, torn_patients
+from .splits import GROUPS, KEYS, torn_patients
 
 __all__ = ["build", "datalist", "load_datalist", "write_datalist"]
 
 
 def datalist(
-    folder: str | os.PathLike, key: str, layout: str = "folder", split: str = "folder", annotations: bool = False
+    folder: str | os.PathLike,
+    key: str,
+    layout: str = "folder",
+    split: str = "folder",
+    annotations: bool = False,
+    group_by: bool = False,
 ) -> list[dict]:
     """Items of one split of a data set, with absolute paths.
 
@@ -35,12 +40,17 @@ def datalist(
         layout: one of `layouts.LAYOUTS`; see layout_folder.py, layout_busi.py, layout_nact.py, layout_decathlon.py.
         split: of "busi" only, "pgdiffseg" or "folder".
         annotations: keep the masks of several annotators, whose number differs from item to item; for evaluation.
+        group_by: every item says what its `patient` is, "patient", "group" or "image", where that is known; for
+            evaluation.
     """
     file = Path(folder) if Path(folder).is_file() else Path(folder) / FILE
-    items = load_datalist(file, key) if file.is_file() else section(build(folder, layout, split), key, folder)
+    content = load_whole(file) if file.is_file() else build(folder, layout, split)
+    items = section(content, key, file if file.is_file() else folder)
     without = [f"{item['image']} has no mask; expected one: add or remove it." for item in items if "label" not in item]
     refuse(f"{folder} can not be used for training or scores", without)
-    return items if annotations else [{k: v for k, v in item.items() if k != "annotations"} for item in items]
+    items = items if annotations else [{k: v for k, v in item.items() if k != "annotations"} for item in items]
+    more = {"group_by": content["group_by"]} if group_by and "group_by" in content else {}
+    return [{**item, **more} for item in items]
 
 
 def build(folder: str | os.PathLike, layout: str, split: str) -> dict:
@@ -96,6 +106,8 @@ def malformed(content: Any) -> Iterator[str]:
     if not isinstance(content, dict) or not any(key in content for key in KEYS):
         yield f"it is no object with {', '.join(KEYS)}: write it again"
         return
+    if content.get("group_by", GROUPS[0]) not in GROUPS:
+        yield f"group_by is {content['group_by']!r}, expected one of {', '.join(GROUPS)}, or none: correct it"
     for key in (key for key in KEYS if key in content):
         if not isinstance(content[key], list):
             yield f"{key} is no list: write it again"

@@ -12,8 +12,12 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["FRACTIONS", "KEYS", "busi_split", "cut", "natural", "patient_of", "split_groups", "torn_patients"]
+__all__ = [
+    "FRACTIONS", "GROUPS", "KEYS", "busi_split", "cut", "group_by_of", "natural", "patient_of", "split_groups",
+    "torn_patients",
+]  # fmt: skip
 
+GROUPS = ("patient", "group", "image")  # what must stay together, by what is known
 KEYS = ("training", "validation", "testing")
 FRACTIONS = (0.7, 0.1, 0.2)
 
@@ -64,6 +68,11 @@ def patient_of(item: Mapping[str, Any]) -> Any:
     """Whom an item belongs to; None where it does not say. Patient 0 is a patient."""
     patient = item.get("patient")
     return None if patient == "" else patient
+
+
+def group_by_of(item: Mapping[str, Any]) -> str:
+    """What an item stands for in means: "patient", "group" (of near-duplicates) or "image", as its datalist says."""
+    return "image" if patient_of(item) is None else str(item.get("group_by", "patient"))
 
 
 def torn_patients(sections: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:

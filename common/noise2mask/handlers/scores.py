@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..data.check import same_place
 from ..data.reader import is_picture
-from ..data.splits import natural, patient_of
+from ..data.splits import group_by_of, natural, patient_of
 from ..digest import sha256
 from ..files import check_writable
 from ..meta import without_meta
@@ -32,8 +32,8 @@ class SaveScores:
     """`cases.csv` (a line per image), `scores.json` (means, intervals, counts, settings) and `scores.md` (a table).
 
     It expects decollated output with `mask`, `probability` and `samples` at the images' own size, `label` and `triage`;
-    the batch's items may name the `patient` and have `annotations` of several annotators. The means over patients
-    become the engine's metrics.
+    the batch's items may name the `patient`, say by `group_by` what it is (a patient, a group of near-duplicates, the
+    image itself), and have `annotations` of several annotators. The means over patients become the engine's metrics.
 
     Args:
         output_dir: where they go.
@@ -85,11 +85,11 @@ class SaveScores:
 
 
 def scored(item: Mapping[str, Any], source: Mapping[str, Any]) -> dict[str, Any]:
-    """One image's line: name, patient, triage number and scores.
+    """One image's line: name, patient and what that is, triage number and scores.
 
     Args:
         item:   decollated output, `mask`, `label` and `probability` (1, ...), `samples` (N, ...).
-        source: the item of the batch, which may name the `patient`, and have `annotations` (A, ...).
+        source: the item of the batch, which may name the `patient` and its `group_by`, and have `annotations` (A, ...).
     """
     path, meta = item["image"].meta["filename_or_obj"], item["image"].meta
     mask, label, probability = (_plain(item[key])[0] for key in ("mask", "label", "probability"))  # (...) each
@@ -105,7 +105,8 @@ def scored(item: Mapping[str, Any], source: Mapping[str, Any]) -> dict[str, Any]
         raise ValueError(f"{path}: {error}") from error
     triage = float(item.get("triage", float("nan")))
     patient = patient_of(source)
-    return {"image": path, "patient": path if patient is None else patient, "triage": triage, **scores}
+    owner = {"patient": path if patient is None else patient, "group_by": group_by_of(source)}
+    return {"image": path, **owner, "triage": triage, **scores}
 
 
 def _spacing(meta: Mapping[str, Any], axes: int) -> list[float]:

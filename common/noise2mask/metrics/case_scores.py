@@ -15,7 +15,7 @@ from .ensemble import generalised_energy_distance, sample_dice
 from .hausdorff_distance import hausdorff_distance_95
 from .interval import over_patients
 from .overlap import Counts, count, overlap, pooled
-from .policy import POLICY
+from .policy import policy, unit_of
 
 BINS = "calibration_bins"
 LESION = ("dice", "iou", "precision", "recall")  # means over images with a lesion are given too, as <name>_lesion
@@ -60,15 +60,18 @@ def case_scores(
 def summarise(cases: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Means with intervals, pooled scores and calibration of cases that also hold `patient` and `triage`.
 
+    Args:
+        cases: of `case_scores`; `group_by` says what `patient` is, a name of `policy.UNITS`, else a patient.
+
     Returns:
         `means` (over patients; the headline), `intervals` (95 %), `means_over_images`, `pooled`, `calibration`,
-        `triage`, `counts` and `policy`.
+        `triage`, `counts`, `group_by` and `policy`.
     """
-    columns = _columns(cases)
+    columns, unit = _columns(cases), unit_of(case.get("group_by", "patient") for case in cases)
     patients = [case["patient"] for case in cases]
     over = {name: over_patients(values, patients) for name, values in columns.items()}
     bins = sum(case[BINS] for case in cases)
-    left_out = int(np.isnan(columns["hd95"]).sum())
+    left_out = sum(bool(np.isnan(case["hd95"])) for case in cases)
     return {
         "means": {name: value.mean for name, value in over.items()},
         "intervals": {name: [value.low, value.high] for name, value in over.items()},
@@ -87,13 +90,19 @@ def summarise(cases: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
             "false_masks": sum(not _has_lesion(case) and case["fp"] > 0 for case in cases),
             "hd95_left_out": left_out,
         },
-        "policy": POLICY,
+        "group_by": unit,
+        "policy": policy(unit),
     }
 
 
 def _columns(cases: Sequence[Mapping[str, Any]]) -> dict[str, list[float]]:
-    """Values by name, NaN where a case has none; <name>_lesion leaves out images without a lesion."""
+    """Values by name, NaN where a case has none; <name>_lesion leaves out images without a lesion.
+
+    Where some HD95 are in mm and others in pixels there is nothing to average: all of it is NaN.
+    """
     columns = {name: [case.get(name, np.nan) for case in cases] for name in MEANS if any(name in c for c in cases)}
+    if len({case["hd95_unit"] for case in cases}) > 1:
+        columns["hd95"] = [np.nan] * len(cases)
     for name in LESION:
         columns[f"{name}_lesion"] = [case[name] if _has_lesion(case) else np.nan for case in cases]
     return columns

@@ -4,6 +4,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from .policy import UNITS, short
+
 NAMES = {
     "dice": "Dice",
     "dice_lesion": "Dice, lesion",
@@ -20,7 +22,7 @@ NAMES = {
 
 
 def score_table(summary: Mapping[str, Any], units: Sequence[str] = ("pixel",)) -> str:
-    """A row per score: mean over patients, 95 % interval, mean over images, pooled.
+    """A row per score: mean over patients (groups, images), 95 % interval, mean over images, pooled.
 
     Args:
         summary: of `summarise`.
@@ -35,9 +37,13 @@ def score_table(summary: Mapping[str, Any], units: Sequence[str] = ("pixel",)) -
             parts = ("means", "means_over_images", "pooled")
             mean, images, pooled = (number(summary[part].get(name)) for part in parts)
             rows.append([title + unit, mean, interval, images, pooled])
-    table = markdown(["score", "mean over patients", "95 % interval", "mean over images", "pooled"], rows)
-    counts = ", ".join(f"{name.replace('_', ' ')}: {value}" for name, value in summary["counts"].items())
-    return f"{table}\n\n{counts}.\nPolicy: {summary['policy']}.\n"
+    unit = summary["group_by"]
+    table = markdown(["score", f"mean over {UNITS[unit]}", "95 % interval", "mean over images", "pooled"], rows)
+    names = {"patients": short(unit)} if unit != "image" else {}
+    shown = {name: value for name, value in summary["counts"].items() if unit != "image" or name != "patients"}
+    counts = ", ".join(f"{names.get(name, name).replace('_', ' ')}: {value}" for name, value in shown.items())
+    mixed = f"HD95 has no mean: it is in {' and '.join(units)}, see cases.csv.\n" if len(units) > 1 else ""
+    return f"{table}\n\n{counts}.\n{mixed}Policy: {summary['policy']}.\n"
 
 
 def number(value: float | None, digits: int = 3) -> str:

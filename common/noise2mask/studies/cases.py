@@ -12,7 +12,7 @@ import torch
 from monai.transforms import InvertibleTransform
 from torch import Tensor, nn
 
-from ..data.splits import patient_of
+from ..data.splits import group_by_of, patient_of
 from ..diffusion.denoiser import Denoiser, unwrap
 from ..diffusion.inferer import EnsembleInferer
 from ..meta import without_meta
@@ -28,6 +28,7 @@ class Case(NamedTuple):
     label: Tensor  # (*S) in {0, 1}
     patient: str
     restore: Callable[[Tensor], Tensor]  # maps (M, h, w[, D]) -> (M, *S)
+    group_by: str = "patient"  # what the patient is: "patient", "group" or "image"
 
     @property
     def has_lesion(self) -> bool:
@@ -50,7 +51,8 @@ def cases_of(dataset: Sequence[Any], preprocessing: InvertibleTransform, device:
     for i, item in enumerate(items):
         label = without_meta(item["label"])[0].cpu()  # (*S)
         other = _next_of_another(patients, images, i)
-        cases.append(Case(images[i], other, label, patients[i], partial(_restored, own_size, item)))
+        restore = partial(_restored, own_size, item)
+        cases.append(Case(images[i], other, label, patients[i], restore, group_by_of(item)))
     return cases
 
 

@@ -19,7 +19,7 @@ from ..diffusion.fusion import fuse
 from ..diffusion.inferer import EnsembleInferer
 from ..files import write_text_atomically
 from ..metrics.interval import over_patients
-from ..metrics.policy import POLICY
+from ..metrics.policy import policy, unit_of
 from ..metrics.table import markdown, number, with_interval
 from .cases import Case, cases_of, prior_dice, samples_of
 from .rows import Rows, basis_of
@@ -71,7 +71,8 @@ class SettingsStudy:
         for setting, inferer in zip(self.settings, self.inferers, strict=True):
             compute = partial(self._row, setting, inferer, prior)
             rows.append(self.rows.get(" ".join(map(str, setting.values())), compute))
-        text = f"{markdown(*study_table(rows))}\n\n{len(self.cases)} images. Policy: {POLICY}.\n"
+        said = policy(unit_of(case.group_by for case in self.cases))
+        text = f"{markdown(*study_table(rows))}\n\n{len(self.cases)} images. Policy: {said}.\n"
         write_text_atomically(text, self.rows.folder / "settings_study.md")
         return rows
 
