@@ -60,6 +60,15 @@ def test_a_constant_image_stays_constant_up_to_its_border():
     )
 
 
+@pytest.mark.parametrize("own", [(124, 124), (100, 116), (112, 108, 2), (1, 120)])
+@pytest.mark.parametrize("value", [1.0, 0.5, 0.3])
+def test_rounding_never_leads_outside_the_values_that_are_there(own, value):
+    transform = ResizeSlicesd("image", (128, 128))
+    there = transform({"image": MetaTensor(torch.full((1, *own), value))})
+    back = transform.inverse(there)
+    assert (there["image"] == value).all() and (back["image"] == value).all()
+
+
 def test_an_unknown_mode_is_refused():
     with pytest.raises(ValueError, match="cubic.*bilinear"):
         resize(mode="cubic")

@@ -49,10 +49,11 @@ class ResizeSlices(InvertibleTransform):
         """Every slice by itself."""
         options: dict[str, Any] = {} if self.mode == "nearest" else {"align_corners": False, "antialias": True}
         mode = "nearest-exact" if self.mode == "nearest" else self.mode
-        if image.ndim == 3:
-            return interpolate(image[None], size, mode=mode, **options)[0]  # (C, h, w)
-        slices = image.movedim(3, 0)  # (D, C, H, W)
-        return interpolate(slices, size, mode=mode, **options).movedim(0, 3).contiguous()  # (C, h, w, D)
+        slices = image[None] if image.ndim == 3 else image.movedim(3, 0)  # (D, C, H, W)
+        resized = interpolate(slices, size, mode=mode, **options)  # (D, C, h, w)
+        # Positive weights can not lead outside, but their rounding does: 1 becomes 1.0000002, which is no probability.
+        resized = resized.clamp(slices.amin((2, 3), keepdim=True), slices.amax((2, 3), keepdim=True))
+        return resized[0] if image.ndim == 3 else resized.movedim(0, 3).contiguous()  # (C, h, w[, D])
 
 
 class ResizeSlicesd(MapTransform, InvertibleTransform):
