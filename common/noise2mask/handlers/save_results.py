@@ -64,10 +64,12 @@ class SaveResults:
     def save(self, engine: Engine) -> None:
         """The files of one batch."""
         for item in engine.state.output:
+            file = self.batch.file(item["image"].meta["filename_or_obj"])
+            file.unlink(missing_ok=True)  # first: other results are being overwritten, and no longer what it says
             case = self._save_case(item)
-            write_text_atomically(json.dumps(case, indent=2), self.batch.file(case["image"]))  # last: it is finished
+            write_text_atomically(json.dumps(case, indent=2), file)  # last: it is finished
             self.cases.append(case)
-            logger.info(f"written: {self.batch.file(case['image'])}  triage {case['triage']:.3f}")
+            logger.info(f"written: {file}  triage {case['triage']:.3f}")
 
     def report(self, engine: Engine) -> None:
         """`report.json`: versions, options, seconds, and all cases, the most uncertain first."""

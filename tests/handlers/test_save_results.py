@@ -1,0 +1,62 @@
+"""What results of one image are written, and when they count."""
+
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from monai.data import MetaTensor
+from PIL import Image
+
+from noise2mask.handlers import save_results as module
+from noise2mask.handlers.batch import Batch
+from noise2mask.handlers.save_results import NUMBERS, SaveResults
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """An image and weights."""
+    (tmp_path / "in").mkdir()
+    Image.fromarray(np.arange(48, dtype=np.uint8).reshape(6, 8)).save(tmp_path / "in" / "a.png")
+    (tmp_path / "model.pt").write_bytes(b"weights")
+    return tmp_path
+
+
+def save(folder, monkeypatch, value=1.0, **config):
+    """What a run with this config writes, whose probability is `value` everywhere."""
+    monkeypatch.setattr("noise2mask.handlers.batch.resolved_config", lambda: config)
+    image, whole = str(folder / "in" / "a.png"), torch.ones(1, 8, 6)
+    maps = {"mask": whole, "probability": whole * value, "std": whole * 0, "entropy": whole * 0}
+    item = {"image": MetaTensor(whole, meta={"filename_or_obj": image}), **maps, **dict.fromkeys(NUMBERS, 0.5)}
+    batch = Batch([{"image": image}], str(folder / "out"), str(folder / "model.pt"))
+    SaveResults(batch).save(SimpleNamespace(state=SimpleNamespace(output=[item])))
+
+
+def stop(*_, **__):
+    raise KeyboardInterrupt
+
+
+def finished(folder, monkeypatch, **config):
+    monkeypatch.setattr("noise2mask.handlers.batch.resolved_config", lambda: config)
+    items = [{"image": str(folder / "in" / "a.png")}]
+    return len(Batch(items, str(folder / "out"), str(folder / "model.pt")).finished)
+
+
+def test_a_case_is_finished_once_all_its_files_are_there(folder, monkeypatch):
+    save(folder, monkeypatch, steps=2)
+    names = json.loads((folder / "out" / "a.json").read_text())["files"]
+    assert sorted(names) == ["a_mask.png", "a_preview.png", "a_probability.png", "a_std.png"]
+    assert finished(folder, monkeypatch, steps=2) and not finished(folder, monkeypatch, steps=10)
+
+
+@pytest.mark.parametrize("broken", ["write_mask", "write_map", "write_preview"])
+def test_results_that_were_overwritten_in_part_are_not_taken_for_the_earlier_ones(folder, monkeypatch, broken):
+    save(folder, monkeypatch, steps=2)
+    with monkeypatch.context() as killed, pytest.raises(KeyboardInterrupt):
+        killed.setattr(module, broken, stop)
+        save(folder, killed, value=0.5, steps=10)
+    assert not finished(folder, monkeypatch, steps=2) and not finished(folder, monkeypatch, steps=10)
+    save(folder, monkeypatch, steps=2)
+    assert finished(folder, monkeypatch, steps=2)
+    assert (np.asarray(Image.open(folder / "out" / "a_probability.png")) == 255).all()
