@@ -82,15 +82,75 @@ def test_a_still_of_ultrasound_is_one_file(segment, tmp_path):
     assert json.loads((tmp_path / "out" / "report.json").read_text())["cases"]
 
 
-def test_what_can_not_be_segmented_is_refused_before_anything_runs(segment, tmp_path):
-    magnetic_resonance(tmp_path / "in" / "a", VOLUME)
-    magnetic_resonance(tmp_path / "in" / "b", VOLUME)
+def test_a_zip_is_not_left_unpacked(segment, tmp_path):
+    magnetic_resonance(tmp_path / "in", VOLUME, tilt=2.0)
+    with zipfile.ZipFile(tmp_path / "in.zip", "w") as archive:
+        for path in (tmp_path / "in").iterdir():
+            archive.write(path, path.name)
+    code, said = segment(tmp_path / "in.zip", tmp_path / "out")
+    assert code == 2 and "gantry tilted" in said and not list(tmp_path.glob("out/series/*"))
+
+
+def test_a_zip_that_is_not_there_is_named(segment, tmp_path):
+    code, said = segment(tmp_path / "none.zip", tmp_path / "out")
+    assert code == 2 and "none.zip does not exist" in said
+
+
+# Several cases
+
+
+def test_a_folder_of_series_is_a_folder_of_cases_each_with_the_results_that_it_has_alone(segment, tmp_path):
+    names = [hashed(magnetic_resonance(tmp_path / "in" / patient / "mr", VOLUME + k)) for k, patient in enumerate("ab")]
     code, said = segment(tmp_path / "in", tmp_path / "out")
-    assert code == 2 and "There are 2 series" in said and not list(tmp_path.glob("out/*.json"))
+    assert code == 0 and "2 cases, look at the first ones first" in said, said
+    segment(tmp_path / "in" / "b", tmp_path / "alone")
+    for kind in ("mask", "probability"):
+        one, other = (pydicom.dcmread(tmp_path / folder / f"{names[1]}_{kind}.dcm") for folder in ("out", "alone"))
+        assert one.SOPInstanceUID == other.SOPInstanceUID and one.PixelData == other.PixelData
+    assert all((tmp_path / "out" / f"{names[0]}_{kind}.dcm").is_file() for kind in ("mask", "probability", "preview"))
 
 
-def test_a_series_is_not_shared_out_over_processes(segment, tmp_path, monkeypatch):
+def test_a_series_whose_files_stand_in_several_folders_is_one_case(segment, tmp_path):
+    name = hashed(magnetic_resonance(tmp_path / "in" / "a", VOLUME))
+    (tmp_path / "in" / "b").mkdir()
+    next((tmp_path / "in" / "a").iterdir()).rename(tmp_path / "in" / "b" / "1.dcm")
+    code, said = segment(tmp_path / "in", tmp_path / "out")
+    assert code == 0 and [path.name for path in tmp_path.glob("out/*_mask.dcm")] == [f"{name}_mask.dcm"], said
+
+
+def test_all_cases_that_can_not_be_segmented_are_named_before_anything_runs(segment, tmp_path):
+    for patient, tilt in (("a", 0.0), ("b", 2.0), ("c", 3.0)):
+        magnetic_resonance(tmp_path / "in" / patient, VOLUME, tilt=tilt)
+    magnetic_resonance(tmp_path / "in" / "d", VOLUME)
+    magnetic_resonance(tmp_path / "in" / "d" / "other", VOLUME[:2])
+    for file in (tmp_path / "in" / "d" / "other").iterdir():
+        file.rename(tmp_path / "in" / "d" / f"other{file.name}")
+    (tmp_path / "in" / "d" / "other").rmdir()
+    code, said = segment(tmp_path / "in", tmp_path / "out")
+    assert code == 2 and not list(tmp_path.glob("out/*.json"))
+    for words in ("in/b: The slices are shifted", "in/c: The slices are shifted", "in/d: There are 2 series"):
+        assert words in said
+    assert "in/a: " not in said
+
+
+def test_a_series_that_is_spread_over_the_folders_of_others_is_refused(segment, tmp_path):
+    uid = magnetic_resonance(tmp_path / "in" / "a", VOLUME)
+    magnetic_resonance(tmp_path / "in" / "b", VOLUME)
+    magnetic_resonance(tmp_path / "in" / "c", VOLUME, series=uid)
+    code, said = segment(tmp_path / "in", tmp_path / "out")
+    assert code == 2 and f"series {hashed(uid)} stands in {tmp_path}/in/a and {tmp_path}/in/c" in said
+
+
+@pytest.mark.parametrize("place", ["a.png", "b/a.nii.gz"])
+def test_dicom_and_other_images_are_refused_and_one_of_each_is_named(segment, tmp_path, place):
+    magnetic_resonance(tmp_path / "in" / "b" / "deep", VOLUME)
+    (tmp_path / "in" / place).touch()
+    code, said = segment(tmp_path / "in", tmp_path / "out")
+    assert code == 2 and str(tmp_path / "in" / place) in said and f"{tmp_path}/in/b/deep/{PATIENT}1.dcm" in said
+
+
+def test_dicom_is_not_shared_out_over_processes(segment, tmp_path, monkeypatch):
     magnetic_resonance(tmp_path / "in", VOLUME)
     monkeypatch.setenv("WORLD_SIZE", "2")
     code, said = segment(tmp_path / "in", tmp_path / "out")
-    assert code == 2 and "a series, for 2 processes: run it without torchrun" in said
+    assert code == 2 and "is DICOM, for one process, but there are 2: run it without torchrun" in said

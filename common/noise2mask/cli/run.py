@@ -12,8 +12,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from ..bundles import Bundle
+from ..data.datalist import write_datalist
 from ..data.dicom_series import is_dicom
+from ..data.inputs import dicom_files
 from ..data.layouts import layout_of
+from ..files import check_writable
 from ..settings import check_settings, parsed
 
 if TYPE_CHECKING:
@@ -60,38 +63,47 @@ def run_segmentation(
 ) -> list[Path]:
     """Segment; where DICOM is given, write DICOM objects as well, and return their paths."""
     series = _dicom(source, output)
-    source = source if series is None else series.folder
+    source = _listed(series, output / "series") if series else source
     model_file, configs = bundle.inference_configs(weights, presets)
     configs += [bundle.config(name) for name in _ranks("multi_gpu_evaluate")]
     own = {"model_file": str(model_file), "input": str(source), "output_dir": str(output), **sampling}
     _run(bundle, "inferring", configs, own, settings)
-    if series is None:
-        return []
-    from ..clinical.results import write_objects
-
-    return write_objects(series, output, bundle.name, bundle.metadata)
+    return _objects(series, output, bundle) if series else []
 
 
-def _dicom(source: Path, output: Path) -> "Series | None":
+def _dicom(source: Path, output: Path) -> "list[Series]":
     """The series, where the input is DICOM: a zip, a file, or a folder with such files and no others that are images.
 
     Raises:
-        ValueError: where it can not be segmented, or the packages for DICOM are missing.
+        ValueError: where one can not be segmented, or the packages for DICOM are missing.
     """
-    if not (source.suffix.lower() == ".zip" or is_dicom(source) or _holds_dicom(source)):
-        return None
+    files = dicom_files(source) if source.is_dir() else [source] if _is_zip(source) or is_dicom(source) else []
+    if not files:
+        return []
     if _processes() > 1:
-        raise ValueError(f"{source} holds one case, a series, for {_processes()} processes: run it without torchrun.")
+        raise ValueError(f"{source} is DICOM, for one process, but there are {_processes()}: run it without torchrun.")
     try:
-        from ..clinical.results import received
+        from .dicom import staged
     except ImportError as error:
         raise ValueError(f"DICOM needs more packages ({error}): pip install noise2mask[clinical].") from error
-    return received(source, output / "series")
+    check_writable(output)
+    return staged(source, files, output / "series")
 
 
-def _holds_dicom(folder: Path) -> bool:
-    """Whether some file at any depth is DICOM."""
-    return folder.is_dir() and any(is_dicom(file) for file in folder.rglob("*") if file.is_file())
+def _is_zip(source: Path) -> bool:
+    return source.suffix.lower() == ".zip" and source.is_file()
+
+
+def _listed(series: "Sequence[Series]", work: Path) -> Path:
+    """A datalist of the cases: what the bundle takes for its input."""
+    return write_datalist({"testing": [{"image": str(made.folder.absolute())} for made in series]}, work / "cases.json")
+
+
+def _objects(series: "Sequence[Series]", output: Path, bundle: Bundle) -> list[Path]:
+    """The DICOM objects of all cases."""
+    from ..clinical.results import write_objects
+
+    return [path for made in series for path in write_objects(made, output, bundle.name, bundle.metadata)]
 
 
 def show_cases(outputs: Sequence[Path], console: Console) -> None:

@@ -34,7 +34,7 @@ def find_inputs(path: str | Path, key: str = "testing") -> list[dict[str, str]]:
     if path.is_file():
         return [{"image": str(path)}]
     seen = [file for file in path.iterdir() if not file.name.startswith(".")]
-    files = [file for file in seen if file.name.lower().endswith(ENDINGS) or is_dicom_folder(file)]
+    files = [file for file in seen if _is_image(file) or is_dicom_folder(file)]
     if any(map(is_dicom, seen)):
         if files:
             raise ValueError(f"{path} holds DICOM files of a volume and other images: give them apart.")
@@ -45,6 +45,25 @@ def find_inputs(path: str | Path, key: str = "testing") -> list[dict[str, str]]:
     if len(images) < len(files):
         logger.info(f"{path}: {len(files) - len(images)} files are masks of images beside them and are left out")
     return [{"image": str(file)} for file in sorted(images)]
+
+
+def dicom_files(folder: Path) -> list[Path]:
+    """All DICOM files of a folder, at any depth.
+
+    Raises:
+        ValueError: where other images stand among them; it names one of each kind.
+    """
+    files = sorted(file for file in folder.rglob("*") if file.is_file())
+    dicom = [file for file in files if is_dicom(file)]
+    others = sorted({file for file in files if _is_image(file)} - set(dicom)) if dicom else []
+    if others:
+        found = f"{folder} holds DICOM files of a volume and other images ({dicom[0]}, {others[0]})"
+        raise ValueError(f"{found}; expected one kind: give them apart.")
+    return dicom
+
+
+def _is_image(file: Path) -> bool:
+    return file.name.lower().endswith(ENDINGS) and not file.name.startswith(".")
 
 
 def _is_mask(file: Path, files: Sequence[Path]) -> bool:

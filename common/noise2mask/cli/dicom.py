@@ -1,0 +1,81 @@
+"""The cases of a DICOM input: a zip, a file, or a folder with files at any depth, of one series or of several."""
+
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pydicom
+from pydicom.errors import InvalidDicomError
+
+from ..clinical.results import received
+from ..clinical.series import Series, hashed, stage
+from ..data.problems import refuse
+from ..refusals import refusal_in
+
+
+def staged(source: Path, files: Sequence[Path], work: Path) -> list[Series]:
+    """The checked series of what the user gave, each laid out in a folder of its own.
+
+    Args:
+        source: a zip, a DICOM file or a folder.
+        files:  the DICOM files of the folder; of the others, they themselves.
+        work:   where the copies go.
+
+    Raises:
+        ValueError: where a series can not be segmented; of several cases it names all that can not.
+    """
+    cases = by_case(source, files)
+    if len(cases) > 1:
+        return _all_staged(source, cases, work)
+    try:
+        series = received(source, work)
+    finally:
+        shutil.rmtree(work / "unpacked", ignore_errors=True)  # of a zip; what is segmented has been copied, or refused
+    return [series] if series else []
+
+
+def _all_staged(source: Path, cases: Mapping[Path, Sequence[Path]], work: Path) -> list[Series]:
+    made, problems = [], []
+    for folder, files in cases.items():
+        try:
+            made.append(stage(files, work))
+        except ValueError as error:
+            if refusal_in(error) is None:
+                raise
+            problems.append(f"{folder}: {error}")
+    refuse(f"{source} can not be segmented", problems)
+    return made
+
+
+def by_case(source: Path, files: Sequence[Path]) -> dict[Path, list[Path]]:
+    """Files by case: all are one, where they are of one series or stand in one folder; else each folder is one.
+
+    Raises:
+        ValueError: where several series are there and one of them is spread over several folders.
+    """
+    folders: dict[Path, list[Path]] = {}
+    for file in files:
+        folders.setdefault(file.parent, []).append(file)
+    if len(folders) < 2:
+        return folders
+    places: dict[str, set[Path]] = {}
+    for file in files:
+        places.setdefault(_series(file), set()).add(file.parent)
+    if len(places) == 1:
+        return {source: list(files)}
+    torn = [uid for uid in places if uid and len(places[uid]) > 1]
+    refuse(f"{source} can not be segmented", [_is_torn(uid, places[uid]) for uid in torn])
+    return folders
+
+
+def _is_torn(uid: str, folders: set[Path]) -> str:
+    there = " and ".join(sorted(map(str, folders)))
+    return f"series {hashed(uid)} stands in {there}, among others; expected a folder for each: put its files together."
+
+
+def _series(file: Path) -> str:
+    """Its series' UID, empty where it can not be read: `stage` says what is wrong with the file."""
+    try:
+        return str(pydicom.dcmread(file, stop_before_pixels=True).get("SeriesInstanceUID", ""))
+    except (InvalidDicomError, AttributeError, EOFError, OSError, ValueError):
+        return ""
