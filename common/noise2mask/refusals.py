@@ -1,8 +1,8 @@
 """Telling errors apart: a refusal of ours, whose message says what to do, a failure outside, and somebody's mistake."""
 
+import dis
 import errno
 from pathlib import Path
-from traceback import walk_tb
 
 PACKAGE = Path(__file__).parent
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -20,9 +20,15 @@ def refusal_in(error: BaseException | None) -> ValueError | None:
 
 
 def _ours(error: BaseException) -> bool:
-    frames = [frame for frame, _ in walk_tb(error.__traceback__)]
-    raised = Path(frames[-1].f_code.co_filename) if frames else PACKAGE
-    return isinstance(error, ValueError) and PACKAGE in raised.parents
+    """Whether a `raise` of this package made it: what numpy, torch or `zip` raise within our lines is a mistake."""
+    traceback = error.__traceback__
+    if not isinstance(error, ValueError) or traceback is None:
+        return False
+    while traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    code = traceback.tb_frame.f_code
+    raised = dis.opname[code.co_code[traceback.tb_lasti]] == "RAISE_VARARGS"
+    return raised and PACKAGE in Path(code.co_filename).parents
 
 
 def disk_is_full(error: BaseException | None) -> bool:
