@@ -44,6 +44,20 @@ def test_what_is_finished_is_not_done_again(folder):
     assert left(folder) == ["b"] and [case["image"][-5] for case in batch(folder).finished] == ["a"]
 
 
+def test_a_path_that_is_written_in_another_way_is_finished_and_called_as_it_is_now(folder, monkeypatch):
+    finish(folder)
+    monkeypatch.chdir(folder)
+    made = Batch([{"image": "in/a.png"}], "out", "model.pt")
+    assert made.unfinished == [] and [case["image"] for case in made.finished] == ["in/a.png"]
+
+
+def test_the_same_content_under_another_ending_is_done_again(folder):
+    finish(folder)
+    shutil.copy(folder / "in" / "a.png", folder / "in" / "a.bmp")
+    made = Batch([{"image": str(folder / "in" / "a.bmp")}], str(folder / "out"), str(folder / "model.pt"))
+    assert made.finished == []
+
+
 @pytest.mark.parametrize("path", ["in/a.png", "model.pt"])
 def test_another_image_and_other_weights_are_done_again(folder, path):
     finish(folder)

@@ -25,7 +25,8 @@ class Batch:
     """Images to be inferred into one folder.
 
     A case is finished when its JSON file, which is written last, says that it was made from the same image, the same
-    weights and the same config, and all result files that it names are there.
+    weights and the same config, and all result files that it names are there. Where the image stands does not matter:
+    its name and its content do.
 
     Args:
         items:      with the path of an `image`, a file or a folder.
@@ -66,10 +67,10 @@ class Batch:
         try:
             case = json.loads(self.file(image).read_text(encoding="utf-8"))
             there = all((self.folder / name).is_file() for name in case["files"])
-            same = case["image"] == image and case[MADE_FROM] == self.made_from(image)
+            same = Path(case["image"]).name == Path(image).name and case[MADE_FROM] == self.made_from(image)
         except (OSError, ValueError, TypeError, KeyError):  # none, or damaged
             return None
-        return case if there and same else None
+        return case | {"image": image} if there and same else None  # as this call writes the path
 
 
 def unreadable(image: str, phase: int) -> Iterator[str]:
