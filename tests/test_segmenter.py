@@ -126,3 +126,11 @@ def test_what_is_no_image_is_refused(segmenter, image, words):
 def test_settings_that_can_not_be_are_refused(weights):
     with pytest.raises(ValueError, match="fusion is 'mode', expected one of"):
         noise2mask.Segmenter("pgdiffseg", weights, fusion="mode")
+
+
+def test_grey_values_outside_the_window_are_warned_of_and_segmented(segmenter, weights, picture, caplog):
+    segmenter(picture)
+    noise2mask.Segmenter("pgdiffseg", weights, per_volume=True)(picture / 255.0)
+    assert "of its values" not in caplog.text
+    segmenter(picture / 255.0)
+    assert "The image has 0.0% of its values between 30 and 235" in caplog.text and "intensity_range" in caplog.text

@@ -5,6 +5,7 @@ It is what `noise2mask segment` does, by the same configs, without files.
 Legend: N samples, S the image's own size (two or three axes), h w the network's.
 """
 
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -19,12 +20,15 @@ from monai.transforms import Compose, EnsureChannelFirstd
 
 from .bundles import find_bundle
 from .data.reader import is_picture
+from .data.window import REMEDY, outside_window
 from .diffusion.fusion import fuse
 from .diffusion.uncertainty import standard_deviation, triage
 from .meta import without_meta
 from .refusals import refusal_in
 from .settings import check_settings
 from .transforms.own_size import OwnSize
+
+logger = logging.getLogger(__name__)
 
 # Of an array without geometry: rows to the back, columns to the left, slices upwards, as a viewer shows axial slices.
 ROWS_COLUMNS_SLICES = torch.tensor([[0.0, -1, 0, 0], [-1, 0, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
@@ -63,6 +67,7 @@ class Segmenter:
         parser.update({name: list(value) if isinstance(value, tuple) else value for name, value in given.items()})
         self.slices_as_stored = parser["axcodes"] is None
         with _refusals():
+            self.window = None if parser["per_volume"] else parser.get_parsed_content("intensity_range")
             self.device = parser.get_parsed_content("device")
             self.network = parser.get_parsed_content("network")
             self.inferer = parser.get_parsed_content("inferer")
@@ -76,7 +81,8 @@ class Segmenter:
 
         Args:
             image: the path of a picture, a volume or a folder of DICOM files; an array (rows, columns) or (rows,
-                columns, slices); or a MetaTensor (1, ...) in MONAI's axes with its affine. Grey values as in a file.
+                columns, slices); or a MetaTensor (1, ...) in MONAI's axes with its affine. Grey values as in a file:
+                where hardly any lie within `intensity_range`, a warning is logged.
 
         Returns:
             Arrays in the image's axes: rows and columns of pictures and arrays, those of the file or the MetaTensor of
@@ -86,6 +92,8 @@ class Segmenter:
             ValueError: where the image can not be read, is not finite, or has another number of axes.
         """
         loaded, turned = self._loaded(image)  # (1, *S) in MONAI's axes
+        if self.window is not None and (found := outside_window(np.asarray(loaded), self.window)):
+            logger.warning(f"{image if isinstance(image, str | os.PathLike) else 'The image'} {found}: {REMEDY}.")
         item = self.prepare({"image": loaded})  # (1, h, w[, D])
         samples = self.inferer.sample(without_meta(item["image"])[None].to(self.device), self.network)
         probability = fuse(samples, self.inferer.fusion, self.inferer.exclusive)[0]  # (1, h, w[, D])

@@ -93,3 +93,13 @@ def test_all_images_that_can_not_be_read_are_named_before_anything_is_done(folde
         (folder / "in" / f"{name}.png").write_bytes(b"no picture")
     with pytest.raises(ValueError, match=r"a.png can not be read(.|\n)*b.png can not be read"):
         batch(folder)
+
+
+def test_an_image_with_other_grey_values_than_in_training_is_done_with_a_warning(folder, caplog):
+    Image.fromarray(np.array([[0, 900, 65535]], np.uint16)).save(folder / "in" / "b.png")
+    Image.fromarray(np.array([[0, 90, 255]], np.uint8)).save(folder / "in" / "a.png")
+    items = [{"image": str(folder / "in" / f"{name}.png")} for name in ("a", "b")]
+    made = Batch(items, str(folder / "out"), str(folder / "model.pt"), intensity_range=(30, 235))
+    assert len(made.unfinished) == 2 and list(made.warnings) == [items[1]["image"]]
+    assert "b.png has 0.0% of its values between 30 and 235 (they are 0 to 65535)" in caplog.text
+    assert "change intensity_range" in caplog.text and batch(folder).warnings == {}

@@ -2,17 +2,23 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from ignite import distributed as idist
 
 from .. import __version__
 from ..data.problems import refuse
 from ..data.reader import GreyReader
 from ..data.results import stem
+from ..data.window import REMEDY, outside_window
 from ..digest import sha256
 from ..ranks import from_first
 from .resolved_config import fingerprint, resolved_config
+
+logger = logging.getLogger(__name__)
 
 # Roots of a config that decide which cases there are and how they are gone through, but not what becomes of one.
 NOT_OF_A_CASE = frozenset(
@@ -29,17 +35,26 @@ class Batch:
     its name and its content do.
 
     Args:
-        items:      with the path of an `image`, a file or a folder.
-        output_dir: where results go.
-        model_file: the weights.
-        phase:      as for `GreyReader`.
+        items:           with the path of an `image`, a file or a folder.
+        output_dir:      where results go.
+        model_file:      the weights.
+        phase:           as for `GreyReader`.
+        intensity_range: grey values that become -1 and +1; an unfinished image with hardly any between them gets a
+                         warning, in the log and in `warnings`, and is segmented. None: any will do.
 
     Raises:
         ValueError: where a result file would overwrite another one, or an input, and where images can not be read: it
             names them all before anything is done.
     """
 
-    def __init__(self, items: Sequence[Mapping[str, Any]], output_dir: str, model_file: str, phase: int = 0) -> None:
+    def __init__(
+        self,
+        items: Sequence[Mapping[str, Any]],
+        output_dir: str,
+        model_file: str,
+        phase: int = 0,
+        intensity_range: Sequence[float] | None = None,
+    ) -> None:
         self.folder = Path(output_dir)
         self.config = fingerprint(resolved_config())
         _check_names([str(item["image"]) for item in items], self.folder)
@@ -51,8 +66,23 @@ class Batch:
         found = from_first(found)  # another rank may have finished one more by now
         self.finished = [case for case in found if case is not None]
         self.unfinished = [dict(item) for item, case in zip(items, found, strict=True) if case is None]
-        problems = [text for item in self.unfinished for text in unreadable(str(item["image"]), phase)]
+        self.warnings: dict[str, str] = {}  # by image
+        self._read_all(GreyReader(phase), intensity_range)
+
+    def _read_all(self, reader: GreyReader, intensity_range: Sequence[float] | None) -> None:
+        """Refuse images that can not be read, and warn of those whose grey values are others than in training."""
+        problems = []
+        for image in (str(item["image"]) for item in self.unfinished):
+            try:
+                values, _ = reader.get_data([image])
+            except ValueError as error:
+                problems.append(str(error))
+                continue
+            if intensity_range is not None and (found := outside_window(values, intensity_range)):
+                self.warnings[image] = f"{image} {found}: {REMEDY}."
         refuse("The images can not be segmented", problems)
+        for text in self.warnings.values() if idist.get_rank() == 0 else ():
+            logger.warning(f"warning: {text}")
 
     def file(self, image: str) -> Path:
         """Of a case's numbers."""
@@ -71,14 +101,6 @@ class Batch:
         except (OSError, ValueError, TypeError, KeyError):  # none, or damaged
             return None
         return case | {"image": image} if there and same else None  # as this call writes the path
-
-
-def unreadable(image: str, phase: int) -> Iterator[str]:
-    """Why an image can not be read, if so."""
-    try:
-        GreyReader(phase).get_data([image])
-    except ValueError as error:
-        yield str(error)
 
 
 def _check_names(paths: list[str], folder: Path) -> None:

@@ -1,0 +1,17 @@
+"""An image with hardly anything between black and white of the window is told from one that fits."""
+
+import numpy as np
+import pytest
+
+from noise2mask.data.window import outside_window
+
+
+@pytest.mark.parametrize("values", [[0, 100, 255], [7, 7, 7]])  # a constant image is another problem
+def test_values_within_the_window_and_constant_ones_are_fine(values):
+    assert outside_window(np.array(values), (30, 235)) == ""
+
+
+@pytest.mark.parametrize("values", [[0, 0.5, 1], [300, 3000], [0, 65535]])
+def test_values_outside_are_told_with_what_they_are(values):
+    found = outside_window(np.array(values), (30, 235))
+    assert found.startswith("has 0.0% of its values between 30 and 235 (they are ") and f"to {max(values)})" in found
