@@ -12,6 +12,7 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from ..files import check_writable
@@ -68,6 +69,15 @@ class Watch:
             said = "the disk is full" if disk_is_full(error) else error
             logger.error(f"{said}: trying again at the next look")
 
+    @contextmanager
+    def _counted(self, name: str) -> Iterator[None]:
+        """Count where archive or disk fail at a series: at the next look it comes after the others."""
+        try:
+            yield
+        except Exception as error:
+            self.failed[name] += _outside(error)
+            raise
+
     def _complete(self) -> Iterator[Found]:
         since = datetime.date.today() - datetime.timedelta(days=self.days)
         there = self.archive.series(Modality=self.modality, StudyDate=f"{since:%Y%m%d}-")
@@ -75,7 +85,8 @@ class Watch:
             name = hashed(found.series)
             if found.modality != self.modality or name in self.served:  # servers may ignore what they do not know
                 continue
-            count = len(self.archive.instances(found))
+            with self._counted(name):
+                count = len(self.archive.instances(found))
             if self.seen.get(name) == count > 0:
                 yield found
             self.seen[name] = count
@@ -85,12 +96,12 @@ class Watch:
         folder = self.output / name
         logger.info(f"series {name} of study {hashed(found.study)}: {self.seen.get(name)} objects")
         try:
-            serve_series(self.archive, found, folder, self.segment)
+            with self._counted(name):
+                serve_series(self.archive, found, folder, self.segment)
             report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
             self._note(name, "stored", triage=round(report["cases"][0]["triage"], 3))
         except Exception as error:
             if _outside(error):
-                self.failed[name] += 1
                 raise
             refusal = refusal_in(error)
             self.broken[name] += 1
