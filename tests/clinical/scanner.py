@@ -1,8 +1,10 @@
 """Writes what a scanner would send, for tests: every attribute that a segmentation refers to."""
 
 import numpy as np
+import pydicom
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import (
+    EnhancedMRImageStorage,
     ExplicitVRLittleEndian,
     MRImageStorage,
     UltrasoundImageStorage,
@@ -38,6 +40,17 @@ def dataset(pixels, modality, storage, study, series, number):
     return made
 
 
+def change(path, **values):
+    """Set attributes of a file; None deletes one."""
+    made = pydicom.dcmread(path)
+    for name, value in values.items():
+        if value is None:
+            del made[name]
+        else:
+            setattr(made, name, value)
+    made.save_as(path)
+
+
 def magnetic_resonance(folder, volume, study=None, series=None, tilt=0.0, spacing=2.0):
     """(D, rows, columns) int16 as one file a slice, from the top down; `tilt` mm shift along y from slice to slice."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -59,5 +72,23 @@ def ultrasound(path, pixels):
     if frames:
         made.NumberOfFrames, made.FrameTime = len(pixels), "40"
         made.FrameIncrementPointer = 0x00181063
+    made.save_as(path, enforce_file_format=True)
+    return str(made.SeriesInstanceUID)
+
+
+def enhanced(path, volume, heights, spacing=(0.5, 0.7)):
+    """(D, rows, columns) as the frames of one Enhanced MR file, at heights in mm."""
+    made = dataset(volume.astype(np.int16), "MR", EnhancedMRImageStorage, generate_uid(), generate_uid(), 1)
+    made.NumberOfFrames, made.FrameOfReferenceUID, made.PositionReferenceIndicator = len(volume), generate_uid(), ""
+    shared, orientation, measures = Dataset(), Dataset(), Dataset()
+    orientation.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
+    measures.PixelSpacing, measures.SliceThickness = list(spacing), 2
+    shared.PlaneOrientationSequence, shared.PixelMeasuresSequence = [orientation], [measures]
+    made.SharedFunctionalGroupsSequence, made.PerFrameFunctionalGroupsSequence = [shared], []
+    for height in heights:
+        frame, position = Dataset(), Dataset()
+        position.ImagePositionPatient = [5, -3, height]
+        frame.PlanePositionSequence = [position]
+        made.PerFrameFunctionalGroupsSequence.append(frame)
     made.save_as(path, enforce_file_format=True)
     return str(made.SeriesInstanceUID)

@@ -18,6 +18,7 @@ from pydicom.dataset import Dataset
 
 from ..files import atomic_file
 from ..refusals import ServerError
+from .headers import discreet
 from .series import hashed
 
 for _name in ("dicomweb_client", "urllib3", "retrying"):  # they log UIDs
@@ -118,7 +119,8 @@ class Archive:
             part = self._tried(search, offset=len(found), **how)
             new = {json.dumps(made, sort_keys=True): made for made in part}
             if new.keys() <= found.keys():
-                return [Dataset.from_json(made) for made in found.values()]
+                with discreet():
+                    return [Dataset.from_json(made) for made in found.values()]
             found |= new
 
     def _tried(self, ask: Callable[..., Made], *args: object, **named: object) -> Made:

@@ -10,6 +10,7 @@ from pydicom.uid import UID
 
 from ..refusals import refusal_in
 from .dicomweb import Archive, Found
+from .headers import discreet
 from .series import NO_IMAGES, hashed
 
 logger = logging.getLogger(__name__)
@@ -77,8 +78,10 @@ def serve_series(archive: Archive, found: Found, folder: Path, segment: Segment)
         ValueError: where the series can not be segmented.
     """
     fetched = folder / "fetched"
-    archive.fetch(found, fetched)
+    with discreet():
+        archive.fetch(found, fetched)
     objects = segment(fetched, folder)
-    archive.store([pydicom.dcmread(path) for path in objects])
+    with discreet():
+        archive.store([pydicom.dcmread(path) for path in objects])
     shutil.rmtree(fetched)
     logger.info(f"series {folder.name}: {len(objects)} objects are stored")
