@@ -1,14 +1,15 @@
 """Results as DICOM objects that an archive takes and a viewer shows: segmentations, and a picture of the uncertainty.
 
-Their UIDs follow from the series, the bundle, its version and what decides the result, so that storing them again
-changes nothing.
+Their UIDs follow from the instances that were segmented, the bundle, its version and what decides the result, and
+nothing in them tells when they were made: made again they are the same bytes, and storing them again changes nothing.
 
 Legend: D slices or frames of the source, H W rows and columns.
 """
 
+import re
 import uuid
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import highdicom as hd
 import numpy as np
@@ -16,8 +17,14 @@ from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
+from .geometry import planes
+
 MANUFACTURER = "noise2mask"
 SERIES_NUMBER = 9000  # of the first result; far from what scanners use
+CLOCK = "InstanceCreationDate InstanceCreationTime DateOfSecondaryCapture TimeOfSecondaryCapture".split()
+WHEN = ("Series", "Acquisition", "Content", "Study")  # the first date that the source has is the result's
+UNKNOWN_DATE, UNKNOWN_TIME = "19000101", "000000"  # where it has none: they may not be empty
+Made = TypeVar("Made", bound=Dataset)
 
 
 class Maker(NamedTuple):
@@ -28,15 +35,18 @@ class Maker(NamedTuple):
     structure: Mapping[str, Any]  # `coded_structure` of the bundle's metadata
     recipe: str  # digest of weights and settings
 
-    def uid(self, series: str, kind: str) -> str:
-        """The same for the same series and maker, whenever it is asked."""
-        name = "/".join((series, self.bundle, self.version, self.recipe, kind))
-        return f"2.25.{uuid.uuid5(uuid.NAMESPACE_OID, name).int}"
+    def uid(self, source: Sequence[Dataset], kind: str) -> str:
+        """The same for the same instances and maker, whenever it is asked."""
+        instances = sorted(str(made.SOPInstanceUID) for made in source)
+        parts = (str(source[0].SeriesInstanceUID), *instances, self.bundle, self.version, self.recipe, kind)
+        return f"2.25.{uuid.uuid5(uuid.NAMESPACE_OID, '/'.join(parts)).int}"
 
 
 def can_be_referred_to(source: Sequence[Dataset]) -> bool:
-    """Whether highdicom (0.28) makes segmentations of it: not of several frames that have no place in space."""
-    return len(source) == 1 == int(source[0].get("NumberOfFrames", 1)) or "FrameOfReferenceUID" in source[0]
+    """Whether highdicom (0.28) makes segmentations of it: of one still, or of what has a place in space."""
+    if "FrameOfReferenceUID" not in source[0]:
+        return len(source) == 1 and "NumberOfFrames" not in source[0]
+    return all(plane.is_placed and plane.spacing for made in source for plane in planes(made))
 
 
 def mask_object(source: Sequence[Dataset], mask: np.ndarray, maker: Maker) -> hd.seg.Segmentation:
@@ -70,52 +80,67 @@ def picture_object(source: Sequence[Dataset], picture: np.ndarray, maker: Maker)
         picture: (H, W, 3) uint8.
         maker:   what made it.
     """
-    series = str(source[0].SeriesInstanceUID)
-    return hd.sc.SCImage.from_ref_dataset(
+    made = hd.sc.SCImage.from_ref_dataset(
         ref_dataset=source[0],
         pixel_array=picture,
         photometric_interpretation="RGB",
         bits_allocated=8,
         coordinate_system="PATIENT",
         patient_orientation=("L", "P"),
-        series_instance_uid=maker.uid(series, "picture series"),
-        sop_instance_uid=maker.uid(series, "picture"),
+        series_instance_uid=maker.uid(source, "picture series"),
+        sop_instance_uid=maker.uid(source, "picture"),
         series_number=SERIES_NUMBER + 2,
         instance_number=1,
         manufacturer=MANUFACTURER,
         transfer_syntax_uid="1.2.840.10008.1.2.1",
     )
+    made["PatientOrientation"].value = None  # its panels have none; highdicom asks for one
+    return _undated(made, source)
 
 
 def _segmentation(
     source: Sequence[Dataset], values: np.ndarray, kind: str, what: str, number: int, maker: Maker
 ) -> hd.seg.Segmentation:
-    series = str(source[0].SeriesInstanceUID)
-    return hd.seg.Segmentation(
+    made = hd.seg.Segmentation(
         source_images=source,
         pixel_array=values,
         segmentation_type=kind,
-        segment_descriptions=[_segment(maker, maker.uid(series, "segment"))],
-        series_instance_uid=maker.uid(series, f"{what} series"),
-        sop_instance_uid=maker.uid(series, what),
+        segment_descriptions=[_segment(maker, maker.uid(source, "segment"))],
+        series_instance_uid=maker.uid(source, f"{what} series"),
+        sop_instance_uid=maker.uid(source, what),
         series_number=number,
         instance_number=1,
         software_versions=maker.version,
         device_serial_number="0",
-        content_label=f"{maker.bundle} {what}".upper().replace(" ", "_")[:16],
+        content_label=re.sub("[^A-Z0-9_]", "_", f"{maker.bundle} {what}".upper())[:16],
         content_description=f"{what} by {maker.bundle} {maker.version}; research only, not for diagnosis"[:64],
         series_description=f"noise2mask {maker.bundle}: {what} (research only)"[:64],
         omit_empty_frames=False,
         manufacturer=MANUFACTURER,
-        manufacturer_model_name=maker.bundle,
+        manufacturer_model_name=maker.bundle[:64],
     )
+    for item in (*made.DimensionOrganizationSequence, *made.DimensionIndexSequence):
+        item.DimensionOrganizationUID = maker.uid(source, f"{what} dimensions")
+    return _undated(made, source)
+
+
+def _undated(made: Made, source: Sequence[Dataset]) -> Made:
+    """Put the source's date and time where highdicom puts those of the clock, or nothing where that may be."""
+    for keyword in CLOCK:
+        made.pop(keyword, None)
+    made.ContributingEquipmentSequence[-1].pop("ContributionDateTime", None)  # highdicom's own
+    if "ContentDate" in made:
+        dated = next((what for what in WHEN if source[0].get(f"{what}Date")), None)
+        made.ContentDate = source[0].get(f"{dated}Date", UNKNOWN_DATE)
+        made.ContentTime = source[0].get(f"{dated}Time") or UNKNOWN_TIME
+    return made
 
 
 def _segment(maker: Maker, uid: str) -> hd.seg.SegmentDescription:
     """The one structure that is segmented, in codes."""
     structure = maker.structure
     algorithm = hd.AlgorithmIdentificationSequence(
-        name=f"noise2mask {maker.bundle}", version=maker.version, family=codes.cid7162.ArtificialIntelligence
+        name=f"noise2mask {maker.bundle}"[:64], version=maker.version, family=codes.cid7162.ArtificialIntelligence
     )
     return hd.seg.SegmentDescription(
         segment_number=1,
