@@ -1,6 +1,7 @@
 """From a scanner's files to objects for the archive, by the command."""
 
 import json
+import traceback
 import zipfile
 
 import highdicom as hd
@@ -8,23 +9,26 @@ import nibabel as nib
 import numpy as np
 import pydicom
 import pytest
+from pydicom.uid import generate_uid
 
 from noise2mask.cli.app import main
+from noise2mask.clinical import results
+from noise2mask.clinical.results import check_objects, received
 from noise2mask.clinical.series import hashed
 
-from .scanner import PATIENT, magnetic_resonance, ultrasound
+from .scanner import PATIENT, change, magnetic_resonance, ultrasound
 
 pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("own_logging")]
 VOLUME = np.random.default_rng(0).integers(0, 255, (4, 20, 24))
-TINY = {"image_size": "[16,16]", "network_def::base": "8", "network_def::multipliers": "[1,2]", "samples": "2"}
+TINY = "image_size=[16,16] network_def::base=8 network_def::multipliers=[1,2] samples=2".split()
 
 
 @pytest.fixture
 def segment(weights, monkeypatch, capsys):
     """segment(input, output): exit code, and all that was said."""
 
-    def run(source, output):
-        settings = [part for name, value in TINY.items() for part in ("--set", f"{name}={value}")]
+    def run(source, output, *more):
+        settings = [part for text in (*TINY, *more) for part in ("--set", text)]
         arguments = ["segment", "pgdiffseg", str(source), "-o", str(output), "--weights", str(weights), *settings]
         monkeypatch.setattr("sys.argv", ["noise2mask", *arguments])
         with pytest.raises(SystemExit) as left:
@@ -147,6 +151,43 @@ def test_dicom_and_other_images_are_refused_and_one_of_each_is_named(segment, tm
     (tmp_path / "in" / place).touch()
     code, said = segment(tmp_path / "in", tmp_path / "out")
     assert code == 2 and str(tmp_path / "in" / place) in said and f"{tmp_path}/in/b/deep/{PATIENT}1.dcm" in said
+
+
+def test_what_no_object_can_be_made_of_is_refused_before_anything_runs_and_not_quoted(tmp_path, monkeypatch):
+    magnetic_resonance(tmp_path / "in", VOLUME)
+    series = received(tmp_path / "in", tmp_path / "work")
+    with pytest.raises(ValueError, match="metadata.json of b has no coded_structure, expected label and codes: add it"):
+        check_objects(series, "b", {"version": "1"})
+
+    def fail(*args):
+        raise ValueError(f"{PATIENT} is no name.")
+
+    monkeypatch.setattr(results, "mask_object", fail)
+    with pytest.raises(ValueError, match=r"No DICOM object can be made of series \w{16} \(ValueError\)") as raised:
+        check_objects(series, "b", {"version": "1", "coded_structure": {}})
+    assert PATIENT not in "".join(traceback.format_exception(raised.value))
+
+
+def test_results_inside_of_the_input_are_refused(segment, tmp_path):
+    for source, output in (("in", "in/out"), ("in", "in"), ("out/series/in", "out")):
+        magnetic_resonance(tmp_path / source, VOLUME)
+        code, said = segment(tmp_path / source, tmp_path / output)
+        assert code == 2 and "stand in one another: give another output" in said
+
+
+def test_a_phase_is_segmented_and_referred_to(segment, tmp_path):
+    uid = generate_uid()
+    for p in (0, 1):
+        magnetic_resonance(tmp_path / "in" / f"{p}", VOLUME, study="1.2", series=uid)
+        for path in (tmp_path / "in" / f"{p}").iterdir():
+            change(path, TemporalPositionIdentifier=p + 1)
+    code, said = segment(tmp_path / "in", tmp_path / "out", "phase=1")
+    assert code == 0, said
+    made = hd.seg.segread(tmp_path / "out" / f"{hashed(uid)}_mask.dcm")
+    second = {pydicom.dcmread(path).SOPInstanceUID for path in (tmp_path / "in" / "1").iterdir()}
+    assert {
+        item.ReferencedSOPInstanceUID for item in made.ReferencedSeriesSequence[0].ReferencedInstanceSequence
+    } == second
 
 
 def test_dicom_is_not_shared_out_over_processes(segment, tmp_path, monkeypatch):

@@ -13,32 +13,33 @@ from ..data.problems import refuse
 from ..refusals import refusal_in
 
 
-def staged(source: Path, files: Sequence[Path], work: Path) -> list[Series]:
+def staged(source: Path, files: Sequence[Path], work: Path, phase: int) -> list[Series]:
     """The checked series of what the user gave, each laid out in a folder of its own.
 
     Args:
         source: a zip, a DICOM file or a folder.
         files:  the DICOM files of the folder; of the others, they themselves.
         work:   where the copies go.
+        phase:  which point in time of a dynamic series is segmented.
 
     Raises:
         ValueError: where a series can not be segmented; of several cases it names all that can not.
     """
     cases = by_case(source, files)
     if len(cases) > 1:
-        return _all_staged(source, cases, work)
+        return _all_staged(source, cases, work, phase)
     try:
-        series = received(source, work)
+        series = received(source, work, phase)
     finally:
         shutil.rmtree(work / "unpacked", ignore_errors=True)  # of a zip; what is segmented has been copied, or refused
     return [series] if series else []
 
 
-def _all_staged(source: Path, cases: Mapping[Path, Sequence[Path]], work: Path) -> list[Series]:
+def _all_staged(source: Path, cases: Mapping[Path, Sequence[Path]], work: Path, phase: int) -> list[Series]:
     made, problems = [], []
     for folder, files in cases.items():
         try:
-            made.append(stage(files, work))
+            made.append(stage(files, work, phase))
         except ValueError as error:
             if refusal_in(error) is None:
                 raise

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from monai.bundle import ConfigWorkflow
+from monai.bundle import ConfigParser, ConfigWorkflow
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -62,16 +62,24 @@ def run_segmentation(
     settings: Sequence[str],
 ) -> list[Path]:
     """Segment; where DICOM is given, write DICOM objects as well, and return their paths."""
-    series = _dicom(source, output)
-    source = _listed(series, output / "series") if series else source
     model_file, configs = bundle.inference_configs(weights, presets)
+    series = _dicom(source, output, bundle, _phase(configs, settings))
+    source = _listed(series, output / "series") if series else source
     configs += [bundle.config(name) for name in _ranks("multi_gpu_evaluate")]
     own = {"model_file": str(model_file), "input": str(source), "output_dir": str(output), **sampling}
     _run(bundle, "inferring", configs, own, settings)
     return _objects(series, output, bundle) if series else []
 
 
-def _dicom(source: Path, output: Path) -> "list[Series]":
+def _phase(configs: Sequence[Path], settings: Sequence[str]) -> int:
+    """Which point in time the configs, and the user's settings over them, have."""
+    given = parsed(settings)
+    check_settings(given, configs)
+    config = ConfigParser.load_config_files([str(path) for path in configs])
+    return {"phase": 0, **config, **given}["phase"]
+
+
+def _dicom(source: Path, output: Path, bundle: Bundle, phase: int) -> "list[Series]":
     """The series, where the input is DICOM: a zip, a file, or a folder with such files and no others that are images.
 
     Raises:
@@ -82,12 +90,24 @@ def _dicom(source: Path, output: Path) -> "list[Series]":
         return []
     if _processes() > 1:
         raise ValueError(f"{source} is DICOM, for one process, but there are {_processes()}: run it without torchrun.")
+    _check_apart(source, output)
     try:
+        from ..clinical.results import check_objects
         from .dicom import staged
     except ImportError as error:
         raise ValueError(f"DICOM needs more packages ({error}): pip install noise2mask[clinical].") from error
     check_writable(output)
-    return staged(source, files, output / "series")
+    series = staged(source, files, output / "series", phase)
+    for made in series:
+        check_objects(made, bundle.name, bundle.metadata)
+    return series
+
+
+def _check_apart(source: Path, output: Path) -> None:
+    """See that results are not taken for input the next time, and that copies do not replace what they are made of."""
+    inside = source.is_dir() and output.resolve().is_relative_to(source.resolve())
+    if inside or source.resolve().is_relative_to((output / "series").resolve()):
+        raise ValueError(f"{source} and the output {output} stand in one another: give another output.")
 
 
 def _is_zip(source: Path) -> bool:
