@@ -16,9 +16,11 @@ import numpy as np
 PATIENT, STUDY = "0010|0020", "0020|000d"
 SERIES, SERIES_NUMBER, INSTANCE = "0020|000e", "0020|0011", "0020|0013"
 POSITION, ORIENTATION = "0020|0032", "0020|0037"
+SPACING, CLASS = "0028|0030", "0008|0016"
+ENHANCED = {f"1.2.840.10008.5.1.4.1.1.{end}" for end in ("2.1", "2.2", "4.1", "4.4", "6.2")}  # say it of each frame
 TIMES = ("0020|0100", "0008|0032")  # temporal position identifier, acquisition time
 GAP = 0.05  # share by which distances between slices may differ
-KNOWN = (PATIENT, STUDY, SERIES, SERIES_NUMBER, INSTANCE, POSITION, ORIENTATION, *TIMES)
+KNOWN = (PATIENT, STUDY, SERIES, SERIES_NUMBER, INSTANCE, POSITION, ORIENTATION, SPACING, CLASS, *TIMES)
 
 
 class _Slice(NamedTuple):
@@ -40,6 +42,16 @@ def is_dicom(path: Path) -> bool:
 def is_dicom_folder(path: str | Path) -> bool:
     """Whether a folder holds at least one DICOM file."""
     return Path(path).is_dir() and any(is_dicom(file) for file in Path(path).iterdir())
+
+
+def is_measured(path: str | Path) -> bool:
+    """Whether a voxel's size is known: not that of DICOM without spacing or position, such as stills of ultrasound."""
+    files = sorted(Path(path).iterdir()) if Path(path).is_dir() else [Path(path)]
+    dicom = next((file for file in files if is_dicom(file)), None)
+    if dicom is None:
+        return True
+    tags = _tags(dicom)
+    return {SPACING, POSITION} <= tags.keys() or tags.get(CLASS, "").strip("\0") in ENHANCED
 
 
 def phase_files(folder: str | Path, phase: int = 0) -> list[str]:
@@ -101,15 +113,20 @@ def _slice(path: Path) -> _Slice:
 
 
 def _parsed(path: Path) -> _Slice:
-    reader = itk.GDCMImageIO.New()
-    reader.SetFileName(str(path))
-    reader.ReadImageInformation()
-    tags = reader.GetMetaDataDictionary()
-    header = {key: tags[key].strip() for key in KNOWN if tags.HasKey(key)}
+    header = _tags(path)
     time = tuple(_number(header, key) for key in (*TIMES, INSTANCE))
     study = (header.get(PATIENT, ""), header.get(STUDY, ""))
     series = (_number(header, SERIES_NUMBER), header.get(SERIES, ""))
     return _Slice(str(path), study, series, _along_normal(header), time)
+
+
+def _tags(path: Path) -> dict[str, str]:
+    """What of KNOWN a file says; ITK does not look into sequences."""
+    reader = itk.GDCMImageIO.New()
+    reader.SetFileName(str(path))
+    reader.ReadImageInformation()
+    tags = reader.GetMetaDataDictionary()  # the reader's own: gone with it
+    return {key: tags[key].strip() for key in KNOWN if tags.HasKey(key)}
 
 
 def _along_normal(header: Mapping[str, str]) -> float:

@@ -16,6 +16,7 @@ from ignite.engine import Engine, Events
 from monai.transforms import LoadImage
 from torch import Tensor
 
+from ..data.dicom_series import is_measured
 from ..data.reader import GreyReader, is_picture
 from ..data.results import STD_WHITE, stem, write_map, write_mask
 from ..explain.preview import write_preview
@@ -123,7 +124,7 @@ def _measures(mask: np.ndarray, probability: np.ndarray, affine: np.ndarray, sou
         "fraction": pixels / mask.size,
         "probability_max": float(probability.max()),
     }
-    if not is_picture(source):
+    if not is_picture(source) and is_measured(source):
         measures["volume_mm3"] = pixels * float(abs(np.linalg.det(affine[:3, :3])))
     if pixels:
         measures["centroid_pixel"] = [round(float(axis.mean()), 2) for axis in np.nonzero(mask)]
