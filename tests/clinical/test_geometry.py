@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from noise2mask.clinical.series import stage
+from noise2mask.data.dicom_series import is_measured
 from noise2mask.data.reader import GreyReader
 
-from .scanner import change, enhanced, magnetic_resonance
+from .scanner import change, enhanced, magnetic_resonance, ultrasound
 
 VOLUME = np.arange(4 * 6 * 5, dtype=np.int16).reshape(4, 6, 5)
 
@@ -60,3 +61,31 @@ def test_frames_of_one_file_in_disorder_are_refused(heights, tmp_path):
     enhanced(tmp_path / "a.dcm", VOLUME, heights)
     with pytest.raises(ValueError, match="The frames follow one another in steps of"):
         stage([tmp_path / "a.dcm"], tmp_path / "work")
+
+
+@pytest.mark.parametrize("shapes", [[(6, 5), (6, 5)], [(6, 5, 3)] * 4])
+def test_several_stills_of_ultrasound_are_no_volume(shapes, tmp_path):
+    paths = [tmp_path / f"{number}.dcm" for number in range(len(shapes))]
+    for number, (path, shape) in enumerate(zip(paths, shapes, strict=True)):
+        ultrasound(path, np.zeros(shape, np.uint8))
+        change(path, SeriesInstanceUID="1.2.3", StudyInstanceUID="1.2", InstanceNumber=number)
+    with pytest.raises(ValueError, match=r"images without a position.*: give one file at a time"):
+        stage(paths, tmp_path / "work")
+
+
+def test_several_clips_are_refused(tmp_path):
+    for name in "ab":
+        ultrasound(tmp_path / f"{name}.dcm", np.zeros((3, 6, 5), np.uint8))
+        change(tmp_path / f"{name}.dcm", SeriesInstanceUID="1.2.3", StudyInstanceUID="1.2")
+    with pytest.raises(ValueError, match="There are 2 files, some of several frames"):
+        stage([tmp_path / "a.dcm", tmp_path / "b.dcm"], tmp_path / "work")
+
+
+def test_a_size_is_known_where_spacing_and_position_are(files, tmp_path):
+    enhanced(tmp_path / "enhanced.dcm", VOLUME, (0, 2, 4, 6))
+    ultrasound(tmp_path / "us.dcm", np.zeros((6, 5), np.uint8))
+    paths = files()
+    assert is_measured(tmp_path / "in") and is_measured(tmp_path / "enhanced.dcm") and is_measured("volume.nii.gz")
+    assert not is_measured(tmp_path / "us.dcm")
+    change(paths[0], PixelSpacing=None)
+    assert not is_measured(paths[0])

@@ -68,6 +68,9 @@ def check_geometry(datasets: Sequence[Dataset]) -> None:
         _check_planes(of_all, placed)
         if len(datasets) == 1:
             _check_frames(placed)
+    elif len(datasets) > 1:
+        found = f"There are {len(datasets)} images without a position, such as stills of ultrasound"
+        raise ValueError(f"{found}, expected one: give one file at a time.")
 
 
 def _check_planes(of_all: Sequence[Plane], placed: Sequence[Plane]) -> None:
