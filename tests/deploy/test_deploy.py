@@ -93,6 +93,7 @@ def test_the_segmentation_is_the_mask_of_the_command_line_slice_by_slice(folder,
 def test_a_series_of_another_modality_is_not_segmented(folder, bundle, series):
     code, said = python(APP, "-i", series, "-m", bundle, "-o", folder / "none", folder=folder)
     assert code != 0 and not list((folder / "none").glob("*.dcm")), said[-2000:]
+    assert "Missing expected input 'study_selected_series_list'" in said, said[-4000:]  # and not of anything else
 
 
 def test_nothing_of_this_project_is_installed(folder):
