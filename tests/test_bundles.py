@@ -2,8 +2,11 @@
 
 import json
 
+import nibabel as nib
+import numpy as np
 import pytest
 import yaml
+from monai.bundle import ConfigParser
 
 from noise2mask.bundles import all_bundles, find_bundle
 
@@ -106,3 +109,19 @@ def test_weights_without_settings_are_taken_with_a_warning(own, tmp_path, caplog
     (tmp_path / "w.pt").write_bytes(b"")
     assert len(own.inference_configs(tmp_path / "w.pt", [])[1]) == 1
     assert "w.yaml is missing: the bundle's default settings are taken" in caplog.text
+
+
+# What configs share
+
+
+def test_masks_of_several_phases_are_scored_in_the_phase_of_the_image(tmp_path):
+    for key in ("image", "label"):
+        phases = np.stack([np.full((4, 4, 2), phase, np.uint8) for phase in (0, 1)], axis=-1)
+        nib.save(nib.Nifti1Image(phases, np.eye(4)), tmp_path / f"{key}.nii.gz")
+    files = [str(find_bundle("pgdiffseg").config(name)) for name in ("inference", "evaluate")]
+    parser = ConfigParser(ConfigParser.load_config_files(files))
+    item = {key: str(tmp_path / f"{key}.nii.gz") for key in ("image", "label")}
+    for phase in (0, 1):
+        parser["phase"] = phase
+        parser.parse(reset=True)
+        assert parser.get_parsed_content("preprocessing")(item)["label"].unique().tolist() == [phase]
