@@ -46,6 +46,14 @@ def test_several_masks_and_copies_of_an_item_pass(items, tmp_path):
     check([{**items[0], "copy": 0}, {**items[0], "copy": 1}, *items[2:]], tmp_path)
 
 
+def test_the_mask_files_of_one_image_may_differ_in_their_white_and_the_wrong_one_is_named(items, tmp_path):
+    items[0]["label"] = [items[0]["label"], str(tmp_path / "second.png")]
+    Image.fromarray((GREY > 30).astype(np.uint8)).save(tmp_path / "second.png")
+    check(items, tmp_path)
+    Image.fromarray(GREY).save(tmp_path / "second.png")
+    refused(items, tmp_path, "second.png holds the values 0, 1, 2")
+
+
 def test_a_missing_image_is_named(items, tmp_path):
     items[1]["image"] = str(tmp_path / "gone.png")
     refused(items, tmp_path, "gone.png does not exist")

@@ -19,6 +19,12 @@ def test_the_files_are_joined(white):
     assert out["label"].dtype == torch.float32 and out["image"] == 1
 
 
+def test_each_file_has_its_own_white():
+    assert joined([[0, 1], [0, 0]], [[0, 0], [255, 0]])["label"].tolist() == [[[0, 1], [1, 0]]]
+    with pytest.raises(ValueError, match="holds the values 0, 1, 255;"):
+        joined([[0, 1], [0, 0]], [[0, 1], [255, 0]])
+
+
 @pytest.mark.parametrize("value", [0, 1, 255])
 def test_a_mask_of_one_value_is_fine(value):
     assert joined([[value, value]])["label"].tolist() == [[[float(value > 0)] * 2]]

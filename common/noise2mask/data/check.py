@@ -120,14 +120,15 @@ def problems_of(item: Mapping[str, Any], reader: GreyReader) -> Iterator[str]:
     except ValueError as error:
         yield str(error)
         return
-    shape = mask.shape[1:] if len(labels) > 1 else mask.shape
+    masks = mask if len(labels) > 1 else mask[None]  # (F, ...), a file each
+    shape = masks.shape[1:]
     if shape != image.shape:
         yield f"{labels[0]} has size {shape}, but {item['image']} has {image.shape}; expected the same: replace one."
     elif not is_picture(str(item["image"])) and not same_place(image_meta["affine"], mask_meta["affine"]):
         yield f"{labels[0]} has another position, spacing or orientation than {item['image']}: resample the mask."
-    wrong = wrong_values(torch.from_numpy(mask))
-    if wrong:
-        yield f"{labels[0]} {wrong}"
+    for path, one in zip(labels, masks, strict=True):
+        if wrong := wrong_values(torch.from_numpy(one)):
+            yield f"{path} {wrong}"
     for path in item.get("annotations", []):
         yield from _annotation_problems(str(path), str(item["image"]), image.shape, reader)
 

@@ -15,7 +15,7 @@ from ..meta import without_meta
 
 
 class BinaryMaskd(MapTransform):
-    """(F, ...) with values {0, 1} or {0, 255} -> (1, ...) in {0, 1}, the union of the files (BUSI: up to three).
+    """(F, ...), each file {0, 1} or {0, 255}, -> (1, ...) in {0, 1}, the union of the files (BUSI: up to three).
 
     Args:
         keys: of masks.
@@ -34,7 +34,7 @@ class BinaryMaskd(MapTransform):
         return {**data, **{key: self._binary(data[key]) for key in self.key_iterator(data)}}
 
     def _binary(self, mask: Tensor) -> Tensor:
-        problem = wrong_values(mask)
+        problem = next(filter(None, map(wrong_values, mask)), None)
         if problem:
             raise ValueError(f"{getattr(mask, 'meta', {}).get('filename_or_obj', 'a mask')} {problem}")
         foreground = mask > 0  # (F, ...)
@@ -42,7 +42,7 @@ class BinaryMaskd(MapTransform):
 
 
 def wrong_values(mask: Tensor) -> str | None:
-    """What is wrong with the values of a mask that should be binary, or None."""
+    """What is wrong with the values of one mask file that should be binary, or None."""
     values = torch.unique(without_meta(mask)).tolist()
     if set(values) <= {0.0, 1.0} or set(values) <= {0.0, 255.0}:
         return None
