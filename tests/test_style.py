@@ -39,6 +39,13 @@ def test_one_version_stands_everywhere():
     assert f"## [{version}]" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
 
 
+def test_the_table_of_deviations_names_every_file_that_has_one():
+    table = (ROOT / "docs" / "explanation" / "choices.md").read_text(encoding="utf-8").split("## Every deviation")[1]
+    files = [path for path in (ROOT / "common").rglob("*.py") if "# Deviation:" in path.read_text(encoding="utf-8")]
+    assert len(files) >= 5
+    assert [name for path in files if f"| `{(name := path.relative_to(ROOT).as_posix())}` |" not in table] == []
+
+
 # The page of errors
 
 CHANGING = re.compile(r"\.\.\.|'[^']*'|\d+(?:\.\d+)?%?|\b[\w/]+\.(?:png|jpg|csv|pt|yaml)\b")
