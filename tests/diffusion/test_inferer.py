@@ -60,7 +60,30 @@ def close(a, b):
     return a.shape == b.shape and (a - b).abs().max() <= 1e-5
 
 
+class Uncached(Denoiser):
+    """A network whose condition flow is computed anew in every evaluation: `at` is the identity."""
+
+    def __init__(self, network):
+        super().__init__()
+        self.network = network
+
+    def encode(self, image):
+        return self.network.encode(image)
+
+    def denoise(self, x, timesteps, condition):
+        assert "flow" not in condition
+        return self.network.denoise(x, timesteps, condition)
+
+
 # What the result may not depend on
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_the_cache_changes_nothing(network, sampler):
+    cached = inferer(sampler=sampler, steps=5).sample(images(), network)
+    uncached = inferer(sampler=sampler, steps=5).sample(images(), Uncached(network).eval())
+    assert cached.shape == (3, 3, 1, 8, 8) and cached.std(dim=1).max() > 1e-4
+    assert (cached - uncached).abs().max() <= 1e-6
 
 
 def test_the_batch_size_changes_nothing(network):

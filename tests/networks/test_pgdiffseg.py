@@ -7,6 +7,12 @@ import pytest
 import torch
 import yaml
 
+from noise2mask.bundles import SHARED
+from noise2mask.diffusion.inferer import EnsembleInferer
+from noise2mask.diffusion.noise_schedule import NoiseSchedule
+from noise2mask.diffusion.prepare_batch import PrepareDiffusion
+from noise2mask.losses.diffusion_loss import DiffusionLoss
+from noise2mask.metrics.overlap import count, overlap
 from noise2mask.networks.pgdiffseg import PGDiffSeg
 
 CONFIGS = Path(__file__).parents[2] / "bundles" / "pgdiffseg" / "configs"
@@ -87,8 +93,9 @@ def test_presets_predict_at_a_tenth_of_their_width(name):
 def test_training_and_inference_have_the_same_network_and_settings():
     assert COMPACT == network_def("inference.yaml")
     train, inference = (yaml.safe_load((CONFIGS / name).read_text()) for name in ("train.yaml", "inference.yaml"))
-    for name in ("image_size", "intensity_range", "per_volume", "phase", "target", "mask_scale", "noise_schedule"):
-        assert train[name] == inference[name], name
+    both = [name for name in SHARED if name in train and name in inference]
+    assert {"axcodes", "image_size", "intensity_range", "target", "noise_schedule", "variance", "clip"} <= set(both)
+    assert {name: train[name] for name in both} == {name: inference[name] for name in both}
 
 
 def test_the_readme_and_the_benchmark_build_the_compact_network():
@@ -285,6 +292,25 @@ def test_the_diffusion_loss_reaches_all_but_the_prior():
     net(x, torch.tensor([3, 900]), image)["prediction"].square().mean().backward()
     without = {name for name, parameter in net.named_parameters() if parameter.grad is None}
     assert without == {name for name, _ in net.named_parameters() if name.startswith("prior.")}
+
+
+def test_four_ellipses_are_learnt():
+    rows, columns = torch.meshgrid(torch.arange(16.0), torch.arange(16.0), indexing="ij")
+    where = ((5, 5, 3, 2), (10, 6, 2, 4), (6, 10, 4, 3), (10, 10, 3, 3))  # centre and half axes
+    inside = [((rows - r) / a) ** 2 + ((columns - c) / b) ** 2 <= 1 for r, c, a, b in where]
+    masks = torch.stack(inside)[:, None].float()  # (4, 1, 16, 16)
+    torch.manual_seed(2)
+    batch = {"image": (masks - 0.5 + 0.3 * torch.randn(4, 1, 16, 16)).clamp(-1, 1), "label": masks}
+    schedule, loss = NoiseSchedule(), DiffusionLoss("x0", 0.3, dice_weight=1.0)
+    net, prepare = network(dense_layers=1, num_groups=4).train(), PrepareDiffusion(schedule)
+    optimizer = torch.optim.Adam(net.parameters(), lr=5e-3)
+    for _ in range(50):
+        x, target, _, arguments = prepare(batch, torch.device("cpu"))
+        optimizer.zero_grad()
+        loss(net(x, **arguments), target).backward()
+        optimizer.step()
+    found = EnsembleInferer(schedule, steps=2, samples=2)(batch["image"], net) > 0.5
+    assert all(overlap(count(*pair))["dice"] > 0.9 for pair in zip(found, masks, strict=True))
 
 
 def test_a_frozen_prior_stays_in_eval_mode_and_keeps_its_statistics():
