@@ -166,8 +166,11 @@ def test_problems_of_files_and_of_the_layout_are_all_told_and_nothing_is_split(d
     told = (tmp_path / "files" / "problems.txt").read_text()
     assert code == 2 and told.count("problem: ") == 2 and f"{first} can not be read" in told and "has size" in told
     third.unlink()
-    code, _ = checking(data, tmp_path / "layout", monkeypatch, capsys)
-    assert code == 2 and "has no image in images/" in (tmp_path / "layout" / "problems.txt").read_text()
+    code, said = checking(data, tmp_path / "layout", monkeypatch, capsys)
+    told = (tmp_path / "layout" / "problems.txt").read_text()
+    assert code == 2 and told.count("problem: ") == 3 and f"{first} can not be read" in told and "has size" in told
+    assert "has no image in images/: add the image, or remove the mask." in told and "add the image" in said
+    assert (tmp_path / "layout" / "fingerprint.json").is_file()
     assert not any((tmp_path / name / "datalist.json").exists() for name in ("files", "layout"))
 
 

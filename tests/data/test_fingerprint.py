@@ -49,7 +49,7 @@ def test_near_duplicates_are_split_together_where_nothing_else_is_known(folder):
     found = survey(content, regroup=True)
     where = {item["image"][-5]: key for key in KEYS for item in found.content[key]}
     assert where["0"] == where["1"] and where["2"] == where["3"] and len(where) == 10
-    assert found.duplicates == [] and found.content["split_by"] == "near-duplicates"
+    assert found.doubtful == [] and found.content["split_by"] == "near-duplicates"
     assert survey(content).content == content
 
 
@@ -57,8 +57,8 @@ def test_near_duplicates_in_two_splits_of_a_manifest_are_named(folder):
     rows = [f"{n},p{n},{'test' if n == 1 else 'val' if n == 9 else 'train'}" for n in range(10)]
     (folder / "manifest.csv").write_text("\n".join(["image,patient,split", *rows]))
     found = survey(build(folder, "folder", "folder"), regroup=True)
-    assert found.problems == [] and len(found.duplicates) == 1
-    assert "0.png (training) and" in found.duplicates[0] and "1.png (testing)" in found.duplicates[0]
+    assert found.problems == [] and len(found.doubtful) == 1
+    assert "0.png (training) and" in found.doubtful[0] and "1.png (testing)" in found.doubtful[0]
 
 
 def test_all_problems_are_found_and_the_rest_is_counted(folder):
@@ -67,6 +67,15 @@ def test_all_problems_are_found_and_the_rest_is_counted(folder):
     found = survey(build(folder, "folder", "folder"), regroup=True)
     assert len(found.problems) == 2 and "4.png can not be read" in found.problems[0] + found.problems[1]
     assert sum(found.fingerprint["with_lesion"].values()) == 7
+
+
+def test_images_of_another_bit_depth_are_to_be_looked_at_and_stop_nothing(folder):
+    for n in (6, 8):
+        wide = np.asarray(Image.open(folder / "images" / f"{n}.png")).astype(np.uint16) * 257
+        Image.fromarray(wide).save(folder / "images" / f"{n}.png")
+    found = survey(build(folder, "folder", "folder"), regroup=True)
+    assert found.problems == [] and len(found.doubtful) == 2
+    assert all("one bit depth" in text and "expected a range of about" in text for text in found.doubtful)
 
 
 def test_groups_take_the_patients_place():

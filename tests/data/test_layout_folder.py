@@ -4,6 +4,7 @@ import pytest
 
 from noise2mask.data.datalist import datalist
 from noise2mask.data.layout_folder import folder_datalist
+from noise2mask.data.problems import Problems
 from noise2mask.data.splits import KEYS
 
 
@@ -82,6 +83,16 @@ def test_what_is_wrong_is_named(make, images, masks, manifest, message):
 def test_ten_problems_are_named_and_the_rest_counted(make):
     with pytest.raises(ValueError, match="a9.png has no mask.*\n  and 3 more$"):
         folder_datalist(make(stems(13), []))
+
+
+def test_what_is_refused_carries_all_problems_with_remedies_and_the_pairs_there_are(make):
+    with pytest.raises(Problems) as caught:
+        folder_datalist(make(stems(15), stems(2)))
+    assert len(caught.value.problems) == 13 and all(": " in text for text in caught.value.problems)
+    assert [item["label"][-6:] for item in caught.value.pairs] == ["a0.png", "a1.png"]
+    with pytest.raises(Problems, match="a14 is listed twice") as caught:
+        folder_datalist(make([], stems(15), "image\n" + "\n".join([*stems(15), "a14"])))
+    assert len(caught.value.pairs) == 15
 
 
 def test_a_folder_that_is_not_there_or_of_another_form_is_refused(tmp_path):

@@ -13,6 +13,7 @@ from rich.table import Table
 from ..data.datalist import build, load_whole, write_datalist
 from ..data.fingerprint import survey
 from ..data.layouts import FILE, layout_of
+from ..data.problems import Problems
 from ..data.reader import GreyReader
 from ..data.splits import KEYS
 from ..explain.overlays import write_overlays
@@ -29,17 +30,14 @@ def check_data(data: Path, output: Path, layout: str | None, split: str, phase: 
         Whether it can be trained on.
     """
     check_writable(output)
-    try:
-        content = _content(data, layout, split)
-    except ValueError as error:  # the layout itself: all its problems are in one message, a line each
-        head, *problems = str(error).splitlines()
-        _show(output, [problem.strip() for problem in problems] or [head], [], data, console)
-        return False
-    found = survey(content, phase, regroup=split == "folder")
+    content, refused = _content(data, layout, split)
+    found = survey(content, phase, regroup=split == "folder" and not refused)
     content = found.content
-    write_text_atomically(json.dumps(found.fingerprint, indent=2) + "\n", output / "fingerprint.json")
-    _show(output, found.problems, found.duplicates, data, console)
-    if found.problems:
+    problems = [*refused, *found.problems]
+    if any(found.fingerprint["images"].values()):
+        write_text_atomically(json.dumps(found.fingerprint, indent=2) + "\n", output / "fingerprint.json")
+    _show(output, problems, found.doubtful, data, console)
+    if problems:
         return False
     write_datalist(content, output / FILE)
     write_overlays(_some_cases(content, phase), output / "overlays.png")
@@ -51,23 +49,26 @@ def check_data(data: Path, output: Path, layout: str | None, split: str, phase: 
     return True
 
 
-def _content(data: Path, layout: str | None, split: str) -> dict[str, Any]:
-    """The datalist of a folder, or of a file, with absolute paths."""
-    name = layout or layout_of(data)
-    for file in (data, data / FILE):
-        if file.is_file():
-            return load_whole(file)
-    return build(data, name, split)
+def _content(data: Path, layout: str | None, split: str) -> tuple[dict[str, Any], list[str]]:
+    """The datalist of a folder, or of a file, with absolute paths; or the pairs there are, and what is wrong."""
+    try:
+        name = layout or layout_of(data)
+        file = next((file for file in (data, data / FILE) if file.is_file()), None)
+        return (build(data, name, split) if file is None else load_whole(file)), []
+    except Problems as error:
+        return {"split_by": "none", "group_by": "none", "training": error.pairs}, error.problems
+    except ValueError as error:
+        return {}, [str(error)]
 
 
-def _show(output: Path, problems: Sequence[str], duplicates: Sequence[str], data: Path, console: Console) -> None:
+def _show(output: Path, problems: Sequence[str], doubtful: Sequence[str], data: Path, console: Console) -> None:
     """Problems and remedies, in a table and, all of them, in a file."""
-    lines = [("problem", text) for text in problems] + [("look at", text) for text in duplicates]
+    lines = [("problem", text) for text in problems] + [("look at", text) for text in doubtful]
     write_text_atomically("".join(f"{kind}: {text}\n" for kind, text in lines), output / "problems.txt")
     if not lines:
         console.print("No problem was found.")
         return
-    table = Table(title=f"{data}: {len(problems)} problems, {len(duplicates)} to look at")
+    table = Table(title=f"{data}: {len(problems)} problems, {len(doubtful)} to look at")
     for name in ("", "what is wrong", "what to do"):
         table.add_column(name, overflow="fold")  # names whole, on several lines
     for kind, text in lines[:LISTED]:

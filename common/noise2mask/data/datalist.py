@@ -94,10 +94,12 @@ def load_whole(path: str | os.PathLike) -> dict[str, Any]:
     except ValueError as error:
         raise ValueError(f"datalist {path} is not JSON ({error}): write it again") from error
     refuse(f"the datalist {path} cannot be used", list(malformed(content)))
-    refuse(f"the datalist {path} cannot be used", torn_patients({name: content.get(name, []) for name in KEYS}))
     whole: dict[str, Any] = dict(content)
     for key in (key for key in KEYS if key in content):
         whole[key] = [with_paths(item, lambda name: os.path.normpath(path.parent / name)) for item in content[key]]
+    sections = {key: whole.get(key, []) for key in KEYS}
+    every = [item for items in sections.values() for item in items]
+    refuse(f"the datalist {path} cannot be used", torn_patients(sections), every)
     return whole
 
 

@@ -17,6 +17,7 @@ from .splits import KEYS, split_groups, torn_patients
 
 QUANTILES = {"low": 0.005, "median": 0.5, "high": 0.995}
 GREY = ("minimum", *QUANTILES, "maximum")
+SPAN = 8.0  # how many times wider or narrower than the median's an image's grey values may be: 8 and 16 bits are 257
 
 
 class Survey(NamedTuple):
@@ -25,7 +26,7 @@ class Survey(NamedTuple):
     content: dict[str, Any]  # the datalist, whose groups may be those of near-duplicates now
     fingerprint: dict[str, Any]
     problems: list[str]  # that stop a training
-    duplicates: list[str]  # near-duplicates across splits: to be looked at
+    doubtful: list[str]  # near-duplicates across splits, grey values unlike the others': to be looked at
 
 
 class _Seen(NamedTuple):
@@ -63,7 +64,22 @@ def survey(content: Mapping[str, Any], phase: int = 0, regroup: bool = False) ->
     if regroup and content.get("split_by") == "image" and not problems:
         whole = regrouped(content, grouped(names, pairs))
     where = {str(item["image"]): key for key in KEYS for item in whole.get(key, [])}
-    return Survey(whole, _numbers(whole, seen), problems, across(where, names, pairs))
+    doubtful = [*across(where, names, pairs), *other_ranges({name: one.grey for name, one in seen.items()})]
+    return Survey(whole, _numbers(whole, seen), problems, doubtful)
+
+
+def other_ranges(grey: Mapping[str, Mapping[str, float]]) -> list[str]:
+    """Images whose grey values have far another range than most: files of several bit depths, or floats among them.
+
+    Args:
+        grey: `minimum` and `maximum` by image.
+    """
+    span = {name: one["maximum"] - one["minimum"] for name, one in grey.items()}
+    usual = float(np.median(list(span.values()))) if span else 0.0
+    odd = [name for name, own in span.items() if not usual / SPAN <= own <= usual * SPAN]
+    found = {name: f"{grey[name]['minimum']:g} to {grey[name]['maximum']:g}" for name in odd}
+    expected = f"expected a range of about {usual:g}, as in most images: save all in one bit depth"
+    return [f"{name} has the grey values {text}; {expected}." for name, text in found.items()]
 
 
 def regrouped(content: Mapping[str, Any], group: Mapping[str, str]) -> dict[str, Any]:

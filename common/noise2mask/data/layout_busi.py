@@ -11,6 +11,7 @@ import re
 from pathlib import Path
 
 from .layout_folder import (
+    ADD_MASK,
     assemble,
     existing,
     folder_datalist,
@@ -19,6 +20,7 @@ from .layout_folder import (
     read_manifest,
     refuse,
 )
+from .problems import knowing_pairs
 from .splits import KEYS, busi_split, natural, split_groups
 
 __all__ = ["busi_datalist"]
@@ -81,9 +83,12 @@ def original_files(folder: Path) -> tuple[dict[str, Path], dict[str, Path | list
             masks.setdefault(match["stem"], []).append(path)
         elif match:
             images[match["stem"]] = path
-    problems = [f"{path.name} has no mask file {stem}_mask.png" for stem, path in images.items() if stem not in masks]
-    problems += [f"{paths[0].name} has no image {stem}.png" for stem, paths in masks.items() if stem not in images]
+    lone = {stem: path.name for stem, path in images.items() if stem not in masks}
+    orphans = {stem: paths[0].name for stem, paths in masks.items() if stem not in images}
+    problems = [f"{name} has no mask file {stem}_mask.png: {ADD_MASK}." for stem, name in lone.items()]
+    problems += [f"{name} has no image {stem}.png: add it, or remove the mask." for stem, name in orphans.items()]
     if not images and not masks:
-        problems.append("it has neither images/ nor files such as benign/benign (1).png")
-    refuse(folder, problems)
+        problems.append("it has neither images/ nor files such as benign/benign (1).png: give the folder that does.")
+    with knowing_pairs(images, masks):
+        refuse(folder, problems)
     return images, {stem: paths[0] if len(paths) == 1 else paths for stem, paths in masks.items()}

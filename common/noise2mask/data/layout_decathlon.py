@@ -15,7 +15,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .layout_folder import assemble, existing, grouped, keep_together, owners, read_manifest, refuse, stem_of
+from .layout_folder import ADD_MASK, assemble, existing, grouped, keep_together, owners, read_manifest, refuse, stem_of
+from .problems import knowing_pairs
 from .splits import FRACTIONS, natural, split_groups
 
 __all__ = ["DATASET", "decathlon_datalist", "is_nnunet", "nnunet_datalist"]
@@ -37,12 +38,15 @@ def decathlon_datalist(folder: str | os.PathLike, seed: int = 0) -> dict:
     listed = content.get("training")
     pairs = [item for item in listed if is_pair(item)] if isinstance(listed, list) else []
     if not isinstance(listed, list) or len(pairs) < len(listed):
-        problems.append(f'{DATASET}: "training" is no list of objects with "image" and "label"')
+        problems.append(f'{DATASET}: "training" is no list of objects with "image" and "label": correct it.')
     for item in pairs:
         stem = stem_of(item["image"]) or item["image"]
         images[stem], labels[stem] = folder / item["image"], folder / item["label"]
-        problems += [f"{path} is missing" for path in (images[stem], labels[stem]) if not path.is_file()]
-    refuse(folder, problems or ([] if images else [f"{DATASET} lists no training images"]))
+        lost = [path for path in (images[stem], labels[stem]) if not path.is_file()]
+        problems += [f"{path} is missing: add it, or remove it from {DATASET}." for path in lost]
+    there = {name: path for name, path in images.items() if path.is_file() and labels[name].is_file()}
+    with knowing_pairs(there, labels):
+        refuse(folder, problems or ([] if images else [f"{DATASET} lists no training images: add them."]))
     return grouped(folder, images, labels, seed, FRACTIONS)
 
 
@@ -108,7 +112,7 @@ def cases(folder: Path, part: str, ending: str) -> tuple[dict[str, Path], dict[s
     """Images and labels by case of `imagesTr` and `labelsTr`, or of `imagesTs` and `labelsTs`."""
     images, labels, problems = {}, {}, []
     for name in (f"images{part}", f"labels{part}"):
-        problems += [] if (folder / name).is_dir() else [f"{name}/ is missing"]
+        problems += [] if (folder / name).is_dir() else [f"{name}/ is missing: add it."]
     refuse(folder, problems)
     for path in sorted((folder / f"images{part}").glob(f"*{ending}"), key=lambda path: natural(path.name)):
         match = CHANNEL.fullmatch(path.name.removesuffix(ending))
@@ -119,6 +123,7 @@ def cases(folder: Path, part: str, ending: str) -> tuple[dict[str, Path], dict[s
         elif match["channel"] != "0000":
             problems.append(f"images{part}/{path.name} is a further channel; expected _0000 alone: remove it")
         elif not labels[case].is_file():
-            problems.append(f"images{part}/{path.name} has no labels{part}/{case}{ending}")
-    refuse(folder, problems or ([] if images else [f"images{part}/ has no file that ends in {ending}"]))
+            problems.append(f"images{part}/{path.name} has no labels{part}/{case}{ending}: {ADD_MASK}.")
+    with knowing_pairs(images, {name: path for name, path in labels.items() if path.is_file()}):
+        refuse(folder, problems or ([] if images else [f"images{part}/ has no file that ends in {ending}: add some."]))
     return images, labels

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from .dicom_series import is_dicom_folder
+from .problems import knowing_pairs
 from .problems import refuse as problems_refuse
 from .splits import FRACTIONS, KEYS, natural, split_groups, torn_patients
 
@@ -21,6 +22,7 @@ __all__ = ["SUFFIXES", "folder_datalist", "grouped"]
 SUFFIXES = (".nii.gz", ".nii", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 PATIENT_COLUMNS = ("patient", "patient_id", "patientid", "subject", "subject_id", "case_id")
 STEM_COLUMNS = ("image", "stem", "file", "filename", "file_name", "name")
+ADD_MASK = "add one, of zeros where there is no lesion, or remove the image"
 SPLITS = {"train": "training", "val": "validation", "test": "testing"} | {key: key for key in KEYS}
 
 
@@ -37,7 +39,8 @@ def folder_datalist(folder: str | os.PathLike, seed: int = 0, fractions: Sequenc
     """
     folder = existing(folder)
     images, labels = paired_files(folder)
-    return with_annotations(folder, grouped(folder, images, labels, seed, fractions))
+    with knowing_pairs(images, labels):
+        return with_annotations(folder, grouped(folder, images, labels, seed, fractions))
 
 
 def grouped(
@@ -62,7 +65,7 @@ def existing(folder: str | os.PathLike) -> Path:
     """Absolute path of a folder that must be there."""
     folder = Path(folder).absolute()
     if not folder.is_dir():
-        raise ValueError(f"data set folder {folder} does not exist: check the path")
+        raise ValueError(f"data set folder {folder} does not exist: check the path.")
     return folder
 
 
@@ -82,11 +85,14 @@ def paired_files(folder: Path) -> tuple[dict[str, Path], dict[str, Path]]:
     where = mask_folder(folder)
     problems: list[str] = []
     images, labels = (by_stem(folder / name, problems) for name in ("images", where))
-    problems += [f"images/{images[stem].name} has no mask in {where}/" for stem in images if stem not in labels]
-    problems += [f"{where}/{labels[stem].name} has no image in images/" for stem in labels if stem not in images]
+    lone = [images[stem].name for stem in images if stem not in labels]
+    orphans = [labels[stem].name for stem in labels if stem not in images]
+    problems += [f"images/{name} has no mask in {where}/: {ADD_MASK}." for name in lone]
+    problems += [f"{where}/{name} has no image in images/: add the image, or remove the mask." for name in orphans]
     if not images and not labels:
-        problems.append(f"it is empty: images/ has no file of type {' '.join(SUFFIXES)}")
-    refuse(folder, problems)
+        problems.append(f"it is empty, images/ has no file of type {' '.join(SUFFIXES)}: give the folder that does.")
+    with knowing_pairs(images, labels):
+        refuse(folder, problems)
     return images, labels
 
 
@@ -96,8 +102,10 @@ def mask_folder(folder: Path) -> str:
     if (folder / "images").is_dir() and len(present) == 1:
         return present[0]
     found = ", ".join(sorted(path.name for path in folder.iterdir() if path.is_dir())[:8]) or "no folder"
-    hint = "; this looks like the BUSI download: use layout busi" if (folder / "benign").is_dir() else ""
-    raise ValueError(f"{folder} holds {found}, expected images/ and one of masks/ and labels/{hint}")
+    hint = "rename the folders, or remove one"
+    if (folder / "benign").is_dir():
+        hint = "this looks like the BUSI download: use layout busi"
+    raise ValueError(f"{folder} holds {found}, expected images/ and one of masks/ and labels/; {hint}.")
 
 
 def by_stem(folder: Path, problems: list[str]) -> dict[str, Path]:
@@ -106,7 +114,8 @@ def by_stem(folder: Path, problems: list[str]) -> dict[str, Path]:
     for path in sorted((p for p in folder.iterdir() if not p.name.startswith(".")), key=lambda p: natural(p.name)):
         stem = path.name if is_dicom_folder(path) else stem_of(path.name)
         if stem in files:
-            problems.append(f"{folder.name}/{path.name} and {folder.name}/{files[stem].name} have the same stem")
+            both = f"{folder.name}/{path.name} and {folder.name}/{files[stem].name}"
+            problems.append(f"{both} have the same stem: rename or remove one.")
         elif stem is not None:
             files[stem] = path
     return files
@@ -144,12 +153,12 @@ def manifest_problems(stems: list[str], images: dict[str, Path]) -> list[str]:
     problems = []
     for stem in stems:
         if stem in listed:
-            problems.append(f"manifest.csv: {stem} is listed twice")
+            problems.append(f"manifest.csv: {stem} is listed twice: keep one row.")
         elif stem not in images:
-            problems.append(f"manifest.csv: {stem} is not in images/")
+            problems.append(f"manifest.csv: {stem} is not in images/: add the image, or remove the row.")
         listed.add(stem)
     missing = [path.name for stem, path in images.items() if stem not in listed]
-    return problems + [f"images/{name} is not in manifest.csv" for name in missing]
+    return problems + [f"images/{name} is not in manifest.csv: add a row." for name in missing]
 
 
 def owners(rows: dict[str, dict[str, str]], images: Iterable[str]) -> tuple[dict[str, str], str]:
@@ -168,7 +177,7 @@ def manifest_split(folder: Path, rows: dict[str, dict[str, str]], column: str) -
     """Key by stem from a column of the manifest."""
     keys = {stem: SPLITS.get((row.get(column) or "").strip().lower(), "") for stem, row in rows.items()}
     wrong = [stem for stem, key in keys.items() if not key]
-    expected = "expected train, val or test"
+    expected = "expected train, val or test: correct the word."
     refuse(folder, [f"manifest.csv: {stem} has {column} {rows[stem].get(column)!r}, {expected}" for stem in wrong])
     return keys
 
@@ -202,8 +211,8 @@ def with_annotations(folder: Path, content: dict) -> dict:
     masks = [by_stem(annotator, problems) for annotator in annotators]
     items = {stem_of(item["image"]) or Path(item["image"]).name: item for key in KEYS for item in content[key]}
     for annotator, own in zip(annotators, masks, strict=True):
-        lost = [path.name for stem, path in own.items() if stem not in items]
-        problems += [f"annotations/{annotator.name}/{name} has no image in images/" for name in lost]
+        lost = [f"annotations/{annotator.name}/{path.name}" for stem, path in own.items() if stem not in items]
+        problems += [f"{name} has no image in images/: add it, or remove the mask." for name in lost]
     refuse(folder, problems)
     for stem, item in items.items():
         found = [str(own[stem]) for own in masks if stem in own]

@@ -12,6 +12,7 @@ import os
 import re
 
 from .layout_folder import assemble, existing, paired_files, refuse
+from .problems import knowing_pairs
 
 __all__ = ["nact_datalist"]
 
@@ -27,13 +28,11 @@ def nact_datalist(folder: str | os.PathLike) -> dict:
     """
     folder = existing(folder)
     images, labels = paired_files(folder)
-    refuse(folder, [f"images/{images[stem].name} is not called UCSF-BR-<number>" for stem in _unknown(images)])
+    unknown = [images[stem].name for stem in images if not PATIENT.fullmatch(stem)]
+    with knowing_pairs(images, labels):
+        refuse(folder, [f"images/{name} is not called UCSF-BR-<number>: rename it." for name in unknown])
     keys = {stem: _key(int(PATIENT.fullmatch(stem)[1])) for stem in images}  # type: ignore[index]
     return assemble(images, labels, {stem: stem for stem in images}, keys, "patient", "patient")
-
-
-def _unknown(stems: dict) -> list[str]:
-    return [stem for stem in stems if not PATIENT.fullmatch(stem)]
 
 
 def _key(number: int) -> str:
