@@ -17,6 +17,7 @@ from ..data.dicom_series import is_dicom
 from ..data.inputs import dicom_files
 from ..data.layouts import layout_of
 from ..files import check_writable
+from ..quiet import quiet
 from ..settings import check_settings, parsed
 
 if TYPE_CHECKING:
@@ -174,6 +175,7 @@ def _run(bundle: Bundle, run_id: str, configs: Sequence[Path], own: Mapping[str,
     """Check the user's settings, then run."""
     given = parsed(settings)
     check_settings({**own, **given}, configs)
+    quiet()
     workflow = ConfigWorkflow(  # what `monai.bundle.run` makes, which drops settings that are None
         config_file=[str(path) for path in configs],
         meta_file=str(bundle.config("metadata")),

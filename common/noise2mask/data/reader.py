@@ -17,6 +17,7 @@ from monai.data import ITKReader, NibabelReader
 from monai.data.image_reader import ImageReader
 from PIL import Image, ImageOps
 
+from ..quiet import quiet
 from .dicom_series import phase_files
 
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
@@ -49,6 +50,7 @@ class GreyReader(ImageReader):
 
     def __init__(self, phase: int = 0) -> None:
         super().__init__()
+        quiet()  # every run reads images, and `LoadImaged` makes its other readers after this one
         self.phase = phase
 
     def verify_suffix(self, filename: Sequence[Any] | Any) -> bool:
