@@ -49,6 +49,9 @@ def equal(first, second):
 def test_a_preset_samples_faster_and_that_of_another_network_does_not_fit(weights):
     settings = noise2mask.Segmenter("pgdiffseg", weights, presets=["fast"]).inferer.settings
     assert (settings["timesteps"], settings["samples"]) == ([999], 5)
+    assert noise2mask.Segmenter("pgdiffseg", weights, presets="fast").inferer.settings == settings
+    with pytest.raises(ValueError, match="no setting preset: give presets='fast'"):
+        noise2mask.Segmenter("pgdiffseg", weights, preset="fast")
     with pytest.raises(ValueError, match="does not fit the network"):
         noise2mask.Segmenter("pgdiffseg", weights, presets=["small"])
 
@@ -110,11 +113,16 @@ def test_slices_as_stored_are_segmented_like_pictures(weights):
 @pytest.mark.parametrize(
     ("image", "words"),
     [
-        (np.zeros((4, 4, 4, 4), np.float32), "of one channel, of 2 or 3 axes"),
+        (np.zeros((4, 4, 4, 4), np.float32), "expected numbers in 2 or 3 axes"),
+        (np.zeros((0, 4)), "of shape .0, 4.; expected .* none of length 0"),
+        (np.array([["a"]]), "expected numbers"),
+        ([[1.0, 2.0]], "The image is a list; expected a path, an array"),
+        (None, "The image is a NoneType"),
+        (MetaTensor(torch.zeros(1, 0, 8)), "of shape .1, 0, 8."),
         (MetaTensor(torch.zeros(3, 8, 8)), "of one channel"),
         (torch.zeros(1, 8, 8), "is a Tensor of shape"),
         (np.full((8, 8), np.nan), "not finite"),
-        (np.zeros((8, 8, 3), np.uint8), "looks like a colour picture"),
+        (np.zeros((8, 8, 3), np.uint8), "may be a colour picture, or 3 slices.*as floats"),
         ("none.png", "none.png does not exist"),
     ],
 )

@@ -50,7 +50,7 @@ class Segmenter:
     Args:
         bundle:   its name or folder.
         weights:  a model.pt, with the model.yaml that its training wrote beside it; None takes the bundle's own.
-        presets:  names of the bundle's `configs/presets`.
+        presets:  names of the bundle's `configs/presets`, or one name.
         settings: any names of inference.yaml, such as `steps=10, samples=5, seed=1`.
 
     Raises:
@@ -58,8 +58,11 @@ class Segmenter:
     """
 
     def __init__(
-        self, bundle: str, weights: str | Path | None = None, presets: Sequence[str] = (), **settings: Any
+        self, bundle: str, weights: str | Path | None = None, presets: str | Sequence[str] = (), **settings: Any
     ) -> None:
+        if "preset" in settings:
+            raise ValueError(f"There is no setting preset: give presets={settings['preset']!r}.")
+        presets = [presets] if isinstance(presets, str) else presets
         found = find_bundle(bundle)
         model_file, configs = found.inference_configs(weights, presets)
         given = {"bundle_root": str(found.root), "model_file": str(model_file), "progress": False, **settings}
@@ -110,19 +113,32 @@ class Segmenter:
                 return self.load({"image": str(image)})["image"], is_picture(str(image))
         turned = False
         if isinstance(image, np.ndarray):
-            if image.ndim == 3 and image.shape[2] in (3, 4) and image.dtype == np.uint8:
-                raise ValueError(f"The array {image.shape} looks like a colour picture: give it in grey.")
+            _check_array(image)
             turned = image.ndim == 2 or self.slices_as_stored
             array = torch.from_numpy(np.array(image, dtype=np.float32))
             image = MetaTensor((array.transpose(0, 1) if turned else array)[None], affine=ROWS_COLUMNS_SLICES)
-        if not isinstance(image, MetaTensor) or image.ndim not in (3, 4) or len(image) != 1:
-            found = f"{type(image).__name__} of shape {tuple(image.shape)}"
+        if not isinstance(image, MetaTensor) or image.ndim not in (3, 4) or len(image) != 1 or not image.numel():
+            shape = getattr(image, "shape", None)
+            found = type(image).__name__ + ("" if shape is None else f" of shape {tuple(shape)}")
             raise ValueError(
-                f"The image is a {found}; expected an array, or a MetaTensor of one channel, of 2 or 3 axes."
+                f"The image is a {found}; expected a path, an array of 2 or 3 axes, or a MetaTensor of one channel "
+                "before these axes: change it, numpy.asarray for one."
             )
         if not torch.isfinite(image).all():
             raise ValueError("The image has values that are not finite: repair it.")
         return image.float(), turned  # type: ignore[return-value]
+
+
+def _check_array(image: np.ndarray) -> None:
+    """Refuse what is no image in grey; float slices are taken, as no colour picture comes so."""
+    if image.size == 0 or image.ndim not in (2, 3) or image.dtype.kind not in "buif":
+        found = f"{image.dtype} of shape {image.shape}"
+        raise ValueError(f"The array is {found}; expected numbers in 2 or 3 axes, none of length 0: change it.")
+    if image.ndim == 3 and image.shape[2] in (3, 4) and image.dtype == np.uint8:
+        raise ValueError(
+            f"The array {image.shape} may be a colour picture, or {image.shape[2]} slices; expected grey values: give "
+            "a picture as (rows, columns) in grey, and slices as floats, array.astype('float32')."
+        )
 
 
 def segment(bundle: str, image: str | os.PathLike | np.ndarray | MetaTensor, **settings: Any) -> Result:
