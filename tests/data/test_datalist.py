@@ -75,7 +75,9 @@ def test_without_a_file_the_layout_decides(folder):
 
 
 def test_unknown_and_empty_keys_are_refused(folder):
-    with pytest.raises(ValueError, match="key is 'train', expected one of training, validation, testing"):
+    with pytest.raises(
+        ValueError, match="The section is 'train', expected one of training, validation, testing: change section"
+    ):
         datalist(folder, "train")
     (folder / "datalist.json").write_text('{"training": [{"image": "a"}]}')
     with pytest.raises(ValueError, match="no images for testing .training 1, validation 0, testing 0"):

@@ -39,7 +39,10 @@ def test_dicom_files_among_pictures_are_refused(tmp_path):
         find_inputs(tmp_path)
 
 
-@pytest.mark.parametrize(("name", "words"), [("none", "does not exist"), (".", "holds no image")])
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("none", "does not exist"), (".", "holds no image; expected .* or DICOM files, which have DICM after")],
+)
 def test_where_there_is_nothing_the_path_is_named(tmp_path, name, words):
     with pytest.raises(ValueError, match=words):
         find_inputs(tmp_path / name)

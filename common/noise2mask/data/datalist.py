@@ -66,7 +66,7 @@ def build(folder: str | os.PathLike, layout: str, split: str) -> dict:
 def section(content: dict, key: str, source: str | os.PathLike) -> list[dict]:
     """The list of one split, which must be there and not be empty."""
     if key not in KEYS:
-        raise ValueError(f"key is {key!r}, expected one of {', '.join(KEYS)}")
+        raise ValueError(f"The section is {key!r}, expected one of {', '.join(KEYS)}: change section.")
     if not content.get(key):
         counts = ", ".join(f"{name} {len(content.get(name, []))}" for name in KEYS)
         raise ValueError(f"{source} has no images for {key} ({counts}): add patients or change the split")

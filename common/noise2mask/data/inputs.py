@@ -41,7 +41,8 @@ def find_inputs(path: str | Path, key: str = "testing") -> list[dict[str, str]]:
         return [{"image": str(path)}]
     images = [file for file in files if not _is_mask(file, files)]
     if not images:
-        raise ValueError(f"{path} holds no image ({', '.join(ENDINGS)}): give the folder that does.")
+        expected = f"expected {', '.join(ENDINGS)}, or DICOM files, which have DICM after 128 bytes"
+        raise ValueError(f"{path} holds no image; {expected}: give the folder that does, or repair their headers.")
     if len(images) < len(files):
         logger.info(f"{path}: {len(files) - len(images)} files are masks of images beside them and are left out")
     return [{"image": str(file)} for file in sorted(images)]

@@ -36,7 +36,7 @@ def select_timesteps(
         raise ValueError(f"start is {start}, expected 0 to {last}: the schedule has {last + 1} timesteps")
     if not 1 <= steps <= start + 1:
         raise ValueError(
-            f"steps is {steps}, expected 1 to {start + 1}: there are no more whole timesteps from {start} down to 0"
+            f"steps is {steps}, expected 1 to {start + 1}, the timesteps from {start} down to 0: change steps."
         )
     if spacing == "uniform":
         return _uniform(steps, start)
