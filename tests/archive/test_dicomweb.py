@@ -91,7 +91,17 @@ def test_an_address_that_is_no_dicomweb_is_told(orthanc):
 
 
 @pytest.mark.parametrize(
-    "url", ["127.0.0.1:8042/dicom-web", "ftp://a/b", "http:///x", "http://me:secret@host/dicom-web"]
+    "url",
+    [
+        "127.0.0.1:8042/dicom-web",
+        "ftp://a/b",
+        "http:///x",
+        "http://me:secret@host/dicom-web",
+        "http://:secret@host/dicom-web",
+        "http://me:se/cret@host/dicom-web",
+        "http://[secret/dicom-web",
+        "http://host:secret/dicom-web",
+    ],
 )
 def test_an_address_that_can_not_be_used_is_refused_and_no_password_repeated(url):
     with pytest.raises(ValueError, match="expected http") as refused:
@@ -105,6 +115,10 @@ def test_credentials_are_asked_for_and_used(tmp_path, monkeypatch):
         with pytest.raises(ServerError, match=f"answered 401 .*{AUTHORIZATION}"):
             Archive(closed.url).series()
         monkeypatch.setenv(AUTHORIZATION, "Basic bWU6c2VjcmV0")
+        assert Archive(closed.url).series() == []
+        monkeypatch.setenv(AUTHORIZATION, "")
+        (tmp_path / "netrc").write_text("machine 127.0.0.1 login me password secret")
+        monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
         assert Archive(closed.url).series() == []
     finally:
         closed.stop()

@@ -53,14 +53,10 @@ class Archive:
     """
 
     def __init__(self, url: str) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.username:
-            expected = "expected http(s)://HOST[:PORT]/PATH, the user's name and password in ~/.netrc"
-            raise ValueError(f"The archive's URL can not be used: {expected}.")
-        self.host = parts.netloc
+        self.host = _host(url)
         self.session = session = requests.Session()
         session.hooks["response"].append(_check_whole)
-        if AUTHORIZATION in os.environ:
+        if os.environ.get(AUTHORIZATION):  # empty is as good as none, as in an example that was not filled in
             session.auth = _authorized
         self.client = DICOMwebClient(url, session=session, timeout=TIMEOUT, chunk_size=2**31)
         self.client.set_http_retry_params(retry=False)  # its second try at storing would send nothing
@@ -163,6 +159,19 @@ ADVICE = {
     404: ": there is no such study, or the URL is not that of its DICOMweb service",
     507: ": its disk is full",
 }
+
+
+def _host(url: str) -> str:
+    """Host and port of a URL that names no user: whatever stands before an @ may be a password, and is not repeated."""
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and parts.hostname and "@" not in url and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        expected = "expected http(s)://HOST[:PORT]/PATH, the user's name and password in ~/.netrc"
+        raise ValueError(f"The archive's URL can not be used: {expected}.")
+    return parts.netloc
 
 
 def _check_whole(response: requests.Response, *args: object, **named: object) -> None:
