@@ -63,6 +63,7 @@ def serve_study(archive: Archive, study: str, modality: str | None, output: Path
             if (refusal := refusal_in(error)) is None:
                 raise
             refused.append(f"series {folder.name}: {refusal}")
+            logger.warning(f"left out: {refused[-1]}")  # now: the archive may fail before the end
     if refused:
         raise ValueError(
             f"{len(refused)} of {len(refused) + len(folders)} series were left out.\n" + "\n".join(refused)
@@ -79,7 +80,9 @@ def serve_series(archive: Archive, found: Found, folder: Path, segment: Segment)
     """
     fetched = folder / "fetched"
     with discreet():
-        archive.fetch(found, fetched)
+        there = archive.fetch(found, fetched)
+    for gone in set(fetched.iterdir()) - set(there):  # deleted from the archive since the last try
+        gone.unlink()
     objects = segment(fetched, folder)
     with discreet():
         archive.store([pydicom.dcmread(path) for path in objects])

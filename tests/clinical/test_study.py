@@ -1,0 +1,56 @@
+"""A study from fetching to storing, with an archive that fails, or changes between two tries."""
+
+import pytest
+
+from noise2mask.clinical.dicomweb import Found
+from noise2mask.clinical.series import hashed
+from noise2mask.clinical.study import serve_series, serve_study
+from noise2mask.files import load_plain
+from noise2mask.refusals import ServerError
+
+FOUND = Found("1.2.3", "1.2.4", "US")
+
+
+class Archive:
+    """Holds one object per name in `there`; it fails at the series `ill`."""
+
+    there, ill, stored = ("a", "b"), "", 0
+
+    def series(self, **filters):
+        return [Found("1.2.3", "1.2.4", "US"), Found("1.2.3", "1.2.5", "US")]
+
+    def fetch(self, found, folder):
+        if found.series == self.ill:
+            raise ServerError("there answered 500.")
+        folder.mkdir(parents=True, exist_ok=True)
+        paths = [folder / f"{name}.dcm" for name in self.there]
+        for path in paths:
+            path.touch()
+        return paths
+
+    def store(self, objects):
+        self.stored += 1
+
+
+def test_what_was_refused_before_the_archive_failed_is_told(tmp_path, caplog):
+    archive = Archive()
+    archive.ill = "1.2.5"
+    with pytest.raises(ServerError):
+        serve_study(archive, "1.2.3", None, tmp_path, lambda files, folder: load_plain(files / "none.pt"))
+    assert f"left out: series {hashed('1.2.4')}: " in caplog.text and "none.pt does not exist" in caplog.text
+
+
+def test_what_was_deleted_from_the_archive_since_the_last_try_is_not_segmented(tmp_path):
+    archive, seen = Archive(), []
+
+    def segment(files, folder):
+        seen.append(sorted(path.name for path in files.iterdir()))
+        if len(seen) == 1:
+            raise ServerError("there answered 500.")
+        return []
+
+    with pytest.raises(ServerError):
+        serve_series(archive, FOUND, tmp_path, segment)
+    archive.there = ("b",)
+    serve_series(archive, FOUND, tmp_path, segment)
+    assert seen == [["a.dcm", "b.dcm"], ["b.dcm"]] and archive.stored == 1
