@@ -54,7 +54,7 @@ class Command:
         """The exit code."""
         return self.process.wait(240)
 
-    def wait_for(self, words, seconds=120):
+    def wait_for(self, words, seconds=240):
         end = time.monotonic() + seconds
         while words not in self.text:
             assert time.monotonic() < end and self.process.poll() is None, self.text[-4000:]

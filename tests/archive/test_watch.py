@@ -1,13 +1,13 @@
 """`noise2mask watch` beside a real archive: every new series once, whatever is killed or restarted in between."""
 
 import json
-import time
+import shutil
 
 import pytest
 
 from noise2mask.clinical.dicomweb import Archive
 from noise2mask.clinical.series import hashed
-from noise2mask.clinical.watch import SERVED, Watch
+from noise2mask.clinical.watch import LOCK, SERVED, WORKING, Watch
 from noise2mask.refusals import ServerError
 
 from ..clinical.scanner import PATIENT, magnetic_resonance
@@ -20,7 +20,7 @@ pytestmark = [*MARKS, pytest.mark.e2e]
 def watch(orthanc, command, weights, tmp_path):
     """watch(): the started command; it looks at studies of any day."""
 
-    def start(output="out"):
+    def start(output="out", weights=weights):
         where = ("--dicomweb", orthanc.url, "--modality", "MR", "-o", tmp_path / output, "--weights", weights)
         return command("watch", "pgdiffseg", *where, "--days", "36500", "--interval", "1")
 
@@ -32,6 +32,11 @@ def test_weights_and_settings_that_do_not_fit_are_refused_before_it_watches(orth
     for wrong, said in (("network_def::dense_layers=3", "does not fit the network"), ("step=3", "Did you mean steps?")):
         run = command("watch", "pgdiffseg", *where, "--set", wrong)
         assert run.wait() == 2 and said in run.text and not (tmp_path / "out" / SERVED).exists()
+
+
+def by_hand(orthanc, tmp_path, segment):
+    """A watch that looks when it is told to."""
+    return Watch(Archive(orthanc.url), "MR", 36500, tmp_path / "out", segment, lambda: None)
 
 
 def served(folder):
@@ -55,22 +60,42 @@ def test_new_series_are_served_as_they_come_and_bad_ones_are_left_out(orthanc, w
     assert lines == 3 and outcomes[hashed(good)] == outcomes[hashed(last)] == "stored"
     assert outcomes[hashed(bad)].startswith("left out: The slices are shifted")
     assert len(orthanc.objects()) == 3 * len(VOLUME) + 6
-    assert [path.name for path in (tmp_path / "out").iterdir()] == [SERVED]  # no pixels of patients stay
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {SERVED, LOCK, WORKING}
+    assert list((tmp_path / "out" / WORKING).iterdir()) == []  # no pixels of patients stay
     for secret in (PATIENT, "id-4711", good, bad):
         assert secret not in running.text and secret not in (tmp_path / "out" / SERVED).read_text()
 
 
-def test_a_series_that_is_still_being_sent_is_waited_for(orthanc, watch, tmp_path):
-    running = watch()
-    running.wait_for("watching")
-    series = magnetic_resonance(tmp_path / "sent", VOLUME)
+def test_a_series_that_is_still_being_sent_is_waited_for(orthanc, tmp_path):
+    series, seen = magnetic_resonance(tmp_path / "sent", VOLUME), []
+
+    def segment(files, folder):
+        seen.append(len(list(files.iterdir())))
+        (folder / "report.json").write_text(json.dumps({"cases": [{"triage": 0.5}]}))
+        return list(files.iterdir())  # stored again, which changes nothing
+
+    watching = by_hand(orthanc, tmp_path, segment)
     for number, path in enumerate(sorted((tmp_path / "sent").iterdir())):
         (tmp_path / str(number)).mkdir()
         path.rename(tmp_path / str(number) / path.name)
         orthanc.send(tmp_path / str(number))
-        time.sleep(0.7)  # less than the watch's interval
+        watching.look()
+    assert seen == []
+    watching.look()
+    assert seen == [len(VOLUME)] and served(tmp_path / "out") == ({hashed(series): "stored"}, 1)
+
+
+def test_weights_that_are_away_for_a_moment_are_waited_for(orthanc, watch, weights, tmp_path):
+    own = shutil.copy(weights, tmp_path / "model.pt")
+    running = watch(weights=own)
+    running.wait_for("watching")
+    shutil.move(own, tmp_path / "away.pt")
+    series = magnetic_resonance(tmp_path / "sent", VOLUME)
+    orthanc.send(tmp_path / "sent")
+    running.wait_for("expected weights: give a model.pt, or train one: noise2mask train.: trying again")
+    shutil.move(tmp_path / "away.pt", own)
     running.wait_for(f"series {hashed(series)}: stored")
-    assert f"{len(VOLUME)} objects" in running.text and served(tmp_path / "out")[1] == 1
+    assert served(tmp_path / "out")[1] == 1
 
 
 @pytest.mark.parametrize("words", ["objects\n", "written:", "objects are stored"])
@@ -121,7 +146,7 @@ def test_a_series_at_which_the_archive_fails_does_not_hold_up_the_others(orthanc
         tried.append(folder.name)
         raise ServerError("no room for it")
 
-    watch = Watch(Archive(orthanc.url), "MR", 36500, tmp_path / "out", segment)
+    watch = by_hand(orthanc, tmp_path, segment)
     for _ in range(4):
         watch.look()
     assert sorted(tried) == sorted(names) and not watch.served
@@ -134,7 +159,7 @@ def test_what_breaks_for_reasons_unknown_is_left_out_after_three_tries(orthanc, 
     def segment(files, folder):
         raise KeyError(PATIENT)
 
-    watch = Watch(Archive(orthanc.url), "MR", 36500, tmp_path / "out", segment)
+    watch = by_hand(orthanc, tmp_path, segment)
     for _ in range(6):
         watch.look()
     assert served(tmp_path / "out") == ({name: "left out: KeyError"}, 1)

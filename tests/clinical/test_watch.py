@@ -1,12 +1,15 @@
 """What the watch does with an archive that is asked by hand: look by look, without clocks and processes."""
 
 import json
+import os
+import signal
 
 import pytest
 
 from noise2mask.clinical.dicomweb import Found
 from noise2mask.clinical.series import hashed
-from noise2mask.clinical.watch import SERVED, Watch
+from noise2mask.clinical.watch import SERVED, WORKING, Watch, alone
+from noise2mask.files import load_plain
 from noise2mask.refusals import ServerError
 
 
@@ -43,8 +46,17 @@ def segment(files, folder):
 
 @pytest.fixture
 def watch(tmp_path):
-    """watch(archive, segment): on a folder that the test's watches share."""
-    return lambda archive, segment=segment: Watch(archive, "US", 1, tmp_path / "out", segment)
+    """watch(archive, segment, check): on a folder that the test's watches share."""
+
+    def make(archive, segment=segment, check=lambda: None):
+        return Watch(archive, "US", 1, tmp_path / "out", segment, check)
+
+    return make
+
+
+def look(watching, times):
+    for _ in range(times):
+        watching.look()
 
 
 def outcomes(folder):
@@ -57,10 +69,105 @@ def test_a_series_whose_objects_can_not_be_listed_does_not_hold_up_the_others(wa
     archive = Archive("first", "second")
     archive.ill = {"first"}
     watching = watch(archive)
-    for _ in range(3):
-        watching.look()
+    look(watching, 3)
     assert watching.failed == {hashed("first"): 3} and outcomes(tmp_path) == {hashed("second"): "stored"}
     archive.ill.clear()
-    for _ in range(2):
-        watching.look()
+    look(watching, 2)
     assert set(outcomes(tmp_path)) == {hashed("first"), hashed("second")}
+
+
+def test_a_series_that_grows_is_waited_for(watch, tmp_path, monkeypatch):
+    archive, sent = Archive("one"), ["1"]
+    monkeypatch.setattr(archive, "instances", lambda found: list(sent))
+    watching = watch(archive)
+    for number in range(3):
+        watching.look()
+        sent.append(str(number))
+    assert outcomes(tmp_path) == {}
+    look(watching, 2)
+    assert outcomes(tmp_path) == {hashed("one"): "stored"}
+
+
+def test_weights_that_are_away_are_waited_for_and_no_series_is_left_out(watch, tmp_path, caplog):
+    weights = tmp_path / "model.pt"
+
+    def with_weights(files, folder):
+        load_plain(weights)
+
+    watching = watch(Archive("one", "two"), with_weights, lambda: load_plain(weights))
+    look(watching, 8)
+    assert outcomes(tmp_path) == {} and "model.pt does not exist" in caplog.text
+    assert watching.failed == {hashed("one"): 4, hashed("two"): 3}
+    look(watch(Archive("one", "two")), 2)
+    assert set(outcomes(tmp_path).values()) == {"stored"} and len(outcomes(tmp_path)) == 2
+
+
+def test_a_folder_that_can_not_be_written_to_is_waited_for(watch, tmp_path):
+    watching = watch(Archive("one"))
+    watching.look()
+    (tmp_path / "out").rmdir()
+    (tmp_path / "out").write_text("a file, in which no folder can be made")
+    look(watching, 4)
+    (tmp_path / "out").unlink()
+    (tmp_path / "out").mkdir()
+    watching.look()
+    assert outcomes(tmp_path) == {hashed("one"): "stored"}
+
+
+def test_what_is_refused_while_all_is_in_order_is_left_out_after_three_tries(watch, tmp_path, caplog):
+    watching = watch(Archive("one"), lambda files, folder: load_plain(files / "none.pt"))
+    look(watching, 3)
+    assert outcomes(tmp_path) == {} and "does not exist: train first, or give another file., try 2 of 3" in caplog.text
+    look(watching, 2)
+    assert outcomes(tmp_path)[hashed("one")].startswith("left out: ") and len(outcomes(tmp_path)) == 1
+
+
+def test_a_series_that_takes_the_process_with_it_three_times_is_left_out(watch, tmp_path):
+    def killed(files, folder):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    for _ in range(3):
+        if (child := os.fork()) == 0:
+            look(watch(Archive("bad", "good"), killed), 2)
+            os._exit(0)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    look(watch(Archive("bad", "good")), 2)
+    assert outcomes(tmp_path) == {
+        hashed("bad"): "left out: the process has ended 3 times while it was at it",
+        hashed("good"): "stored",
+    }
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemExit])
+def test_stopped_on_purpose_does_not_count_as_a_try(watch, tmp_path, stop):
+    def stopped(files, folder):
+        raise stop
+
+    for _ in range(4):
+        with pytest.raises(stop):
+            look(watch(Archive("one"), stopped), 2)
+    look(watch(Archive("one")), 2)
+    assert outcomes(tmp_path) == {hashed("one"): "stored"}
+
+
+def test_files_of_a_series_that_is_gone_do_not_stay_and_those_of_others_do(watch, tmp_path):
+    def stopped(files, folder):
+        raise SystemExit
+
+    with pytest.raises(SystemExit):
+        look(watch(Archive("gone"), stopped), 2)
+    assert (tmp_path / "out" / WORKING / hashed("gone") / "fetched" / "p.dcm").exists()
+    (tmp_path / "out" / hashed("kept")).mkdir()  # as `noise2mask segment -o` makes them
+    watch(Archive("gone")).look()
+    assert [path.name for path in (tmp_path / "out" / WORKING).iterdir()] == [hashed("gone")]
+    watch(Archive("other")).look()
+    assert list((tmp_path / "out" / WORKING).iterdir()) == [] and (tmp_path / "out" / hashed("kept")).exists()
+
+
+def test_a_folder_is_for_one_watch_alone(watch, tmp_path):
+    second = watch(Archive())
+    with alone(tmp_path / "out"):
+        with pytest.raises(ValueError, match="Another watch works in .*out; expected a folder of its own"):
+            second.run(1)
+    with alone(tmp_path / "out"):
+        pass

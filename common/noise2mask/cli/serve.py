@@ -26,10 +26,16 @@ def segment_study(url: str, study: str, modality: str | None, bundle: Bundle, ou
 
 def watch_archive(url: str, modality: str, days: int, interval: float, bundle: Bundle, output: Path, how: How) -> None:
     """Serve an archive until the process is stopped."""
-    weights, presets, sampling, settings = how
-    Segmenter(str(bundle.root), weights, presets, **sampling, **parsed(settings))  # what does not fit is said now
+    _check(bundle, how)
     fileConfig(bundle.logging_config, disable_existing_loggers=False)  # before the first series' run does so
-    Watch(Archive(url), modality, days, output, _segment(bundle, how)).run(interval)
+    watch = Watch(Archive(url), modality, days, output, _segment(bundle, how), lambda: _check(bundle, how))
+    watch.run(interval)
+
+
+def _check(bundle: Bundle, how: How) -> None:
+    """Refuse weights and settings that are not there, or do not fit: before any series, and when one is refused."""
+    weights, presets, sampling, settings = how
+    Segmenter(str(bundle.root), weights, presets, **sampling, **parsed(settings))
 
 
 def _segment(bundle: Bundle, how: How) -> Segment:

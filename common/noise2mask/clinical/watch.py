@@ -5,17 +5,20 @@ they are segmented again, and the archive has nothing new to store.
 """
 
 import datetime
+import fcntl
 import json
 import logging
 import shutil
+import signal
+import sys
 import time
 import traceback
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Set
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from ..files import check_writable
+from ..files import check_writable, write_text_atomically
 from ..refusals import ServerError, disk_is_full, refusal_in
 from .dicomweb import Archive, Found
 from .series import hashed
@@ -24,7 +27,14 @@ from .study import Segment, serve_series
 logger = logging.getLogger(__name__)
 
 SERVED = "served.jsonl"  # a line per series: when, which (a hash), what came of it
-TRIES = 3  # at a series that breaks for reasons unknown
+WORKING = "working"  # folder of the series that are being worked on; what else stands in it is deleted
+TRIED = "tried"  # file in a series' folder: how often it was begun, so that this is known after a crash
+LOCK = "lock"
+TRIES = 3  # at a series that is refused, breaks, or takes the process with it
+
+
+class Later(Exception):
+    """Archive, disk or installation fail, which is no series' fault."""
 
 
 class Watch:
@@ -36,94 +46,155 @@ class Watch:
         days:     studies of today and so many days before are looked at.
         output:   holds `served.jsonl`, and what is being worked on.
         segment:  makes DICOM objects of the files of a series.
+        check:    raises a ValueError where no series could be segmented: weights are away, or are not the right ones.
 
     Raises:
         ValueError: where the folder can not be written to.
     """
 
-    def __init__(self, archive: Archive, modality: str, days: int, output: Path, segment: Segment) -> None:
-        self.archive, self.modality, self.days, self.segment = archive, modality, days, segment
+    def __init__(
+        self, archive: Archive, modality: str, days: int, output: Path, segment: Segment, check: Callable[[], object]
+    ) -> None:
+        self.archive, self.modality, self.days, self.segment, self.check = archive, modality, days, segment, check
         self.output = output
         check_writable(output)
         self.served = set(_served(output / SERVED))
         self.seen: dict[str, int] = {}  # number of objects when a series was last looked at
-        self.broken: Counter[str] = Counter()  # how often it broke for reasons unknown
-        self.failed: Counter[str] = Counter()  # how often the archive or the disk failed at it
+        self.failed: Counter[str] = Counter()  # how often archive, disk or installation failed at it
 
     def run(self, interval: float) -> None:
-        """Look every `interval` seconds, for ever; an archive that is down is waited for."""
-        logger.info(f"watching {self.archive.host} for {self.modality}, {len(self.served)} series served before")
-        while True:
-            self.look()
-            self.archive.hang_up()
-            time.sleep(interval)
+        """Look every `interval` seconds, until the process is stopped; an archive that is down is waited for.
+
+        Raises:
+            ValueError: where another watch works in the folder.
+        """
+        with alone(self.output):
+            signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # a try that was stopped does not count
+            logger.info(f"watching {self.archive.host} for {self.modality}, {len(self.served)} series served before")
+            while True:
+                self.look()
+                self.archive.hang_up()
+                time.sleep(interval)
 
     def look(self) -> None:
         """Serve what is new and complete: a series that has grown since the last look is still being sent."""
         try:
             for found in self._complete():
                 self._serve(found)
+        except Later as later:
+            logger.error(f"{later}: trying again at the next look")
+
+    def _complete(self) -> Iterator[Found]:
+        there = self._new()
+        _tidy(self.output / WORKING, there.keys())
+        for name in sorted(there, key=lambda name: self.failed[name]):  # none holds up the others
+            with self._outside(name):
+                count = len(self.archive.instances(there[name]))
+            if self.seen.get(name) == count > 0:
+                yield there[name]
+            self.seen[name] = count
+
+    def _new(self) -> dict[str, Found]:
+        """The archive's series that are not served, by their hashes."""
+        since = datetime.date.today() - datetime.timedelta(days=self.days)
+        with self._outside():
+            found = self.archive.series(Modality=self.modality, StudyDate=f"{since:%Y%m%d}-")
+        there = {
+            hashed(made.series): made for made in found if made.modality == self.modality
+        }  # servers may not filter
+        return {name: made for name, made in there.items() if name not in self.served}
+
+    def _serve(self, found: Found) -> None:
+        """Try to serve a series; what ends the process at it counts as a try."""
+        name = hashed(found.series)
+        folder = self.output / WORKING / name
+        number = _tried(folder) + 1
+        if number > TRIES:
+            return self._finish(name, f"left out: the process has ended {TRIES} times while it was at it")
+        logger.info(f"series {name} of study {hashed(found.study)}: {self.seen.get(name)} objects")
+        try:
+            with self._outside(name):
+                write_text_atomically(str(number), folder / TRIED)
+                serve_series(self.archive, found, folder, self.segment)
+                report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+                self._finish(name, "stored", triage=round(report["cases"][0]["triage"], 3))
+        except (Later, KeyboardInterrupt, SystemExit):
+            with suppress(OSError):  # the folder itself may be what fails
+                (folder / TRIED).unlink()
+            raise
         except Exception as error:
-            if not _outside(error):
-                raise
-            said = "the disk is full" if disk_is_full(error) else error
-            logger.error(f"{said}: trying again at the next look")
+            self._give_up_at_last(name, number, error)
+
+    def _give_up_at_last(self, name: str, number: int, error: Exception) -> None:
+        """Leave a series out that was refused, or broke, as often as it may."""
+        said = refusal_in(error) or type(error).__name__
+        if number >= TRIES:
+            return self._finish(name, f"left out: {said}")
+        where = "".join(traceback.format_tb(error.__traceback__))  # without the text, which may hold a name
+        trace = "" if refusal_in(error) else f"\n{where}"
+        logger.error(f"series {name}: {said}, try {number} of {TRIES}{trace}")
 
     @contextmanager
-    def _counted(self, name: str) -> Iterator[None]:
-        """Count where archive or disk fail at a series: at the next look it comes after the others."""
+    def _outside(self, name: str = "") -> Iterator[None]:
+        """Make `Later` of what archive, disk or installation fail at, and let the series wait behind the others."""
         try:
             yield
         except Exception as error:
-            self.failed[name] += _outside(error)
-            raise
-
-    def _complete(self) -> Iterator[Found]:
-        since = datetime.date.today() - datetime.timedelta(days=self.days)
-        there = self.archive.series(Modality=self.modality, StudyDate=f"{since:%Y%m%d}-")
-        for found in sorted(there, key=lambda found: self.failed[hashed(found.series)]):  # none holds up the others
-            name = hashed(found.series)
-            if found.modality != self.modality or name in self.served:  # servers may ignore what they do not know
-                continue
-            with self._counted(name):
-                count = len(self.archive.instances(found))
-            if self.seen.get(name) == count > 0:
-                yield found
-            self.seen[name] = count
-
-    def _serve(self, found: Found) -> None:
-        name = hashed(found.series)
-        folder = self.output / name
-        logger.info(f"series {name} of study {hashed(found.study)}: {self.seen.get(name)} objects")
-        try:
-            with self._counted(name):
-                serve_series(self.archive, found, folder, self.segment)
-            report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
-            self._note(name, "stored", triage=round(report["cases"][0]["triage"], 3))
-        except Exception as error:
-            if _outside(error):
+            if (cause := self._cause(error)) is None:
                 raise
-            refusal = refusal_in(error)
-            self.broken[name] += 1
-            if refusal is None and self.broken[name] < TRIES:
-                where = "".join(traceback.format_tb(error.__traceback__))  # without the text, which may hold a name
-                logger.error(f"series {name}: {type(error).__name__}, try {self.broken[name]} of {TRIES}\n{where}")
-                return
-            self._note(name, f"left out: {refusal or type(error).__name__}")
-        shutil.rmtree(folder, ignore_errors=True)  # pixels of patients do not stay
+            self.failed[name] += 1
+            raise Later(cause) from error
 
-    def _note(self, name: str, outcome: str, **numbers: float) -> None:
-        """Write down what came of a series, before its files are deleted."""
+    def _cause(self, error: Exception) -> object:
+        """What fails, where it is not the series: None where archive, disk and installation are in order."""
+        if isinstance(error, ServerError):
+            return error
+        if disk_is_full(error):
+            return "the disk is full"
+        try:
+            check_writable(self.output)
+            self.check()
+        except ValueError as wrong:
+            return wrong
+        return None
+
+    def _finish(self, name: str, outcome: str, **numbers: float) -> None:
+        """Write down what came of a series, and delete its files: pixels of patients do not stay."""
         line = {"time": datetime.datetime.now().isoformat(timespec="seconds"), "series": name, "outcome": outcome}
         with open(self.output / SERVED, "a", encoding="utf-8") as file:
             file.write(f"\n{json.dumps(line | numbers)}")  # a line that was cut off before must not spoil this one
         self.served.add(name)
         logger.info(f"series {name}: {outcome}")
+        shutil.rmtree(self.output / WORKING / name, ignore_errors=True)
 
 
-def _outside(error: Exception) -> bool:
-    """Whether the archive or the disk failed, which is not the series' fault."""
-    return isinstance(error, ServerError) or disk_is_full(error)
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Keep a folder for this process: two would delete each other's files. A process that ends gives it back.
+
+    Raises:
+        ValueError: where another process has it.
+    """
+    with open(folder / LOCK, "a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            expected = "expected a folder of its own for each: stop that one, or give another --output"
+            raise ValueError(f"Another watch works in {folder}; {expected}.") from error
+        yield
+
+
+def _tidy(working: Path, names: Set[str]) -> None:
+    """Delete what an interrupted process has left of series that are served, gone, or no longer looked at."""
+    for folder in working.iterdir() if working.is_dir() else ():
+        if folder.name not in names:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _tried(folder: Path) -> int:
+    """How often a series was begun, and neither finished nor stopped on purpose."""
+    path = folder / TRIED
+    return int(path.read_text(encoding="utf-8")) if path.is_file() else 0
 
 
 def _served(path: Path) -> Iterator[str]:
