@@ -140,8 +140,20 @@ def test_evaluation_refuses_what_it_can_not_score(commands, evaluating, weights,
     mask = data / "masks" / f"{test.split(',')[0]}.png"
     Image.fromarray(np.zeros((5, 7), np.uint8)).save(mask)
     text = commands.fails(evaluating(*options, "--dataset_dir", data))
-    assert mask.name in text and "the label (7, 5)" in text and "replace the label" in text
-    assert not (tmp_path / "scores" / "scores.json").exists()
+    assert "The data can not be scored:" in text and f"{mask} has size (7, 5), but" in text
+    assert "sampling" not in text and not list((tmp_path / "scores").glob("*"))
+
+
+@pytest.mark.parametrize("study", ["sampler_study.yaml", "settings_study.yaml"])
+def test_studies_refuse_what_they_can_not_score(commands, weights, data, tmp_path, study):
+    lines = (data / "manifest.csv").read_text().splitlines()
+    *_, last = (line.split(",")[0] for line in lines if line.endswith("testing"))
+    values = data / "masks" / f"{last}.png"
+    Image.fromarray(np.asarray(Image.open(values)) // 255 * 7 + 3).save(values)
+    options = ("--model_file", weights, "--dataset_dir", data, "--output_dir", tmp_path / "study")
+    text = commands.fails(commands.bundle("studying", f"inference.yaml evaluate.yaml {study}", *options))
+    assert "The data can not be scored:" in text and f"{values} holds the values" in text
+    assert not list((tmp_path / "study").glob("*"))
 
 
 def test_a_datalist_with_a_patient_on_both_sides_is_refused(refused, data):

@@ -88,7 +88,7 @@ def patients(folder):
 def rows(folder):
     with open(folder / "cases.csv", newline="") as file:
         rows = list(csv.DictReader(file))
-    words = ("image", "patient", "hd95_unit")
+    words = ("image", "patient", "group_by", "hd95_unit")
     return {row["image"]: {name: float(row[name] or "nan") for name in row if name not in words} for row in rows}
 
 

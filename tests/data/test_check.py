@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from noise2mask.data.check import check_before_training
+from noise2mask.data.check import check_before_evaluation, check_before_training
 from noise2mask.networks.pgdiffseg import PGDiffSeg
 
 GREY = np.arange(48, dtype=np.uint8).reshape(6, 8)
@@ -39,6 +39,16 @@ def refused(items, tmp_path, *words, **options):
 def test_good_data_pass_and_the_folder_is_made(items, tmp_path):
     check(items, tmp_path)
     assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_all_that_can_not_be_scored_is_named_at_once(items, tmp_path):
+    check_before_evaluation(items)
+    Image.fromarray(np.zeros((5, 7), np.uint8)).save(items[1]["label"])
+    Image.fromarray(GREY).save(items[4]["label"])
+    (tmp_path / "image5.png").unlink()
+    with pytest.raises(ValueError, match=r"can not be scored:\n  .*label1.png has size \(7, 5\)") as caught:
+        check_before_evaluation(items)
+    assert "label4.png holds the values" in str(caught.value) and "image5.png does not exist" in str(caught.value)
 
 
 def test_several_masks_and_copies_of_an_item_pass(items, tmp_path):

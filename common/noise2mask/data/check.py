@@ -65,6 +65,20 @@ def check_before_training(
         )
 
 
+def check_before_evaluation(items: Sequence[Mapping[str, Any]], phase: int = 0) -> None:
+    """Stop before anything is sampled, if an image or mask can not be scored: reading is quick, sampling is not.
+
+    Args:
+        items: of a datalist.
+        phase: as for `GreyReader`.
+
+    Raises:
+        ValueError: it names every file, as `check_before_training` does.
+    """
+    problems = [problem for item in items for problem in problems_of(item, GreyReader(phase))]
+    refuse("The data can not be scored", problems)
+
+
 @torch.no_grad()
 def _check_settings(network: Denoiser, image_size: Sequence[int], intensity_range: Sequence[float]) -> None:
     """What would stop a later phase."""
