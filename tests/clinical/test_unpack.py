@@ -54,3 +54,17 @@ def test_a_damaged_zip_is_named(tmp_path, keep):
     path.write_bytes(path.read_bytes()[:keep] if keep else b"no zip")
     with pytest.raises(ValueError, match=r"a.zip can not be unpacked"):
         unpack(path, tmp_path / "work")
+
+
+def test_a_damaged_member_is_named(tmp_path):
+    path = make(tmp_path / "a.zip", a=bytes(range(256)) * 400)
+    content = bytearray(path.read_bytes())
+    content[31:60] = b"\xff" * 29  # behind the local header: the deflated bytes
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"a\.zip can not be unpacked"):
+        unpack(path, tmp_path / "work")
+
+
+def test_a_member_without_a_name_is_no_crash(tmp_path):
+    path = make(tmp_path / "a.zip", **{".": b"1"})
+    assert [file.read_bytes() for file in unpack(path, tmp_path / "work")] == [b"1"]

@@ -23,13 +23,13 @@ def folder(tmp_path):
     return tmp_path
 
 
-def save(folder, monkeypatch, value=1.0, **config):
+def save(folder, monkeypatch, value=1.0, window=None, **config):
     """What a run with this config writes, whose probability is `value` everywhere."""
     monkeypatch.setattr("noise2mask.handlers.batch.resolved_config", lambda: config)
     image, whole = str(folder / "in" / "a.png"), torch.ones(1, 8, 6)
     maps = {"mask": whole, "probability": whole * value, "std": whole * 0, "entropy": whole * 0}
     item = {"image": MetaTensor(whole, meta={"filename_or_obj": image}), **maps, **dict.fromkeys(NUMBERS, 0.5)}
-    batch = Batch([{"image": image}], str(folder / "out"), str(folder / "model.pt"))
+    batch = Batch([{"image": image}], str(folder / "out"), str(folder / "model.pt"), intensity_range=window)
     SaveResults(batch).save(SimpleNamespace(state=SimpleNamespace(output=[item])))
 
 
@@ -60,3 +60,12 @@ def test_results_that_were_overwritten_in_part_are_not_taken_for_the_earlier_one
     save(folder, monkeypatch, steps=2)
     assert finished(folder, monkeypatch, steps=2)
     assert (np.asarray(Image.open(folder / "out" / "a_probability.png")) == 255).all()
+
+
+def test_a_case_whose_grey_values_do_not_fit_says_so(folder, monkeypatch):
+    save(folder, monkeypatch, window=(100, 200))
+    assert (
+        "a.png has 0.0% of its values between 100 and 200" in json.loads((folder / "out/a.json").read_text())["warning"]
+    )
+    save(folder, monkeypatch, window=(0, 48))
+    assert "warning" not in json.loads((folder / "out" / "a.json").read_text())

@@ -8,10 +8,14 @@ import numpy as np
 import pytest
 import torch
 from monai.bundle import ConfigParser
+from PIL import Image
 
+import noise2mask
+from noise2mask.bundles import find_bundle
 from noise2mask.data.datalist import datalist
 from noise2mask.data.near_duplicates import alike, thumbnail
 from noise2mask.data.reader import GreyReader
+from noise2mask.handlers.trained_on import digests_of, read_images
 
 DATA = os.environ.get("NOISE2MASK_DATA")
 CONFIGS = Path(__file__).parents[2] / "bundles" / "pgdiffseg" / "configs"
@@ -47,9 +51,10 @@ def test_images_and_masks_reach_the_network_in_range_and_aligned(folder):
     parser = ConfigParser()
     parser.read_config([CONFIGS / "train.yaml", CONFIGS / "data" / "busi.yaml"])
     parser["dataset_dir"] = str(folder)
+    parser["augmentation"] = "none"
     parser["train::dataset::data"] = datalist(folder, "training", "busi", "folder")[::40]
     for item in parser.get_parsed_content("train::dataset"):
-        assert item["image"].shape == item["label"].shape == (1, 64, 64)
+        assert item["image"].shape == item["label"].shape == (1, 128, 128)
         assert item["image"].min() >= -1.01 and item["image"].max() <= 1.01
         assert set(torch.unique(item["label"]).tolist()) <= {0.0, 1.0}
 
@@ -64,3 +69,13 @@ def test_lesions_are_darker_than_what_is_around_them(folder):
     items = list(parser.get_parsed_content("validate::dataset"))
     darker = [item["image"][item["label"] > 0].mean() < item["image"][item["label"] == 0].mean() for item in items]
     assert sum(map(bool, darker)) > 0.8 * len(items)  # a transposed or shifted mask would not be
+
+
+def test_the_shipped_weights_outline_lesions_that_they_were_not_trained_on(folder):
+    items = [i for i in datalist(folder, "validation", "busi", "folder") if "normal" not in i["image"]][::8]
+    segmenter = noise2mask.Segmenter("pgdiffseg", samples=1)
+    known = read_images(find_bundle("pgdiffseg").weights)
+    assert known is not None and not known & set(digests_of(items)) and len(items) == 8
+    masks = [(segmenter(item["image"]).mask, np.asarray(Image.open(item["label"])) > 0) for item in items]
+    dice = [2 * (mask & label).sum() / (mask.sum() + label.sum()) for mask, label in masks]
+    assert np.median(dice) > 0.75 and np.mean(dice) > 0.6

@@ -2,6 +2,7 @@
 
 import shutil
 import zipfile
+import zlib
 from pathlib import Path
 
 MOST_FILES = 20_000
@@ -30,7 +31,13 @@ def unpack(path: Path, work: Path) -> list[Path]:
             for number, member in enumerate(members):
                 files.append(work / f"{number:05d}")
                 left -= _copy(archive, member, files[-1], left)
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:  # encrypted ones are the last
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        EOFError,
+        NotImplementedError,
+        RuntimeError,
+    ) as error:  # encrypted ones are the last
         raise ValueError(f"{path} can not be unpacked ({error}): send it again, as a plain zip.") from error
     return files
 
@@ -41,7 +48,7 @@ def _check_members(path: Path, members: list[zipfile.ZipInfo]) -> None:
     for member in members:
         parts = Path(member.filename.replace("\\", "/")).parts
         link = (member.external_attr >> 16) & 0o170000 == 0o120000
-        if ".." in parts or Path(member.filename).is_absolute() or ":" in parts[0] or link:
+        if ".." in parts or Path(member.filename).is_absolute() or ":" in "".join(parts[:1]) or link:
             raise ValueError(f"{path} holds a link, or a path that leads outside: do not use it.")
 
 

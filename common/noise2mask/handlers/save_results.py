@@ -113,7 +113,8 @@ class SaveResults:
         case = {"image": source, **numbers, **_measures(mask, probability, affine, source)}
         entropy = float(item["entropy"].mean())  # nats per pixel, at the network's size
         case |= {"std_mean": float(std.mean()), "entropy_mean": entropy, "files": [path.name for path in files]}
-        return case | {MADE_FROM: self.batch.made_from(source)}
+        warned = {"warning": self.batch.warnings[source]} if source in self.batch.warnings else {}
+        return case | warned | {MADE_FROM: self.batch.made_from(source)}
 
 
 def _measures(mask: np.ndarray, probability: np.ndarray, affine: np.ndarray, source: str) -> dict[str, Any]:
