@@ -61,8 +61,9 @@ def test_what_is_changed_by_hand_is_seen(bundle, old, new, words):
 
 
 def test_metrics_of_the_metadata_are_those_of_the_shipped_weights(bundle):
-    means = json.loads((bundle / "docs" / "results" / "busi_64_x0.json").read_text())["means"]
-    (bundle / "docs" / "results" / "shipped.json").write_text(json.dumps({"means": {**means, "dice": 0.98765}}))
+    path = bundle / "docs" / "results" / "shipped.json"
+    shipped = json.loads(path.read_text())
+    path.write_text(json.dumps({**shipped, "means": {**shipped["means"], "dice": 0.98765}}))
     assert any("eval_metrics" in problem and "0.988" in problem for problem in card_problems(bundle))
 
 
