@@ -187,6 +187,11 @@ def test_problems_of_files_and_of_the_layout_are_all_told_and_nothing_is_split(d
         (("train", "pgdiffseg", "--data", "."), "expected images/ and one of masks/ and labels/"),
         (("evaluate", "pgdiffseg", "--data", ".", "--weights", "no.pt"), "no.pt does not exist, expected weights"),
         (("segment", "pgdiffseg", "x.png"), "--output"),
+        (
+            # said before the archive, which is not there, is asked
+            ("segment", "pgdiffseg", "-o", "o", "--dicomweb", "http://[::1]:9", "--study", "1.2", "--weights", "no.pt"),
+            "no.pt does not exist, expected weights",
+        ),
         (("segment", "pgdiffseg", "-o", "out"), "either INPUT, or --dicomweb with --study"),
         (("segment", "pgdiffseg", "-o", "out", "--dicomweb", "http://a/b"), "either INPUT, or --dicomweb with --study"),
         (("watch", "pgdiffseg", "-o", "out", "--dicomweb", "http://a/b"), "--modality"),

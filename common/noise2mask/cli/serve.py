@@ -21,6 +21,7 @@ How = tuple[Any, ...]  # weights, presets, sampling and settings of `run_segment
 
 def segment_study(url: str, study: str, modality: str | None, bundle: Bundle, output: Path, how: How) -> list[Path]:
     """Fetch, segment and store the series of a study; the folders of their results."""
+    _check(bundle, how)
     return serve_study(Archive(url), study, modality, output, _segment(bundle, how))
 
 
