@@ -140,7 +140,7 @@ class PGDiffSeg(Denoiser):
         if any(size % self.stride for size in image.shape[2:]):
             found = tuple(image.shape[2:])
             raise ValueError(
-                f"The image's size is {found}; this network needs multiples of {self.stride}: change image_size, or resize the image."
+                f"The image's size is {found}; this network needs multiples of {self.stride}: change image_size."
             )
         logits = self.prior(image)  # without gradients where it is frozen
         prior = logits.pop("features").detach()  # (B, C_n, h_n, w_n): the prior has its own loss alone (equation 10)
