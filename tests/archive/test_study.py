@@ -67,7 +67,8 @@ def test_once_more_changes_nothing(orthanc, study, weights, command, tmp_path):
     first, changes = orthanc.objects(), orthanc.rest("/changes?last")["Last"]
     assert command(*segment(orthanc, study, tmp_path / "elsewhere", weights)).wait() == 0
     assert orthanc.objects() == first and len(first) == len(VOLUME) + 3
-    assert orthanc.rest(f"/changes?since={changes}")["Changes"] == []
+    kinds = [change["ChangeType"] for change in orthanc.rest(f"/changes?since={changes}")["Changes"]]
+    assert [kind for kind in kinds if not kind.startswith("Stable")] == []  # these come by the clock, after a rest
 
 
 def test_no_name_and_no_identifier_is_said_or_written(orthanc, study, weights, command, tmp_path):
