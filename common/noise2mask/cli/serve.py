@@ -21,7 +21,7 @@ How = tuple[Any, ...]  # weights, presets, sampling and settings of `run_segment
 
 def segment_study(url: str, study: str, modality: str | None, bundle: Bundle, output: Path, how: How) -> list[Path]:
     """Fetch, segment and store the series of a study; the folders of their results."""
-    _check(bundle, how)
+    bundle.inference_configs(*how[:2])  # weights and presets that are missing are said before anything is fetched
     return serve_study(Archive(url), study, modality, output, _segment(bundle, how))
 
 
