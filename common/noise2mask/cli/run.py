@@ -64,7 +64,7 @@ def run_segmentation(
 ) -> list[Path]:
     """Segment; where DICOM is given, write DICOM objects as well, and return their paths."""
     model_file, configs = bundle.inference_configs(weights, presets)
-    series = _dicom(source, output, bundle, _phase(configs, settings))
+    series = _dicom(source, output, bundle, configs, settings)
     source = _listed(series, output / "series") if series else source
     configs += [bundle.config(name) for name in _ranks("multi_gpu_evaluate")]
     own = {"model_file": str(model_file), "input": str(source), "output_dir": str(output), **sampling}
@@ -80,7 +80,9 @@ def _phase(configs: Sequence[Path], settings: Sequence[str]) -> int:
     return {"phase": 0, **config, **given}["phase"]
 
 
-def _dicom(source: Path, output: Path, bundle: Bundle, phase: int) -> "list[Series]":
+def _dicom(
+    source: Path, output: Path, bundle: Bundle, configs: Sequence[Path], settings: Sequence[str]
+) -> "list[Series]":
     """The series, where the input is DICOM: a zip, a file, or a folder with such files and no others that are images.
 
     Raises:
@@ -98,7 +100,7 @@ def _dicom(source: Path, output: Path, bundle: Bundle, phase: int) -> "list[Seri
     except ImportError as error:
         raise ValueError(f"DICOM needs more packages ({error}): pip install noise2mask[clinical].") from error
     check_writable(output)
-    series = staged(source, files, output / "series", phase)
+    series = staged(source, files, output / "series", _phase(configs, settings))
     for made in series:
         check_objects(made, bundle.name, bundle.metadata)
     return series

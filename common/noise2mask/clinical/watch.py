@@ -99,9 +99,8 @@ class Watch:
         since = datetime.date.today() - datetime.timedelta(days=self.days)
         with self._outside():
             found = self.archive.series(Modality=self.modality, StudyDate=f"{since:%Y%m%d}-")
-        there = {
-            hashed(made.series): made for made in found if made.modality == self.modality
-        }  # servers may not filter
+        found = [made for made in found if made.modality == self.modality]  # servers may not filter
+        there = {hashed(made.series): made for made in found}
         return {name: made for name, made in there.items() if name not in self.served}
 
     def _serve(self, found: Found) -> None:
