@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import numpy as np
 import pytest
 
 from noise2mask.clinical.dicomweb import Archive
@@ -10,7 +11,7 @@ from noise2mask.clinical.series import hashed
 from noise2mask.clinical.watch import LOCK, SERVED, WORKING, Watch
 from noise2mask.refusals import ServerError
 
-from ..clinical.scanner import PATIENT, magnetic_resonance
+from ..clinical.scanner import PATIENT, change, magnetic_resonance, ultrasound
 from .conftest import MARKS, VOLUME
 
 pytestmark = [*MARKS, pytest.mark.e2e]
@@ -20,8 +21,8 @@ pytestmark = [*MARKS, pytest.mark.e2e]
 def watch(orthanc, command, weights, tmp_path):
     """watch(): the started command; it looks at studies of any day."""
 
-    def start(output="out", weights=weights):
-        where = ("--dicomweb", orthanc.url, "--modality", "MR", "-o", tmp_path / output, "--weights", weights)
+    def start(output="out", weights=weights, modality="MR"):
+        where = ("--dicomweb", orthanc.url, "--modality", modality, "-o", tmp_path / output, "--weights", weights)
         return command("watch", "pgdiffseg", *where, "--days", "36500", "--interval", "1")
 
     return start
@@ -64,6 +65,20 @@ def test_new_series_are_served_as_they_come_and_bad_ones_are_left_out(orthanc, w
     assert list((tmp_path / "out" / WORKING).iterdir()) == []  # no pixels of patients stay
     for secret in (PATIENT, "id-4711", good, bad):
         assert secret not in running.text and secret not in (tmp_path / "out" / SERVED).read_text()
+
+
+def test_the_stills_and_clips_of_an_examination_by_ultrasound_are_served(orthanc, watch, tmp_path):
+    for number, frames in enumerate((VOLUME[0], VOLUME[1], VOLUME)):
+        (tmp_path / "us").mkdir(exist_ok=True)
+        ultrasound(tmp_path / "us" / f"{number}.dcm", frames.astype(np.uint8))
+        same = {"SeriesInstanceUID": "1.2.3", "StudyInstanceUID": "1.2", "InstanceNumber": number + 1}
+        change(tmp_path / "us" / f"{number}.dcm", **same)
+    orthanc.send(tmp_path / "us")
+    running = watch(modality="US")
+    running.wait_for(f"series {hashed('1.2.3')}: stored")
+    (line,) = [json.loads(text) for text in (tmp_path / "out" / SERVED).read_text().splitlines() if text]
+    assert line["cases"] == 3 and 0 <= line["triage"] <= 1
+    assert [len(orthanc.objects(modality)) for modality in ("US", "SEG", "OT")] == [3, 4, 3]
 
 
 def test_a_series_that_is_still_being_sent_is_waited_for(orthanc, tmp_path):
@@ -163,4 +178,4 @@ def test_what_breaks_for_reasons_unknown_is_left_out_after_three_tries(orthanc, 
     for _ in range(6):
         watch.look()
     assert served(tmp_path / "out") == ({name: "left out: KeyError"}, 1)
-    assert "KeyError, try 2 of 3" in caplog.text and PATIENT not in caplog.text
+    assert "try 2 of 3: KeyError" in caplog.text and PATIENT not in caplog.text

@@ -1,6 +1,7 @@
 """Slices that do not make one volume are refused, in files and in frames of one file."""
 
 import numpy as np
+import pydicom
 import pytest
 
 from noise2mask.clinical.series import stage
@@ -50,7 +51,7 @@ def test_images_that_do_not_belong_together_are_refused(files, tmp_path, values,
 @pytest.mark.parametrize("heights", [(0, 2, 4, 6), (6, 4, 2, 0)])
 def test_regular_frames_of_one_file_are_read_where_they_lie(heights, tmp_path):
     enhanced(tmp_path / "a.dcm", VOLUME, heights)
-    array, meta = GreyReader().get_data([str(stage([tmp_path / "a.dcm"], tmp_path / "work").folder)])
+    array, meta = GreyReader().get_data([str(stage([tmp_path / "a.dcm"], tmp_path / "work")[0].folder)])
     np.testing.assert_array_equal(array.transpose(2, 1, 0), VOLUME)
     np.testing.assert_allclose((meta["affine"] @ [0, 0, 3, 1])[:3], [-5, 3, heights[3]])
     np.testing.assert_allclose(np.abs(np.diag(meta["affine"])), [0.7, 0.5, 2, 1])
@@ -63,22 +64,16 @@ def test_frames_of_one_file_in_disorder_are_refused(heights, tmp_path):
         stage([tmp_path / "a.dcm"], tmp_path / "work")
 
 
-@pytest.mark.parametrize("shapes", [[(6, 5), (6, 5)], [(6, 5, 3)] * 4])
-def test_several_stills_of_ultrasound_are_no_volume(shapes, tmp_path):
-    paths = [tmp_path / f"{number}.dcm" for number in range(len(shapes))]
-    for number, (path, shape) in enumerate(zip(paths, shapes, strict=True)):
-        ultrasound(path, np.zeros(shape, np.uint8))
-        change(path, SeriesInstanceUID="1.2.3", StudyInstanceUID="1.2", InstanceNumber=number)
-    with pytest.raises(ValueError, match=r"images without a position.*: give one file at a time"):
+def test_slices_without_a_place_and_slices_among_frames_are_refused(files, tmp_path):
+    enhanced(tmp_path / "frames.dcm", VOLUME, (0, 2, 4, 6))
+    paths = files()
+    change(tmp_path / "frames.dcm", SeriesInstanceUID=pydicom.dcmread(paths[0]).SeriesInstanceUID)
+    with pytest.raises(ValueError, match="There are 5 files, some of several frames: give slices and frames apart"):
+        stage([*paths, tmp_path / "frames.dcm"], tmp_path / "work")
+    for path in paths:
+        change(path, ImagePositionPatient=None)
+    with pytest.raises(ValueError, match="There are 4 slices without a position: send them again"):
         stage(paths, tmp_path / "work")
-
-
-def test_several_clips_are_refused(tmp_path):
-    for name in "ab":
-        ultrasound(tmp_path / f"{name}.dcm", np.zeros((3, 6, 5), np.uint8))
-        change(tmp_path / f"{name}.dcm", SeriesInstanceUID="1.2.3", StudyInstanceUID="1.2")
-    with pytest.raises(ValueError, match="There are 2 files, some of several frames"):
-        stage([tmp_path / "a.dcm", tmp_path / "b.dcm"], tmp_path / "work")
 
 
 def test_a_size_is_known_where_spacing_and_position_are(files, tmp_path):

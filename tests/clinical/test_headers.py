@@ -21,9 +21,9 @@ import sys, pathlib
 from noise2mask.clinical.results import check_objects
 from noise2mask.clinical.series import stage
 here = pathlib.Path(sys.argv[1])
-series = stage(list((here / "in").iterdir()), here / "work")
+(case,) = stage(list((here / "in").iterdir()), here / "work")
 structure = {"label": "x", "category": ["49755003", "SCT", "y"], "type": ["52988006", "SCT", "z"]}
-check_objects(series, "b", {"version": "1", "coded_structure": structure})
+check_objects(case, "b", {"version": "1", "coded_structure": structure})
 print("here")
 """
 
@@ -33,7 +33,7 @@ def made_of(tmp_path, **values):
     magnetic_resonance(tmp_path / "in", VOLUME)
     for path in (tmp_path / "in").iterdir():
         change(path, **values)
-    source = stage(list((tmp_path / "in").iterdir()), tmp_path / "work").datasets
+    source = stage(list((tmp_path / "in").iterdir()), tmp_path / "work")[0].datasets
     for name, made in (("m", mask_object(source, VOLUME * 0, MAKER)), ("p", picture_object(source, PICTURE, MAKER))):
         made.save_as(tmp_path / name)
         yield pydicom.dcmread(tmp_path / name)

@@ -26,7 +26,7 @@ RANDOM = np.random.default_rng(0)
 @pytest.fixture
 def series(tmp_path):
     magnetic_resonance(tmp_path / "in", RANDOM.integers(0, 100, (4, 16, 12)))
-    return stage(list((tmp_path / "in").iterdir()), tmp_path / "work")
+    return stage(list((tmp_path / "in").iterdir()), tmp_path / "work")[0]
 
 
 def saved(made, path):
@@ -97,7 +97,7 @@ def test_made_at_another_time_they_are_the_same_bytes(kind, series, tmp_path):
     if kind != "slices":
         ultrasound(tmp_path / "a.dcm", np.zeros((16, 12), np.uint8))
         enhanced(tmp_path / "b.dcm", np.zeros((4, 16, 12)), (0, 2, 4, 6))
-        source = stage([tmp_path / ("a.dcm" if kind == "still" else "b.dcm")], tmp_path / "work").datasets
+        source = stage([tmp_path / ("a.dcm" if kind == "still" else "b.dcm")], tmp_path / "work")[0].datasets
     mask = np.ones((1 if kind == "still" else 4, 16, 12))
     makes = (
         lambda: mask_object(source, mask, MAKER),
@@ -135,14 +135,14 @@ def test_a_picture_belongs_to_the_patient_and_the_study(series, tmp_path):
     back = pydicom.dcmread(saved(picture_object(series.datasets, picture, MAKER), tmp_path / "sc.dcm"))
     np.testing.assert_array_equal(back.pixel_array, picture)
     assert back.PatientName == PATIENT and back.StudyInstanceUID == series.datasets[0].StudyInstanceUID
-    assert back.SeriesInstanceUID != series.uid and back.Modality == "OT"
+    assert back.SeriesInstanceUID != series.datasets[0].SeriesInstanceUID and back.Modality == "OT"
     assert back["PatientOrientation"].is_empty  # its four panels have none
 
 
 @pytest.mark.parametrize("shape", [(16, 12), (16, 12, 3)])
 def test_a_still_of_ultrasound_has_no_geometry_and_is_referred_to(shape, tmp_path):
     ultrasound(tmp_path / "us.dcm", RANDOM.integers(0, 255, shape, dtype=np.uint8))
-    series = stage([tmp_path / "us.dcm"], tmp_path / "work")
+    (series,) = stage([tmp_path / "us.dcm"], tmp_path / "work")
     mask = RANDOM.integers(0, 2, (1, 16, 12))
     np.testing.assert_array_equal(
         frames(saved(mask_object(series.datasets, mask, MAKER), tmp_path / "m.dcm"), series), mask
@@ -155,7 +155,7 @@ def test_what_can_be_referred_to_is_what_highdicom_takes(frame, tmp_path):
         path = tmp_path / f"{number}.dcm"
         ultrasound(path, RANDOM.integers(0, 255, shape, dtype=np.uint8))
         change(path, **({"FrameOfReferenceUID": frame} if frame else {}))
-        source, mask = stage([path], tmp_path / "work").datasets, np.zeros((shape[0] if number else 1, 16, 12))
+        source, mask = stage([path], tmp_path / "work")[0].datasets, np.zeros((shape[0] if number else 1, 16, 12))
         assert can_be_referred_to(source) is (number == 0)
         if number == 0:
             assert mask_object(source, mask, MAKER).NumberOfFrames == 1
@@ -163,7 +163,7 @@ def test_what_can_be_referred_to_is_what_highdicom_takes(frame, tmp_path):
 
 def test_frames_with_geometry_are_referred_to(tmp_path):
     enhanced(tmp_path / "mr.dcm", RANDOM.integers(0, 100, (3, 16, 12)), (0, 2, 4))
-    series, mask = stage([tmp_path / "mr.dcm"], tmp_path / "work"), RANDOM.integers(0, 2, (3, 16, 12))
+    (series,), mask = stage([tmp_path / "mr.dcm"], tmp_path / "work"), RANDOM.integers(0, 2, (3, 16, 12))
     assert can_be_referred_to(series.datasets)
     made = mask_object(series.datasets, mask, MAKER)
     back = made.get_pixels_by_source_frame(series.datasets[0].SOPInstanceUID, [1, 2, 3], segment_numbers=[1])
@@ -179,7 +179,7 @@ def test_slices_without_spacing_or_frame_of_reference_are_not_referred_to(series
 
 def test_frames_without_geometry_can_not_be_referred_to(tmp_path):
     ultrasound(tmp_path / "us.dcm", RANDOM.integers(0, 255, (3, 16, 12), dtype=np.uint8))
-    series = stage([tmp_path / "us.dcm"], tmp_path / "work")
+    (series,) = stage([tmp_path / "us.dcm"], tmp_path / "work")
     assert can_be_referred_to(series.datasets) is False
     with pytest.raises(ValueError, match="Only a single frame"):
         mask_object(series.datasets, np.zeros((3, 16, 12)), MAKER)

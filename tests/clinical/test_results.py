@@ -13,8 +13,8 @@ from pydicom.uid import generate_uid
 
 from noise2mask.cli.app import main
 from noise2mask.clinical import results
-from noise2mask.clinical.results import check_objects, received
-from noise2mask.clinical.series import hashed
+from noise2mask.clinical.results import check_objects
+from noise2mask.clinical.series import hashed, stage
 
 from .scanner import PATIENT, change, magnetic_resonance, ultrasound
 
@@ -87,6 +87,35 @@ def test_a_still_of_ultrasound_is_one_file(segment, tmp_path):
     assert "pixels" in case and "volume_mm3" not in case  # a voxel's size is not known
 
 
+def test_stills_and_a_clip_of_one_series_are_cases_whose_results_are_one_series_of_each_kind(segment, tmp_path):
+    (tmp_path / "in").mkdir()
+    for number, frames in enumerate((VOLUME[0], VOLUME[1], VOLUME)):
+        ultrasound(tmp_path / "in" / f"{number}.dcm", frames.astype(np.uint8))
+        change(
+            tmp_path / "in" / f"{number}.dcm",
+            SeriesInstanceUID="1.2.3",
+            StudyInstanceUID="1.2",
+            InstanceNumber=number + 5,
+        )
+    code, said = segment(tmp_path / "in", tmp_path / "out")
+    assert code == 0 and "3 cases, look at the first ones first" in said, said
+    made = {
+        kind: sorted(
+            (pydicom.dcmread(path) for path in tmp_path.glob(f"out/*_{kind}.dcm")), key=lambda one: one.InstanceNumber
+        )
+        for kind in ("mask", "probability", "preview")
+    }
+    assert [len(found) for found in made.values()] == [2, 2, 3]  # highdicom makes no segmentation of a clip
+    for found in made.values():
+        assert len({one.SeriesInstanceUID for one in found}) == 1 and len({one.SOPInstanceUID for one in found}) == len(
+            found
+        )
+        assert [one.InstanceNumber for one in found] == [5, 6, 7][: len(found)]
+    for number, one in enumerate(made["mask"]):
+        (referred,) = one.ReferencedSeriesSequence[0].ReferencedInstanceSequence
+        assert referred.ReferencedSOPInstanceUID == pydicom.dcmread(tmp_path / "in" / f"{number}.dcm").SOPInstanceUID
+
+
 def test_a_zip_is_not_left_unpacked(segment, tmp_path):
     magnetic_resonance(tmp_path / "in", VOLUME, tilt=2.0)
     with zipfile.ZipFile(tmp_path / "in.zip", "w") as archive:
@@ -156,16 +185,16 @@ def test_dicom_and_other_images_are_refused_and_one_of_each_is_named(segment, tm
 
 def test_what_no_object_can_be_made_of_is_refused_before_anything_runs_and_not_quoted(tmp_path, monkeypatch):
     magnetic_resonance(tmp_path / "in", VOLUME)
-    series = received(tmp_path / "in", tmp_path / "work")
+    (case,) = stage(list((tmp_path / "in").iterdir()), tmp_path / "work")
     with pytest.raises(ValueError, match="metadata.json of b has no coded_structure, expected label and codes: add it"):
-        check_objects(series, "b", {"version": "1"})
+        check_objects(case, "b", {"version": "1"})
 
     def fail(*args):
         raise ValueError(f"{PATIENT} is no name.")
 
     monkeypatch.setattr(results, "mask_object", fail)
-    with pytest.raises(ValueError, match=r"No DICOM object can be made of series \w{16} \(ValueError\)") as raised:
-        check_objects(series, "b", {"version": "1", "coded_structure": {}})
+    with pytest.raises(ValueError, match=r"No DICOM object can be made of \w{16} \(ValueError\)") as raised:
+        check_objects(case, "b", {"version": "1", "coded_structure": {}})
     assert PATIENT not in "".join(traceback.format_exception(raised.value))
 
 

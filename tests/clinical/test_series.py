@@ -11,7 +11,7 @@ from pydicom.uid import generate_uid
 from noise2mask.clinical.series import hashed, stage
 from noise2mask.data.reader import GreyReader
 
-from .scanner import PATIENT, change, magnetic_resonance, ultrasound
+from .scanner import PATIENT, change, enhanced, magnetic_resonance, ultrasound
 
 VOLUME = np.arange(4 * 6 * 5, dtype=np.int16).reshape(4, 6, 5)
 
@@ -33,23 +33,25 @@ def read(folder):
 
 
 def test_the_reader_stacks_the_frames_in_the_order_of_the_headers(files, tmp_path):
-    series = stage(files(), tmp_path / "work")
+    (series,) = stage(files(), tmp_path / "work")
     assert [float(made.ImagePositionPatient[2]) for made in series.datasets] == [0, 2, 4, 6]
     np.testing.assert_array_equal(read(series.folder).transpose(2, 1, 0), VOLUME)
 
 
 def test_no_name_leads_back_to_a_patient(files, tmp_path):
-    series = stage(files(), tmp_path / "work")
+    paths = files()
+    uid = pydicom.dcmread(paths[0]).SeriesInstanceUID
+    (series,) = stage(paths, tmp_path / "work")
     names = {path.name for path in (tmp_path / "work").rglob("*")}
-    assert names == {hashed(series.uid), "00000.dcm", "00001.dcm", "00002.dcm", "00003.dcm"}
-    assert series.name == hashed(series.uid) and PATIENT not in series.name and series.uid not in series.name
+    assert names == {hashed(uid), "00000.dcm", "00001.dcm", "00002.dcm", "00003.dcm"}
+    assert series.name == hashed(uid) and PATIENT not in series.name and uid not in series.name
 
 
 def test_files_that_are_no_dicom_are_left_aside_and_a_second_call_replaces_the_first(files, tmp_path):
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "readme.txt").write_text("hello")
     stage(files(volume=np.concatenate([VOLUME, VOLUME])), tmp_path / "work")
-    again = stage(files("other", series=generate_uid()), tmp_path / "work")
+    (again,) = stage(files("other", series=generate_uid()), tmp_path / "work")
     assert len(again.datasets) == 4 == len(list(again.folder.iterdir()))
 
 
@@ -57,10 +59,55 @@ def test_files_that_are_no_dicom_are_left_aside_and_a_second_call_replaces_the_f
 def test_ultrasound_is_read_in_one_or_many_frames_grey_or_colour(shape, tmp_path):
     pixels = np.random.default_rng(0).integers(0, 255, shape, dtype=np.uint8)
     ultrasound(tmp_path / "us.dcm", pixels)
-    series = stage([tmp_path / "us.dcm"], tmp_path / "work")
+    (series,) = stage([tmp_path / "us.dcm"], tmp_path / "work")
     grey = pixels @ np.array([0.299, 0.587, 0.114]) if shape[-1] == 3 else pixels
     frames = grey if grey.ndim == 3 else grey[None]
     np.testing.assert_allclose(read(series.folder).transpose(2, 1, 0), frames, atol=1)
+
+
+# Series of images that stand alone
+
+
+@pytest.fixture
+def stills(tmp_path):
+    """Two stills of different sizes and a clip, of one series of ultrasound."""
+    shapes, paths = [(6, 5), (7, 4), (3, 6, 5)], []
+    for number, shape in enumerate(shapes):
+        paths.append(tmp_path / f"{PATIENT}{number}.dcm")
+        ultrasound(paths[-1], np.full(shape, number, np.uint8))
+        change(paths[-1], SeriesInstanceUID="1.2.3", StudyInstanceUID="1.2", InstanceNumber=number + 1)
+    return paths
+
+
+def test_each_still_and_clip_of_a_series_is_a_case_of_its_own(stills, tmp_path):
+    cases = stage(stills, tmp_path / "work")
+    assert [read(case.folder).shape for case in cases] == [(5, 6, 1), (4, 7, 1), (5, 6, 3)]
+    assert [int(read(case.folder).max()) for case in cases] == [0, 1, 2]
+    instances = [pydicom.dcmread(path).SOPInstanceUID for path in stills]
+    assert [case.name for case in cases] == [f"{hashed('1.2.3')}_{hashed(uid)}" for uid in instances]
+    assert [case.datasets[0].SOPInstanceUID for case in cases] == instances
+    (alone,) = stage(stills[:1], tmp_path / "alone")
+    assert alone.name == hashed("1.2.3")
+
+
+def test_files_that_each_hold_all_slices_are_cases_of_their_own(tmp_path):
+    for name in "ab":
+        enhanced(tmp_path / f"{name}.dcm", VOLUME, (0, 2, 4, 6))
+        change(tmp_path / f"{name}.dcm", SeriesInstanceUID="1.2.3", StudyInstanceUID="1.2")
+    assert len(stage([tmp_path / "a.dcm", tmp_path / "b.dcm"], tmp_path / "work")) == 2
+
+
+def test_what_would_fill_the_memory_is_refused_before_it_is_read(tmp_path):
+    ultrasound(tmp_path / "us.dcm", np.zeros((16, 16), np.uint8))
+    made = pydicom.dcmread(tmp_path / "us.dcm")
+    made.compress("1.2.840.10008.1.2.5")
+    made.Rows = made.Columns = 65535
+    made.save_as(tmp_path / "us.dcm")
+    with pytest.raises(ValueError, match="have 4294836225 pixels together, expected at most 1073741824: give a part"):
+        stage([tmp_path / "us.dcm"], tmp_path / "work")
+
+
+# Encodings
 
 
 @pytest.mark.parametrize("syntax", ["1.2.840.10008.1.2.5", "1.2.840.10008.1.2.4.80"])
@@ -71,7 +118,7 @@ def test_compressed_files_are_read(files, tmp_path, syntax):
         made = pydicom.dcmread(path)
         made.compress(syntax)  # run lengths, and JPEG-LS without loss
         made.save_as(path)
-    np.testing.assert_array_equal(read(stage(paths, tmp_path / "work").folder).transpose(2, 1, 0), volume)
+    np.testing.assert_array_equal(read(stage(paths, tmp_path / "work")[0].folder).transpose(2, 1, 0), volume)
 
 
 def test_a_missing_slice_is_refused(files, tmp_path):
@@ -111,6 +158,16 @@ def test_an_unknown_encoding_is_refused(files, tmp_path):
         stage(paths, tmp_path / "work")
 
 
+def test_what_is_deflated_is_refused_before_it_is_inflated(files, tmp_path, monkeypatch):
+    paths = files()
+    made = pydicom.dcmread(paths[0])
+    made.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.1.99"
+    made.save_as(paths[0])
+    monkeypatch.setattr(pydicom, "dcmread", None)
+    with pytest.raises(ValueError, match=r"1.2.840.10008.1.2.1.99\), which can not be read: convert it"):
+        stage(paths[:1], tmp_path / "work")
+
+
 def test_a_folder_without_dicom_is_refused(tmp_path):
     with pytest.raises(ValueError, match="There is no DICOM file"):
         stage([], tmp_path / "work")
@@ -123,7 +180,7 @@ def test_the_phase_that_is_read_is_the_one_that_is_referred_to(tmp_path, phase):
         magnetic_resonance(tmp_path / f"{p}", VOLUME + 200 * p, study="1.2", series=series)
         for path in (tmp_path / f"{p}").iterdir():
             change(path, TemporalPositionIdentifier=p + 1)
-    staged = stage(list(tmp_path.rglob("*.dcm")), tmp_path / "work", phase)
+    (staged,) = stage(list(tmp_path.rglob("*.dcm")), tmp_path / "work", phase)
     array = GreyReader(phase).get_data([str(staged.folder)])[0].transpose(2, 1, 0)
     np.testing.assert_array_equal(array, VOLUME + 200 * phase)
     assert [made.TemporalPositionIdentifier for made in staged.datasets] == [phase + 1] * 4
@@ -133,7 +190,7 @@ def test_a_file_that_is_there_twice_counts_once(files, tmp_path):
     paths = files()
     for path in (paths[0], *paths[:2]):
         shutil.copy(path, path.with_name(f"copy of {path.name}"))
-    assert len(stage(list((tmp_path / "in").iterdir()), tmp_path / "work").datasets) == 4
+    assert len(stage(list((tmp_path / "in").iterdir()), tmp_path / "work")[0].datasets) == 4
 
 
 def test_the_table_of_contents_of_a_cd_is_left_aside(files, tmp_path):
@@ -142,11 +199,11 @@ def test_the_table_of_contents_of_a_cd_is_left_aside(files, tmp_path):
         contents.add(path)
     contents.write(tmp_path / "cd")
     assert (tmp_path / "cd" / "DICOMDIR").is_file()
-    staged = stage([path for path in (tmp_path / "cd").rglob("*") if path.is_file()], tmp_path / "work")
+    (staged,) = stage([path for path in (tmp_path / "cd").rglob("*") if path.is_file()], tmp_path / "work")
     assert len(staged.datasets) == 4
 
 
 def test_directions_that_differ_by_a_rounding_are_one(files, tmp_path):
     paths = files()
     change(paths[1], ImageOrientationPatient=[1, 0, 1e-6, 0, 1, 0])
-    assert len({str(made.ImageOrientationPatient) for made in stage(paths, tmp_path / "work").datasets}) == 1
+    assert len({str(made.ImageOrientationPatient) for made in stage(paths, tmp_path / "work")[0].datasets}) == 1

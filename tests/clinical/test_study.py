@@ -1,5 +1,7 @@
 """A study from fetching to storing, with an archive that fails, or changes between two tries."""
 
+import errno
+
 import pytest
 
 from noise2mask.clinical.dicomweb import Found
@@ -54,3 +56,30 @@ def test_what_was_deleted_from_the_archive_since_the_last_try_is_not_segmented(t
     archive.there = ("b",)
     serve_series(archive, FOUND, tmp_path, segment)
     assert seen == [["a.dcm", "b.dcm"], ["b.dcm"]] and archive.stored == 1
+
+
+def test_a_series_at_which_something_breaks_does_not_hold_up_the_others_and_is_not_quoted(tmp_path, caplog):
+    archive, patient = Archive(), "Doe^Jane"
+
+    def segment(files, folder):
+        if folder.name == hashed("1.2.4"):
+            raise KeyError(patient)
+        return []
+
+    with pytest.raises(
+        ValueError, match=rf"1 of 2 series were left out.\nseries {hashed('1.2.4')}: KeyError"
+    ) as raised:
+        serve_study(archive, "1.2.3", None, tmp_path, segment)
+    assert archive.stored == 1 and "in segment" in str(raised.value)
+    assert patient not in str(raised.value) + caplog.text
+
+
+def test_a_full_disk_ends_a_study(tmp_path):
+    archive = Archive()
+
+    def segment(files, folder):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left"):
+        serve_study(archive, "1.2.3", None, tmp_path, segment)
+    assert archive.stored == 0

@@ -107,3 +107,16 @@ def test_stills_are_no_phases(tmp_path):
         write_dicom(tmp_path, VALUES[:1, :1], series=f"1.2.{n}")
     with pytest.raises(ValueError, match="3 series of one image each; expected one: give them apart"):
         phase_files(tmp_path)
+
+
+def test_objects_that_are_no_images_are_refused(tmp_path):
+    write_dicom(tmp_path, VALUES[:1])
+    write_dicom(tmp_path, VALUES[:1, :1], series="1.2.4", modality="SEG")
+    with pytest.raises(ValueError, match=rf"{tmp_path} holds objects of modality SEG among the images: leave them out"):
+        phase_files(tmp_path)
+
+
+def test_slices_that_are_shifted_against_one_another_are_refused(tmp_path):
+    write_dicom(tmp_path, VALUES[:1], shift=1.0)
+    with pytest.raises(ValueError, match=rf"{tmp_path}: The slices are shifted .* tilted by 26.6 degrees"):
+        GreyReader().get_data([str(tmp_path)])

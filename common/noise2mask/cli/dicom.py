@@ -1,45 +1,48 @@
 """The cases of a DICOM input: a zip, a file, or a folder with files at any depth, of one series or of several."""
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pydicom
 from pydicom.errors import InvalidDicomError
 
-from ..clinical.results import received
-from ..clinical.series import Series, hashed, stage
+from ..clinical.series import Case, hashed, stage
+from ..clinical.unpack import unpack
+from ..data.inputs import is_zip
 from ..data.problems import refuse
 from ..refusals import refusal_in
 
 
-def staged(source: Path, files: Sequence[Path], work: Path, phase: int) -> list[Series]:
-    """The checked series of what the user gave, each laid out in a folder of its own.
+def staged(source: Path, files: Sequence[Path], work: Path, phase: int) -> list[Case]:
+    """The checked cases of what the user gave, each laid out in a folder of its own.
 
     Args:
         source: a zip, a DICOM file or a folder.
-        files:  the DICOM files of the folder; of the others, they themselves.
+        files:  what `dicom_files` finds there.
         work:   where the copies go.
         phase:  which point in time of a dynamic series is segmented.
 
     Raises:
-        ValueError: where a series can not be segmented; of several cases it names all that can not.
+        ValueError: where a series can not be segmented; of several it names all that can not.
     """
-    cases = by_case(source, files)
-    if len(cases) > 1:
-        return _all_staged(source, cases, work, phase)
+    if not is_zip(source):
+        return _all_staged(source, files, work, phase)
     try:
-        series = received(source, work, phase)
+        return stage(unpack(source, work / "unpacked"), work, phase)
     finally:
-        shutil.rmtree(work / "unpacked", ignore_errors=True)  # of a zip; what is segmented has been copied, or refused
-    return [series] if series else []
+        shutil.rmtree(work / "unpacked", ignore_errors=True)  # what is segmented has been copied, or refused
 
 
-def _all_staged(source: Path, cases: Mapping[Path, Sequence[Path]], work: Path, phase: int) -> list[Series]:
-    made, problems = [], []
-    for folder, files in cases.items():
+def _all_staged(source: Path, files: Sequence[Path], work: Path, phase: int) -> list[Case]:
+    series = by_series(source, files)
+    if len(series) == 1:
+        return stage(files, work, phase)
+    made: list[Case] = []
+    problems = []
+    for folder, its in series.items():
         try:
-            made.append(stage(files, work, phase))
+            made += stage(its, work, phase)
         except ValueError as error:
             if refusal_in(error) is None:
                 raise
@@ -48,8 +51,8 @@ def _all_staged(source: Path, cases: Mapping[Path, Sequence[Path]], work: Path, 
     return made
 
 
-def by_case(source: Path, files: Sequence[Path]) -> dict[Path, list[Path]]:
-    """Files by case: all are one, where they are of one series or stand in one folder; else each folder is one.
+def by_series(source: Path, files: Sequence[Path]) -> dict[Path, list[Path]]:
+    """DICOM files by series: all are one, where they say so or stand in one folder; else each folder is one.
 
     Raises:
         ValueError: where several series are there and one of them is spread over several folders.

@@ -13,7 +13,6 @@ from rich.table import Table
 
 from ..bundles import Bundle
 from ..data.datalist import write_datalist
-from ..data.dicom_series import is_dicom
 from ..data.inputs import dicom_files
 from ..data.layouts import layout_of
 from ..files import check_writable
@@ -21,7 +20,7 @@ from ..quiet import quiet
 from ..settings import check_settings, parsed
 
 if TYPE_CHECKING:
-    from ..clinical.series import Series
+    from ..clinical.series import Case
 
 
 def run_training(
@@ -64,12 +63,12 @@ def run_segmentation(
 ) -> list[Path]:
     """Segment; where DICOM is given, write DICOM objects as well, and return their paths."""
     model_file, configs = bundle.inference_configs(weights, presets)
-    series = _dicom(source, output, bundle, configs, settings)
-    source = _listed(series, output / "series") if series else source
+    cases = _dicom(source, output, bundle, configs, settings)
+    source = _listed(cases, output / "series") if cases else source
     configs += [bundle.config(name) for name in _ranks("multi_gpu_evaluate")]
     own = {"model_file": str(model_file), "input": str(source), "output_dir": str(output), **sampling}
     _run(bundle, "inferring", configs, own, settings)
-    return _objects(series, output, bundle) if series else []
+    return _objects(cases, output, bundle) if cases else []
 
 
 def _phase(configs: Sequence[Path], settings: Sequence[str]) -> int:
@@ -82,13 +81,13 @@ def _phase(configs: Sequence[Path], settings: Sequence[str]) -> int:
 
 def _dicom(
     source: Path, output: Path, bundle: Bundle, configs: Sequence[Path], settings: Sequence[str]
-) -> "list[Series]":
-    """The series, where the input is DICOM: a zip, a file, or a folder with such files and no others that are images.
+) -> "list[Case]":
+    """The cases, where the input is DICOM: a zip, a file, or a folder with such files and no others that are images.
 
     Raises:
         ValueError: where one can not be segmented, or the packages for DICOM are missing.
     """
-    files = dicom_files(source) if source.is_dir() else [source] if _is_zip(source) or is_dicom(source) else []
+    files = dicom_files(source)
     if not files:
         return []
     if _processes() > 1:
@@ -100,10 +99,10 @@ def _dicom(
     except ImportError as error:
         raise ValueError(f"DICOM needs more packages ({error}): pip install noise2mask[clinical].") from error
     check_writable(output)
-    series = staged(source, files, output / "series", _phase(configs, settings))
-    for made in series:
-        check_objects(made, bundle.name, bundle.metadata)
-    return series
+    cases = staged(source, files, output / "series", _phase(configs, settings))
+    for case in cases:
+        check_objects(case, bundle.name, bundle.metadata)
+    return cases
 
 
 def _check_apart(source: Path, output: Path) -> None:
@@ -113,20 +112,16 @@ def _check_apart(source: Path, output: Path) -> None:
         raise ValueError(f"{source} and the output {output} stand in one another: give another output.")
 
 
-def _is_zip(source: Path) -> bool:
-    return source.suffix.lower() == ".zip" and source.is_file()
-
-
-def _listed(series: "Sequence[Series]", work: Path) -> Path:
+def _listed(cases: "Sequence[Case]", work: Path) -> Path:
     """A datalist of the cases: what the bundle takes for its input."""
-    return write_datalist({"testing": [{"image": str(made.folder.absolute())} for made in series]}, work / "cases.json")
+    return write_datalist({"testing": [{"image": str(case.folder.absolute())} for case in cases]}, work / "cases.json")
 
 
-def _objects(series: "Sequence[Series]", output: Path, bundle: Bundle) -> list[Path]:
+def _objects(cases: "Sequence[Case]", output: Path, bundle: Bundle) -> list[Path]:
     """The DICOM objects of all cases."""
     from ..clinical.results import write_objects
 
-    return [path for made in series for path in write_objects(made, output, bundle.name, bundle.metadata)]
+    return [path for case in cases for path in write_objects(case, output, bundle.name, bundle.metadata)]
 
 
 def show_cases(outputs: Sequence[Path], console: Console) -> None:

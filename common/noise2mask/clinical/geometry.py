@@ -10,9 +10,8 @@ import numpy as np
 from pydicom.dataset import Dataset
 
 from ..data.dicom_series import GAP
+from ..data.slice_line import check_line
 
-TILT = 0.5  # degrees between the normal of the slices and the line through their positions
-SHIFT = 0.1  # mm by which a slice may lie beside that line
 EQUAL = 1e-3  # directions, and shares of a spacing, that differ by less are equal
 
 
@@ -38,6 +37,11 @@ def planes(dataset: Dataset) -> list[Plane]:
     return [_plane([frame, shared]) for frame in groups]
 
 
+def frames(dataset: Dataset) -> int:
+    """How many a file holds."""
+    return int(dataset.get("NumberOfFrames") or 1)
+
+
 def _plane(groups: Sequence[Dataset]) -> Plane:
     def value(sequence: str, keyword: str) -> Any:
         return next((group[sequence][0].get(keyword) for group in groups if group.get(sequence)), None)
@@ -61,16 +65,15 @@ def check_geometry(datasets: Sequence[Dataset]) -> None:
     sizes = {(dataset.Rows, dataset.Columns) for dataset in datasets}
     if len(sizes) > 1:
         raise ValueError(f"The images have the sizes {sorted(sizes)}, expected one: leave out localizers.")
-    if len(datasets) > 1 and any(int(dataset.get("NumberOfFrames") or 1) > 1 for dataset in datasets):
-        raise ValueError(f"There are {len(datasets)} files, some of several frames, expected one: give one file alone.")
+    if len(datasets) > 1 and any(frames(dataset) > 1 for dataset in datasets):
+        raise ValueError(f"There are {len(datasets)} files, some of several frames: give slices and frames apart.")
     of_all = [plane for dataset in datasets for plane in planes(dataset)]
     if placed := [plane for plane in of_all if plane.is_placed]:
         _check_planes(of_all, placed)
         if len(datasets) == 1:
             _check_frames(placed)
     elif len(datasets) > 1:
-        found = f"There are {len(datasets)} images without a position, such as stills of ultrasound"
-        raise ValueError(f"{found}, expected one: give one file at a time.")
+        raise ValueError(f"There are {len(datasets)} slices without a position: send them again.")
 
 
 def _check_planes(of_all: Sequence[Plane], placed: Sequence[Plane]) -> None:
@@ -82,27 +85,13 @@ def _check_planes(of_all: Sequence[Plane], placed: Sequence[Plane]) -> None:
     spacings = sorted({tuple(map(float, plane.spacing or ())) for plane in placed})
     if len({len(spacing) for spacing in spacings}) > 1 or not np.allclose(spacings, spacings[0], rtol=EQUAL):
         raise ValueError(f"The images have the pixel spacings {spacings}, expected one: give them apart.")
-    _check_line(*_positions(placed))
+    check_line(*_positions(placed))
 
 
 def _positions(placed: Sequence[Plane]) -> tuple[np.ndarray, np.ndarray]:
     """(D, 3) in mm, and the normal (3)."""
     orientation = np.array(placed[0].orientation, dtype=float)
     return np.array([plane.position for plane in placed], dtype=float), np.cross(orientation[:3], orientation[3:])
-
-
-def _check_line(positions: np.ndarray, normal: np.ndarray) -> None:
-    """Refuse a tilted gantry, and a slice that lies beside the line through the first and the last one."""
-    along = positions @ normal
-    first, last = positions[along.argmin()], positions[along.argmax()]
-    line = (last - first) / np.ptp(along) if np.ptp(along) else normal  # per mm along the normal
-    tilt = float(np.degrees(np.arccos(min(1.0, abs(line @ normal) / np.linalg.norm(line)))))
-    if tilt > TILT:
-        found = f"The slices are shifted against one another (gantry tilted by {tilt:.1f} degrees)"
-        raise ValueError(f"{found}; expected them above one another: resample them.")
-    beside = np.linalg.norm(positions - first - (along - along.min())[:, None] * line, axis=1).max()
-    if beside > SHIFT:
-        raise ValueError(f"A slice lies {beside:.1f} mm beside the others, expected them in a line: resample them.")
 
 
 def _check_frames(placed: Sequence[Plane]) -> None:

@@ -15,13 +15,20 @@ from highdicom import PatientSexValues
 from pydicom.config import IGNORE, settings
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
+from pydicom.filereader import read_file_meta_info
+from pydicom.uid import UID
 from pydicom.valuerep import DA, TM
 
 for _name in ("pydicom", "highdicom"):  # they log values
     logging.getLogger(_name).setLevel(logging.CRITICAL)
 
 DIRECTORY = "1.2.840.10008.1.3.10"  # DICOMDIR, the table of contents of a hospital's CD
-PLAIN = {"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.2"}
+PLAIN = {"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"}
+READ = PLAIN | {  # transfer syntaxes that GDCM (ITK 5.4) reads: JPEG, JPEG-LS, JPEG 2000, run lengths
+    "1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51", "1.2.840.10008.1.2.4.57", "1.2.840.10008.1.2.4.70",
+    "1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.81", "1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.91",
+    "1.2.840.10008.1.2.5",
+}  # fmt: skip
 EVERY_OBJECT = "SOPClassUID SOPInstanceUID SeriesInstanceUID StudyInstanceUID Modality".split()
 MAY_BE_EMPTY = """PatientName PatientID PatientBirthDate PatientSex AccessionNumber StudyID StudyDate StudyTime
     ReferringPhysicianName SliceThickness""".split()  # but may not be missing where objects are made
@@ -47,21 +54,33 @@ def header(path: Path) -> Dataset | None:
     """What a file says of its image, mended and without the pixels; None where it is a DICOMDIR.
 
     Raises:
-        ValueError: where the file is damaged or cut off, or lacks what every object has; it names the file.
+        ValueError: where the file is damaged or cut off, can not be read, or lacks what every object has; it names the
+            file.
     """
-    try:
+    with _complete(path):
+        syntax = UID(str(read_file_meta_info(path).TransferSyntaxUID))
+    if syntax not in READ:  # seen before the rest is read, as what is deflated may have any size
+        raise ValueError(f"{path} is encoded as {syntax.name} ({syntax}), which can not be read: convert it.")
+    with _complete(path):
         dataset = pydicom.dcmread(path)  # to the end: a file that is cut off must not pass
         if dataset.file_meta.get("MediaStorageSOPClassUID") == DIRECTORY:
             return None
         _ = [getattr(dataset, keyword) for keyword in EVERY_OBJECT]
-        if dataset.file_meta.TransferSyntaxUID in PLAIN and "PixelData" in dataset:
+        if syntax in PLAIN and "PixelData" in dataset:
             _ = dataset.pixel_array  # complains where bytes are missing
-    except (InvalidDicomError, AttributeError, EOFError, OSError, ValueError) as error:
-        said = type(error).__name__  # its text may quote a value
-        raise ValueError(f"{path} is no complete DICOM file ({said}): send it again.") from error
     dataset.pop("PixelData", None)
     mend(dataset)
     return dataset
+
+
+@contextmanager
+def _complete(path: Path) -> Iterator[None]:
+    """Say of what pydicom can not read that the file is damaged."""
+    try:
+        yield
+    except (InvalidDicomError, AttributeError, EOFError, OSError, ValueError) as error:
+        said = type(error).__name__  # its text may quote a value
+        raise ValueError(f"{path} is no complete DICOM file ({said}): send it again.") from error
 
 
 def mend(dataset: Dataset) -> None:

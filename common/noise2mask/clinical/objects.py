@@ -1,7 +1,8 @@
 """Results as DICOM objects that an archive takes and a viewer shows: segmentations, and a picture of the uncertainty.
 
-Their UIDs follow from the instances that were segmented, the bundle, its version and what decides the result, and
-nothing in them tells when they were made: made again they are the same bytes, and storing them again changes nothing.
+Their UIDs follow from the series and the instances that were segmented, the bundle, its version and what decides the
+result, and nothing in them tells when they were made: made again they are the same bytes, and storing them again
+changes nothing.
 
 Legend: D slices or frames of the source, H W rows and columns.
 """
@@ -37,7 +38,13 @@ class Maker(NamedTuple):
 
     def uid(self, source: Sequence[Dataset], kind: str) -> str:
         """The same for the same instances and maker, whenever it is asked."""
-        instances = sorted(str(made.SOPInstanceUID) for made in source)
+        return self._uid(source, kind, sorted(str(made.SOPInstanceUID) for made in source))
+
+    def series_uid(self, source: Sequence[Dataset], kind: str) -> str:
+        """The same for all cases of a series: the results of many stills are one series as well."""
+        return self._uid(source, kind, [])
+
+    def _uid(self, source: Sequence[Dataset], kind: str, instances: Sequence[str]) -> str:
         parts = (str(source[0].SeriesInstanceUID), *instances, self.bundle, self.version, self.recipe, kind)
         return f"2.25.{uuid.uuid5(uuid.NAMESPACE_OID, '/'.join(parts)).int}"
 
@@ -87,10 +94,10 @@ def picture_object(source: Sequence[Dataset], picture: np.ndarray, maker: Maker)
         bits_allocated=8,
         coordinate_system="PATIENT",
         patient_orientation=("L", "P"),
-        series_instance_uid=maker.uid(source, "picture series"),
+        series_instance_uid=maker.series_uid(source, "picture series"),
         sop_instance_uid=maker.uid(source, "picture"),
         series_number=SERIES_NUMBER + 2,
-        instance_number=1,
+        instance_number=_instance_number(source),
         manufacturer=MANUFACTURER,
         transfer_syntax_uid="1.2.840.10008.1.2.1",
     )
@@ -106,10 +113,10 @@ def _segmentation(
         pixel_array=values,
         segmentation_type=kind,
         segment_descriptions=[_segment(maker, maker.uid(source, "segment"))],
-        series_instance_uid=maker.uid(source, f"{what} series"),
+        series_instance_uid=maker.series_uid(source, f"{what} series"),
         sop_instance_uid=maker.uid(source, what),
         series_number=number,
-        instance_number=1,
+        instance_number=_instance_number(source),
         software_versions=maker.version,
         device_serial_number="0",
         content_label=re.sub("[^A-Z0-9_]", "_", f"{maker.bundle} {what}".upper())[:16],
@@ -122,6 +129,11 @@ def _segmentation(
     for item in (*made.DimensionOrganizationSequence, *made.DimensionIndexSequence):
         item.DimensionOrganizationUID = maker.uid(source, f"{what} dimensions")
     return _undated(made, source)
+
+
+def _instance_number(source: Sequence[Dataset]) -> int:
+    """Of the still or clip that it is made of, so that results are shown in the order of their images; else 1."""
+    return int(source[0].get("InstanceNumber") or 1) if len(source) == 1 else 1
 
 
 def _undated(made: Made, source: Sequence[Dataset]) -> Made:

@@ -1,4 +1,4 @@
-"""A DICOM series that may be segmented: found among files, checked, and laid out for the reader.
+"""A DICOM series that may be segmented: found among files, checked, and laid out for the reader case by case.
 
 What a viewer would show wrongly, or a network would see wrongly, is refused with the reason: a tilted gantry, a missing
 slice, two series in one folder, an encoding that can not be read.
@@ -13,31 +13,23 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pydicom.dataset import Dataset
-from pydicom.uid import UID
 
-from ..data.dicom_series import is_dicom, phase_files
-from .geometry import check_geometry
-from .headers import PLAIN, discreet, header
+from ..data.dicom_series import NO_IMAGES, is_dicom, phase_files
+from .geometry import check_geometry, frames, planes
+from .headers import discreet, header
 
-NO_IMAGES = set("SEG SR PR KO REG RTSTRUCT RTPLAN RTDOSE DOC PLAN".split())  # modalities
-READ = PLAIN | {  # transfer syntaxes that GDCM (ITK 5.4) reads: JPEG, JPEG-LS, JPEG 2000, run lengths
-    "1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51", "1.2.840.10008.1.2.4.57", "1.2.840.10008.1.2.4.70",
-    "1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.81", "1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.91",
-    "1.2.840.10008.1.2.5",
-}  # fmt: skip
+VOLUMES = set("CT MR PT NM".split())  # modalities whose images are slices of one volume
+MOST_PIXELS = 2**30  # of a case: 4 GiB where they are read as numbers
+
+Files = dict[Path, Dataset]  # and what their headers say
 
 
-class Series(NamedTuple):
-    """A checked series."""
+class Case(NamedTuple):
+    """What is segmented at once: a volume, a still or a clip."""
 
     folder: Path  # holds its files alone; its name is `name`
-    name: str  # a hash: nothing of it leads back to a patient
+    name: str  # of hashes: nothing of it leads back to a patient
     datasets: list[Dataset]  # headers of its files in the reader's order
-
-    @property
-    def uid(self) -> str:
-        """SeriesInstanceUID."""
-        return str(self.datasets[0].SeriesInstanceUID)
 
 
 def hashed(uid: str) -> str:
@@ -45,33 +37,32 @@ def hashed(uid: str) -> str:
     return hashlib.sha256(uid.encode()).hexdigest()[:16]
 
 
-def stage(files: Sequence[Path], work: Path, phase: int = 0) -> Series:
-    """Check files as one series, and lay them out in a folder of its own.
+def stage(files: Sequence[Path], work: Path, phase: int = 0) -> list[Case]:
+    """Check files as one series, and lay each of its cases out in a folder of its own.
 
     Args:
         files: everything that was received: DICOM files, and others, which are left aside.
-        work:  where the folder is made; what stands there under its name is replaced.
+        work:  where the folders are made; what stands there under their names is replaced.
         phase: which point in time of a dynamic series is segmented, as for `GreyReader`.
+
+    Returns:
+        One volume; or each still and clip of a series of them, as ultrasound is.
 
     Raises:
         ValueError: where there is not exactly one series of images, or it can not be segmented; it says why.
     """
     with discreet():
         headers = _headers(files)
-        check_series(headers)
-    name = hashed(str(headers[0][1].SeriesInstanceUID))
-    folder = work / name
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    of_file: dict[str, Dataset] = {}
-    for number, (path, dataset) in enumerate(headers):
-        copy = folder / f"{number:05d}.dcm"  # names of files may be those of patients
-        shutil.copyfile(path, copy)
-        of_file[str(copy)] = dataset
-    return Series(folder, name, [of_file[path] for path in phase_files(folder, phase)])
+        check_one_series(list(headers.values()))
+        cases = _cases(headers)
+        for case in cases.values():
+            _check_size(list(case.values()))
+            check_geometry(list(case.values()))
+            _align(list(case.values()))
+    return [_laid_out(case, work / name, phase) for name, case in cases.items()]
 
 
-def _headers(files: Sequence[Path]) -> list[tuple[Path, Dataset]]:
+def _headers(files: Sequence[Path]) -> Files:
     """Of the DICOM files among some; of an object that is there twice, the first."""
     found: dict[str, tuple[Path, Dataset]] = {}
     for path in sorted(files):
@@ -79,19 +70,46 @@ def _headers(files: Sequence[Path]) -> list[tuple[Path, Dataset]]:
             found.setdefault(str(dataset.SOPInstanceUID), (path, dataset))
     if not found:
         raise ValueError("There is no DICOM file; expected those of one series: give another folder.")
-    return list(found.values())
+    return dict(found.values())
 
 
-def check_series(headers: Sequence[tuple[Path, Dataset]]) -> None:
-    """Refuse files that are not one series, or that a viewer would show, or a network see, wrongly."""
-    datasets = [dataset for _, dataset in headers]
-    check_one_series(datasets)
-    for path, dataset in headers:
-        check_encoding(path, dataset)
-    check_geometry(datasets)
-    for dataset in datasets:  # directions that differ by a rounding are not equal to highdicom
+def _cases(headers: Files) -> dict[str, Files]:
+    """By name: the series is one, unless each of its images stands alone."""
+    series = hashed(str(next(iter(headers.values())).SeriesInstanceUID))
+    if len(headers) == 1 or not all(map(_stands_alone, headers.values())):
+        return {series: headers}
+    return {f"{series}_{hashed(str(made.SOPInstanceUID))}": {path: made} for path, made in headers.items()}
+
+
+def _stands_alone(dataset: Dataset) -> bool:
+    """Whether an image is no slice of a volume: a clip, a file of all slices, or a still without a place in space."""
+    still = dataset.Modality not in VOLUMES and not any(plane.is_placed for plane in planes(dataset))
+    return still or frames(dataset) > 1
+
+
+def _check_size(datasets: Sequence[Dataset]) -> None:
+    """Refuse what would fill the memory: headers may say anything of what is compressed."""
+    pixels = sum(frames(made) * int(made.get("Rows") or 0) * int(made.get("Columns") or 0) for made in datasets)
+    if pixels > MOST_PIXELS:
+        raise ValueError(f"The images have {pixels} pixels together, expected at most {MOST_PIXELS}: give a part.")
+
+
+def _align(datasets: Sequence[Dataset]) -> None:
+    """Directions that differ by a rounding are not equal to highdicom."""
+    for dataset in datasets:
         if dataset.get("ImageOrientationPatient"):
             dataset.ImageOrientationPatient = datasets[0].ImageOrientationPatient
+
+
+def _laid_out(files: Files, folder: Path, phase: int) -> Case:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    of_file: dict[str, Dataset] = {}
+    for number, (path, dataset) in enumerate(files.items()):
+        copy = folder / f"{number:05d}.dcm"  # names of files may be those of patients
+        shutil.copyfile(path, copy)
+        of_file[str(copy)] = dataset
+    return Case(folder, folder.name, [of_file[path] for path in phase_files(folder, phase)])
 
 
 def check_one_series(datasets: Sequence[Dataset]) -> None:
@@ -102,10 +120,3 @@ def check_one_series(datasets: Sequence[Dataset]) -> None:
     series = sorted({hashed(str(dataset.SeriesInstanceUID)) for dataset in datasets})
     if len(series) > 1:
         raise ValueError(f"There are {len(series)} series ({', '.join(series)}), expected one: give one alone.")
-
-
-def check_encoding(path: Path, dataset: Dataset) -> None:
-    """Refuse a transfer syntax that can not be read."""
-    syntax = UID(str(dataset.file_meta.TransferSyntaxUID))
-    if syntax not in READ:
-        raise ValueError(f"{path} is encoded as {syntax.name} ({syntax}), which can not be read: convert it.")

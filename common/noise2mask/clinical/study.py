@@ -2,16 +2,18 @@
 
 import logging
 import shutil
+import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pydicom
 from pydicom.uid import UID
 
-from ..refusals import refusal_in
+from ..data.dicom_series import NO_IMAGES
+from ..refusals import ServerError, disk_is_full, refusal_in
 from .dicomweb import Archive, Found
 from .headers import discreet
-from .series import NO_IMAGES, hashed
+from .series import hashed
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +53,7 @@ def serve_study(archive: Archive, study: str, modality: str | None, output: Path
         The folders.
 
     Raises:
+        ServerError: where the archive fails; the next call goes on where this one stopped.
         ValueError: at the end, where some could not be segmented; it says why. What came of the others is stored.
     """
     folders, refused = [], []
@@ -60,15 +63,22 @@ def serve_study(archive: Archive, study: str, modality: str | None, output: Path
             serve_series(archive, found, folder, segment)
             folders.append(folder)
         except Exception as error:
-            if (refusal := refusal_in(error)) is None:
+            if isinstance(error, ServerError) or disk_is_full(error):
                 raise
-            refused.append(f"series {folder.name}: {refusal}")
+            refused.append(f"series {folder.name}: {reason(error)}")
             logger.warning(f"left out: {refused[-1]}")  # now: the archive may fail before the end
     if refused:
         raise ValueError(
             f"{len(refused)} of {len(refused) + len(folders)} series were left out.\n" + "\n".join(refused)
         )
     return folders
+
+
+def reason(error: Exception) -> str:
+    """What is said of it: a refusal; of a mistake its kind and place, without its text, which may hold a name."""
+    if refusal := refusal_in(error):
+        return str(refusal)
+    return f"{type(error).__name__}\n{''.join(traceback.format_tb(error.__traceback__))}".rstrip()
 
 
 def serve_series(archive: Archive, found: Found, folder: Path, segment: Segment) -> None:

@@ -12,7 +12,6 @@ import shutil
 import signal
 import sys
 import time
-import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Set
 from contextlib import contextmanager, suppress
@@ -22,7 +21,7 @@ from ..files import check_writable, write_text_atomically
 from ..refusals import ServerError, disk_is_full, refusal_in
 from .dicomweb import Archive, Found
 from .series import hashed
-from .study import Segment, serve_series
+from .study import Segment, reason, serve_series
 
 logger = logging.getLogger(__name__)
 
@@ -115,8 +114,9 @@ class Watch:
             with self._outside(name):
                 write_text_atomically(str(number), folder / TRIED)
                 serve_series(self.archive, found, folder, self.segment)
-                report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
-                self._finish(name, "stored", triage=round(report["cases"][0]["triage"], 3))
+                cases = json.loads((folder / "report.json").read_text(encoding="utf-8"))["cases"]
+                triage = max(case["triage"] for case in cases)  # of a series of stills, the one to look at first
+                self._finish(name, "stored", cases=len(cases), triage=round(triage, 3))
         except (Later, KeyboardInterrupt, SystemExit):
             with suppress(OSError):  # the folder itself may be what fails
                 (folder / TRIED).unlink()
@@ -129,9 +129,7 @@ class Watch:
         said = refusal_in(error) or type(error).__name__
         if number >= TRIES:
             return self._finish(name, f"left out: {said}")
-        where = "".join(traceback.format_tb(error.__traceback__))  # without the text, which may hold a name
-        trace = "" if refusal_in(error) else f"\n{where}"
-        logger.error(f"series {name}: {said}, try {number} of {TRIES}{trace}")
+        logger.error(f"series {name}: try {number} of {TRIES}: {reason(error)}")
 
     @contextmanager
     def _outside(self, name: str = "") -> Iterator[None]:

@@ -13,21 +13,27 @@ from typing import Any, NamedTuple
 import itk
 import numpy as np
 
+from .slice_line import check_line
+
+NO_IMAGES = set("SEG SR PR KO REG RTSTRUCT RTPLAN RTDOSE DOC PLAN".split())  # modalities
 PATIENT, STUDY = "0010|0020", "0020|000d"
 SERIES, SERIES_NUMBER, INSTANCE = "0020|000e", "0020|0011", "0020|0013"
 POSITION, ORIENTATION = "0020|0032", "0020|0037"
-SPACING, CLASS = "0028|0030", "0008|0016"
+SPACING, CLASS, MODALITY = "0028|0030", "0008|0016", "0008|0060"
 ENHANCED = {f"1.2.840.10008.5.1.4.1.1.{end}" for end in ("2.1", "2.2", "4.1", "4.4", "6.2")}  # say it of each frame
 TIMES = ("0020|0100", "0008|0032")  # temporal position identifier, acquisition time
 GAP = 0.05  # share by which distances between slices may differ
-KNOWN = (PATIENT, STUDY, SERIES, SERIES_NUMBER, INSTANCE, POSITION, ORIENTATION, SPACING, CLASS, *TIMES)
+KNOWN = (PATIENT, STUDY, SERIES, SERIES_NUMBER, INSTANCE, POSITION, ORIENTATION, SPACING, CLASS, MODALITY, *TIMES)
 
 
 class _Slice(NamedTuple):
     path: str
     study: tuple[str, str]  # patient and study
     series: tuple[float, str]  # number, unique identifier
-    position: float  # mm along the normal of the slices
+    modality: str
+    place: np.ndarray | None  # x y z of the first pixel, mm
+    normal: np.ndarray | None
+    position: float  # mm along the normal
     time: tuple[float, ...]  # within the series: what is known of TIMES, then the instance's number
 
 
@@ -58,12 +64,14 @@ def phase_files(folder: str | Path, phase: int = 0) -> list[str]:
     """Files of one phase, along the normal of its slices; the only one, whatever `phase` is, where there is one.
 
     Raises:
-        ValueError: where the folder has no DICOM file, no such phase, phases of different numbers of slices, or images
-            of several patients, studies, or examinations of one image.
+        ValueError: where the folder has no DICOM file, no such phase, phases of different numbers of slices, shifted
+            slices, objects that are no images, or images of several patients, studies, or examinations of one image.
     """
     slices = [_slice(path) for path in sorted(Path(folder).iterdir()) if is_dicom(path)]
     if not slices:
         raise ValueError(f"{folder} holds no DICOM file: give the folder of one volume.")
+    if others := sorted({slice_.modality for slice_ in slices} & NO_IMAGES):
+        raise ValueError(f"{folder} holds objects of modality {', '.join(others)} among the images: leave them out.")
     if len({slice_.study for slice_ in slices}) > 1:
         raise ValueError(f"{folder} holds images of several patients or studies; expected one: give them apart.")
     if len(slices) == len({slice_.series for slice_ in slices}) > 1:
@@ -88,8 +96,18 @@ def _phases(series: list[_Slice], folder: str | Path) -> list[list[str]]:
     gaps = np.diff(list(positions))
     if len(gaps) and gaps.max() > gaps.min() * (1 + GAP):
         raise ValueError(f"{folder} has gaps of {gaps.min():g} to {gaps.max():g} mm between slices: a file is missing.")
+    _check_line(series, folder)
     in_time = [sorted(slices, key=lambda slice_: slice_.time) for slices in positions.values()]
     return [[slices[p].path for slices in in_time] for p in range(counts.pop())]
+
+
+def _check_line(series: list[_Slice], folder: str | Path) -> None:
+    places = [slice_.place for slice_ in series if slice_.place is not None]
+    if len(places) == len(series) and series[0].normal is not None:
+        try:
+            check_line(np.array(places), series[0].normal)
+        except ValueError as error:
+            raise ValueError(f"{folder}: {error}") from error
 
 
 def _by(slices: list[_Slice], field: str) -> dict[Any, list[_Slice]]:
@@ -117,7 +135,10 @@ def _parsed(path: Path) -> _Slice:
     time = tuple(_number(header, key) for key in (*TIMES, INSTANCE))
     study = (header.get(PATIENT, ""), header.get(STUDY, ""))
     series = (_number(header, SERIES_NUMBER), header.get(SERIES, ""))
-    return _Slice(str(path), study, series, _along_normal(header), time)
+    place, normal = _place(header)
+    # rounded to 1 um, so that equal positions are equal
+    position = _number(header, INSTANCE) if place is None else round(float(normal @ place), 3)
+    return _Slice(str(path), study, series, header.get(MODALITY, ""), place, normal, position, time)
 
 
 def _tags(path: Path) -> dict[str, str]:
@@ -129,12 +150,12 @@ def _tags(path: Path) -> dict[str, str]:
     return {key: tags[key].strip() for key in KNOWN if tags.HasKey(key)}
 
 
-def _along_normal(header: Mapping[str, str]) -> float:
-    """Position on the normal of the slice, rounded to 1 um, so that equal positions are equal."""
+def _place(header: Mapping[str, str]) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """Position and normal; None where they are not known."""
     if POSITION not in header or ORIENTATION not in header:
-        return _number(header, INSTANCE)
+        return None, None
     position, orientation = (np.array(header[key].split("\\"), dtype=float) for key in (POSITION, ORIENTATION))
-    return round(float(np.cross(orientation[:3], orientation[3:]) @ position), 3)
+    return position, np.cross(orientation[:3], orientation[3:])
 
 
 def _number(header: Mapping[str, str], key: str) -> float:

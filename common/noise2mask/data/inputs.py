@@ -48,19 +48,26 @@ def find_inputs(path: str | Path, key: str = "testing") -> list[dict[str, str]]:
     return [{"image": str(file)} for file in sorted(images)]
 
 
-def dicom_files(folder: Path) -> list[Path]:
-    """All DICOM files of a folder, at any depth.
+def dicom_files(path: Path) -> list[Path]:
+    """All DICOM files of a folder, at any depth; a DICOM file, or a zip, is the only one.
 
     Raises:
         ValueError: where other images stand among them; it names one of each kind.
     """
-    files = sorted(file for file in folder.rglob("*") if file.is_file())
+    if path.is_file():
+        return [path] if is_zip(path) or is_dicom(path) else []
+    files = sorted(file for file in path.rglob("*") if file.is_file())
     dicom = [file for file in files if is_dicom(file)]
     others = sorted({file for file in files if _is_image(file)} - set(dicom)) if dicom else []
     if others:
-        found = f"{folder} holds DICOM files of a volume and other images ({dicom[0]}, {others[0]})"
+        found = f"{path} holds DICOM files of a volume and other images ({dicom[0]}, {others[0]})"
         raise ValueError(f"{found}; expected one kind: give them apart.")
     return dicom
+
+
+def is_zip(path: Path) -> bool:
+    """Whether it is called so."""
+    return path.suffix.lower() == ".zip"
 
 
 def _is_image(file: Path) -> bool:
