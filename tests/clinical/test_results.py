@@ -125,6 +125,14 @@ def test_a_zip_is_not_left_unpacked(segment, tmp_path):
     assert code == 2 and "gantry tilted" in said and not list(tmp_path.glob("out/series/*"))
 
 
+def test_a_zip_of_pictures_is_refused(segment, tmp_path):
+    with zipfile.ZipFile(tmp_path / "in.zip", "w") as archive:
+        archive.writestr("a.png", b"picture")
+    code, said = segment(tmp_path / "in.zip", tmp_path / "out")
+    assert code == 2 and "in.zip holds no DICOM file, which a zip is for: unpack it, and give the folder" in said
+    assert not (tmp_path / "out" / "series" / "unpacked").exists()
+
+
 def test_a_zip_that_is_not_there_is_named(segment, tmp_path):
     code, said = segment(tmp_path / "none.zip", tmp_path / "out")
     assert code == 2 and "none.zip does not exist" in said

@@ -68,7 +68,7 @@ def test_wrong_requests_are_errors():
     for steps, start in ((0, None), (101, None), (12, 10)):
         with pytest.raises(ValueError, match="steps is"):
             select_timesteps(schedule, steps, start=start)
-    for start in (-1, 100):
+    for start in (-1, 100, "null"):
         with pytest.raises(ValueError, match="start is"):
             select_timesteps(schedule, 1, start=start)
     with pytest.raises(ValueError, match="log_snr, uniform"):

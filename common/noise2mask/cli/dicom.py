@@ -9,6 +9,7 @@ from pydicom.errors import InvalidDicomError
 
 from ..clinical.series import Case, hashed, stage
 from ..clinical.unpack import unpack
+from ..data.dicom_series import is_dicom
 from ..data.inputs import is_zip
 from ..data.problems import refuse
 from ..refusals import refusal_in
@@ -24,12 +25,15 @@ def staged(source: Path, files: Sequence[Path], work: Path, phase: int) -> list[
         phase:  which point in time of a dynamic series is segmented.
 
     Raises:
-        ValueError: where a series can not be segmented; of several it names all that can not.
+        ValueError: where a zip holds no DICOM, or a series can not be segmented; of several it names all that can not.
     """
     if not is_zip(source):
         return _all_staged(source, files, work, phase)
     try:
-        return stage(unpack(source, work / "unpacked"), work, phase)
+        unpacked = unpack(source, work / "unpacked")
+        if not any(map(is_dicom, unpacked)):
+            raise ValueError(f"{source} holds no DICOM file, which a zip is for: unpack it, and give the folder.")
+        return stage(unpacked, work, phase)
     finally:
         shutil.rmtree(work / "unpacked", ignore_errors=True)  # what is segmented has been copied, or refused
 

@@ -32,8 +32,8 @@ def select_timesteps(
     """
     last = schedule.timesteps - 1
     start = last if start is None else start
-    if not 0 <= start <= last:
-        raise ValueError(f"start is {start}, expected 0 to {last}: the schedule has {last + 1} timesteps")
+    if not isinstance(start, int) or not 0 <= start <= last:
+        raise ValueError(f"start is {start!r}, expected 0 to {last}, or None: the schedule has {last + 1} timesteps")
     if not 1 <= steps <= start + 1:
         raise ValueError(
             f"steps is {steps}, expected 1 to {start + 1}, the timesteps from {start} down to 0: change steps."
