@@ -87,6 +87,18 @@ def test_a_still_of_ultrasound_is_one_file(segment, tmp_path):
     assert "pixels" in case and "volume_mm3" not in case  # a voxel's size is not known
 
 
+def test_one_slice_of_a_volume_keeps_its_place(segment, tmp_path):
+    uid = magnetic_resonance(tmp_path / "in", VOLUME[:1])
+    code, said = segment(tmp_path / "in", tmp_path / "out")
+    assert code == 0, said
+    made = hd.seg.segread(tmp_path / "out" / f"{hashed(uid)}_mask.dcm")
+    (frame,) = made.PerFrameFunctionalGroupsSequence
+    assert frame.PlanePositionSequence[0].ImagePositionPatient == [5, -3, 0]
+    affine = nib.load(tmp_path / "out" / f"{hashed(uid)}_mask.nii.gz").affine
+    np.testing.assert_allclose(affine[:3, 3], [-5, 3, 0])
+    np.testing.assert_allclose(np.abs(np.diag(affine))[:2], [0.7, 0.5])
+
+
 def test_stills_and_a_clip_of_one_series_are_cases_whose_results_are_one_series_of_each_kind(segment, tmp_path):
     (tmp_path / "in").mkdir()
     for number, frames in enumerate((VOLUME[0], VOLUME[1], VOLUME)):
