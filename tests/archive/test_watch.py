@@ -68,17 +68,24 @@ def test_new_series_are_served_as_they_come_and_bad_ones_are_left_out(orthanc, w
 
 
 def test_the_stills_and_clips_of_an_examination_by_ultrasound_are_served(orthanc, watch, tmp_path):
-    for number, frames in enumerate((VOLUME[0], VOLUME[1], VOLUME)):
-        (tmp_path / "us").mkdir(exist_ok=True)
-        ultrasound(tmp_path / "us" / f"{number}.dcm", frames.astype(np.uint8))
+    for number, frames in enumerate((VOLUME[0], VOLUME[1], VOLUME, VOLUME[2])):
+        folder = tmp_path / ("later" if number == 3 else "us")
+        folder.mkdir(exist_ok=True)
+        ultrasound(folder / f"{number}.dcm", frames.astype(np.uint8))
         same = {"SeriesInstanceUID": "1.2.3", "StudyInstanceUID": "1.2", "InstanceNumber": number + 1}
-        change(tmp_path / "us" / f"{number}.dcm", **same)
+        change(folder / f"{number}.dcm", **same)
     orthanc.send(tmp_path / "us")
     running = watch(modality="US")
     running.wait_for(f"series {hashed('1.2.3')}: stored")
     (line,) = [json.loads(text) for text in (tmp_path / "out" / SERVED).read_text().splitlines() if text]
     assert line["cases"] == 3 and 0 <= line["triage"] <= 1
     assert [len(orthanc.objects(modality)) for modality in ("US", "SEG", "OT")] == [3, 4, 3]
+    before = {*orthanc.objects()}
+    orthanc.send(tmp_path / "later")  # the examination goes on
+    running.wait_for("4 objects\n")
+    running.wait_for("10 objects are stored")
+    assert [len(orthanc.objects(modality)) for modality in ("US", "SEG", "OT")] == [4, 6, 4]
+    assert before < {*orthanc.objects()}  # those of the first stills are the same
 
 
 def test_a_series_that_is_still_being_sent_is_waited_for(orthanc, tmp_path):

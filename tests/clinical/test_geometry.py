@@ -67,7 +67,9 @@ def test_frames_of_one_file_in_disorder_are_refused(heights, tmp_path):
 def test_slices_without_a_place_and_slices_among_frames_are_refused(files, tmp_path):
     enhanced(tmp_path / "frames.dcm", VOLUME, (0, 2, 4, 6))
     paths = files()
-    change(tmp_path / "frames.dcm", SeriesInstanceUID=pydicom.dcmread(paths[0]).SeriesInstanceUID)
+    first = pydicom.dcmread(paths[0])
+    same = {name: first[name].value for name in ("StudyInstanceUID", "SeriesInstanceUID")}
+    change(tmp_path / "frames.dcm", **same)
     with pytest.raises(ValueError, match="There are 5 files, some of several frames: give slices and frames apart"):
         stage([*paths, tmp_path / "frames.dcm"], tmp_path / "work")
     for path in paths:

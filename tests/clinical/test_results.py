@@ -2,6 +2,7 @@
 
 import json
 import traceback
+import warnings
 import zipfile
 
 import highdicom as hd
@@ -66,6 +67,15 @@ def test_nothing_that_is_written_or_said_leads_back_to_the_patient(segment, tmp_
         assert secret not in names and not any(secret in text for text in texts)
 
 
+def test_an_invalid_uid_is_not_quoted(segment, tmp_path, recwarn):
+    for name in "ab":
+        magnetic_resonance(tmp_path / "in" / name, VOLUME, series=f"1.2.840.4711.0{'ab'.index(name) + 1}.1")
+    recwarn.clear()  # writing the files says something
+    warnings.simplefilter("always")
+    code, said = segment(tmp_path / "in", tmp_path / "out")
+    assert code == 0 and "4711" not in said + " ".join(str(warning.message) for warning in recwarn)
+
+
 def test_a_zip_gives_what_its_folder_gives(segment, tmp_path):
     name = hashed(magnetic_resonance(tmp_path / "in", VOLUME))
     with zipfile.ZipFile(tmp_path / "in.zip", "w") as archive:
@@ -79,10 +89,12 @@ def test_a_zip_gives_what_its_folder_gives(segment, tmp_path):
 
 
 def test_a_still_of_ultrasound_is_one_file(segment, tmp_path):
-    uid = ultrasound(tmp_path / "us.dcm", VOLUME[0].astype(np.uint8))
+    ultrasound(tmp_path / "us.dcm", VOLUME[0].astype(np.uint8))
+    change(tmp_path / "us.dcm", NumberOfFrames=1, InstanceNumber=-1)
     code, said = segment(tmp_path / "us.dcm", tmp_path / "out")
     assert code == 0, said
-    assert hd.seg.segread(tmp_path / "out" / f"{hashed(uid)}_mask.dcm").NumberOfFrames == 1
+    (path,) = tmp_path.glob("out/*_mask.dcm")
+    assert hd.seg.segread(path).NumberOfFrames == 1
     (case,) = json.loads((tmp_path / "out" / "report.json").read_text())["cases"]
     assert "pixels" in case and "volume_mm3" not in case  # a voxel's size is not known
 

@@ -1,5 +1,7 @@
 """A series that may be segmented is laid out under a hash; every other one is refused with the reason."""
 
+import pickle
+import re
 import shutil
 
 import numpy as np
@@ -87,7 +89,40 @@ def test_each_still_and_clip_of_a_series_is_a_case_of_its_own(stills, tmp_path):
     assert [case.name for case in cases] == [f"{hashed('1.2.3')}_{hashed(uid)}" for uid in instances]
     assert [case.datasets[0].SOPInstanceUID for case in cases] == instances
     (alone,) = stage(stills[:1], tmp_path / "alone")
-    assert alone.name == hashed("1.2.3")
+    assert alone.name == cases[0].name  # a series that grows keeps the names of what it had
+
+
+@pytest.mark.parametrize(("places", "count"), [(([0, 0, 0],) * 3, 3), (([0, 0, 0], [], [0, 0, 0]), 3)])
+def test_stills_that_say_the_same_place_or_none_stand_alone(places, count, tmp_path):
+    for number, place in enumerate(places):
+        ultrasound(tmp_path / f"{number}.dcm", np.full((6, 5), number, np.uint8))
+        same = {"SeriesInstanceUID": "1.2.3", "StudyInstanceUID": "1.2", "PixelSpacing": [1, 1]}
+        orientation = [1, 0, 0, 0, 1, 0] if place else []
+        change(tmp_path / f"{number}.dcm", **same, ImagePositionPatient=place, ImageOrientationPatient=orientation)
+    cases = stage(sorted(tmp_path.glob("*.dcm")), tmp_path / "work")
+    assert [int(read(case.folder).max()) for case in cases] == [0, 1, 2] and len(cases) == count
+
+
+@pytest.mark.parametrize("values", [{"PatientID": "other"}, {"StudyInstanceUID": "1.9"}])
+def test_stills_of_several_patients_or_studies_are_refused(values, stills, tmp_path):
+    change(stills[1], **values)
+    with pytest.raises(ValueError, match="several patients or studies in one series: give them apart"):
+        stage(stills, tmp_path / "work")
+
+
+def test_what_is_wrong_with_a_still_names_its_file(stills, tmp_path):
+    made = pydicom.dcmread(stills[1])
+    made.compress("1.2.840.10008.1.2.5")
+    made.Rows = made.Columns = 65535
+    made.save_as(stills[1])
+    with pytest.raises(ValueError, match=rf"{re.escape(str(stills[1]))}: The images have 4294836225 pixels"):
+        stage(stills, tmp_path / "work")
+
+
+def test_no_pixels_are_kept_while_others_are_segmented(tmp_path):
+    ultrasound(tmp_path / "us.dcm", np.zeros((50, 100, 100), np.uint8))
+    (case,) = stage([tmp_path / "us.dcm"], tmp_path / "work")
+    assert len(pickle.dumps(case.datasets)) < 100_000
 
 
 def test_files_that_each_hold_all_slices_are_cases_of_their_own(tmp_path):

@@ -16,18 +16,18 @@ from noise2mask.refusals import ServerError
 class Archive:
     """Holds series by name; `ill` are those at whose list of objects it fails."""
 
-    host = "there"
+    host, count = "there", 2
 
     def __init__(self, *names):
         self.names, self.ill, self.stored = list(names), set(), 0
 
     def series(self, **filters):
-        return [Found("study", name, "US") for name in self.names]
+        return [Found("study", name, "US", self.count) for name in self.names]
 
     def instances(self, found):
         if found.series in self.ill:
             raise ServerError("there answered 500")
-        return ["1", "2"]
+        return list(map(str, range(self.count)))
 
     def fetch(self, found, folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -63,6 +63,35 @@ def outcomes(folder):
     path = folder / "out" / SERVED
     lines = [json.loads(line) for line in path.read_text().splitlines() if line] if path.exists() else []
     return {line["series"]: line["outcome"] for line in lines}
+
+
+@pytest.mark.parametrize("outcome", ["stored", "left out: There are 2 series, expected one."])
+def test_a_series_that_has_grown_is_served_again_also_after_a_restart(outcome, watch, tmp_path):
+    archive, seen = Archive("one"), []
+
+    def counted(files, folder):
+        seen.append(archive.count)
+        return segment(files, folder)
+
+    watching = watch(archive, counted)
+    watching._finish(Found("study", "one", "US", 2), outcome)
+    look(watching, 3)
+    archive.count = 3
+    look(watching, 3)
+    assert seen == [3]  # at the second look: at the first it may still grow
+    archive.count = 5
+    look(watch(archive, counted), 3)
+    assert seen == [3, 5] and outcomes(tmp_path) == {hashed("one"): "stored"}
+
+
+def test_an_archive_that_does_not_count_serves_a_series_once(watch):
+    archive, seen = Archive("one"), []
+    watching = watch(archive, lambda files, folder: seen.append(1) or segment(files, folder))
+    look(watching, 2)
+    archive.series = lambda **filters: [Found("study", "one", "US")]
+    archive.count = 9
+    look(watching, 3)
+    assert seen == [1]
 
 
 def test_a_series_whose_objects_can_not_be_listed_does_not_hold_up_the_others(watch, tmp_path):

@@ -3,6 +3,7 @@
 import itk
 import numpy as np
 import pytest
+from tests.clinical.scanner import change, magnetic_resonance, ultrasound
 from tests.data.dicom_files import write_dicom
 
 from noise2mask.data.dicom_series import is_dicom, is_dicom_folder, phase_files
@@ -69,7 +70,7 @@ def test_a_broken_header_is_named(tmp_path):
     write_dicom(tmp_path, VALUES[:1])
     path = next(tmp_path.iterdir())
     path.write_bytes(path.read_bytes()[:200])
-    with pytest.raises(ValueError, match=rf"{path.name} has a DICOM header that can not be read"):
+    with pytest.raises(ValueError, match=rf"{path.name} has a DICOM header, or pixels, that can not be read"):
         phase_files(tmp_path)
 
 
@@ -120,3 +121,28 @@ def test_slices_that_are_shifted_against_one_another_are_refused(tmp_path):
     write_dicom(tmp_path, VALUES[:1], shift=1.0)
     with pytest.raises(ValueError, match=rf"{tmp_path}: The slices are shifted .* tilted by 26.6 degrees"):
         GreyReader().get_data([str(tmp_path)])
+
+
+@pytest.mark.parametrize("place", [None, [0, 0, 0]])
+def test_stills_of_one_series_are_no_volume_and_no_phases(place, tmp_path):
+    for number in range(3):
+        ultrasound(tmp_path / f"{number}.dcm", np.zeros((6, 5), np.uint8))
+        values = {"SeriesInstanceUID": "1.2.3", "StudyInstanceUID": "1.2"}
+        values |= {"ImagePositionPatient": place, "ImageOrientationPatient": [1, 0, 0, 0, 1, 0]} if place else {}
+        change(tmp_path / f"{number}.dcm", **values)
+    with pytest.raises(ValueError, match="holds 3 stills or clips; expected one: give each a folder of its own"):
+        phase_files(tmp_path)
+
+
+def test_images_of_several_sizes_are_refused(tmp_path):
+    write_dicom(tmp_path, VALUES[:1])
+    write_dicom(tmp_path, VALUES[:1, :1, :2], origin=(10, 20, 50))
+    with pytest.raises(ValueError, match="holds images of 2 sizes; expected those of one volume"):
+        phase_files(tmp_path)
+
+
+def test_a_slice_that_is_turned_is_refused(tmp_path):
+    magnetic_resonance(tmp_path, VALUES[0])
+    change(sorted(tmp_path.iterdir())[1], ImageOrientationPatient=[0, -1, 0, 1, 0, 0])
+    with pytest.raises(ValueError, match=rf"{tmp_path}: The images are not parallel to one another"):
+        phase_files(tmp_path)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pydicom
 from pydicom.errors import InvalidDicomError
 
+from ..clinical.headers import discreet
 from ..clinical.series import Case, hashed, stage
 from ..clinical.unpack import unpack
 from ..data.dicom_series import is_dicom
@@ -67,8 +68,9 @@ def by_series(source: Path, files: Sequence[Path]) -> dict[Path, list[Path]]:
     if len(folders) < 2:
         return folders
     places: dict[str, set[Path]] = {}
-    for file in files:
-        places.setdefault(_series(file), set()).add(file.parent)
+    with discreet():
+        for file in files:
+            places.setdefault(_series(file), set()).add(file.parent)
     if len(places) == 1:
         return {source: list(files)}
     torn = [uid for uid in places if uid and len(places[uid]) > 1]

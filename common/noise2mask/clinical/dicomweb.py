@@ -29,6 +29,7 @@ AUTHORIZATION = "NOISE2MASK_AUTHORIZATION"  # environment variable; passwords al
 WAITS = (1.0, 2.0, 4.0)  # seconds before another try
 TIMEOUT = (10.0, 120.0)  # seconds to connect, and for the server to say something
 PASSING = {408, 425, 429, 500, 502, 503, 504}  # answers that may be others a little later
+OBJECTS = "NumberOfSeriesRelatedInstances"
 ENDS = ("Content-Length", "Transfer-Encoding")  # headers that say where an answer ends
 Made = TypeVar("Made")
 
@@ -39,6 +40,7 @@ class Found(NamedTuple):
     study: str
     series: str
     modality: str
+    objects: int = 0  # that it holds; 0 where the archive does not say
 
 
 class Archive:
@@ -67,9 +69,9 @@ class Archive:
 
     def series(self, **filters: str) -> list[Found]:
         """Series that match, such as `StudyInstanceUID=..., Modality="US", StudyDate="20260101-"`."""
-        fields = ["StudyInstanceUID", "SeriesInstanceUID", "Modality"]
+        fields = ["StudyInstanceUID", "SeriesInstanceUID", "Modality", OBJECTS]
         found = self._search(self.client.search_for_series, search_filters=filters, fields=fields)
-        return [Found(*(str(made.get(name, "")) for name in fields)) for made in found]
+        return [Found(*_texts(made, fields[:3]), int(made.get(OBJECTS) or 0)) for made in found]
 
     def instances(self, series: Found) -> list[str]:
         """UIDs of a series' objects."""
@@ -135,6 +137,11 @@ class Archive:
             logger.warning(f"{self.host} {said}: next try in {wait:g} s.")
             time.sleep(wait)
         raise AssertionError
+
+
+def _texts(made: Dataset, names: Sequence[str]) -> tuple[str, str, str]:
+    study, series, modality = (str(made.get(name, "")) for name in names)
+    return study, series, modality
 
 
 def _reason(error: Exception) -> tuple[str, bool]:

@@ -10,9 +10,9 @@ import numpy as np
 from pydicom.dataset import Dataset
 
 from ..data.dicom_series import GAP
-from ..data.slice_line import check_line
+from ..data.slice_line import check_line, normal_of
 
-EQUAL = 1e-3  # directions, and shares of a spacing, that differ by less are equal
+EQUAL = 1e-3  # share by which spacings may differ
 
 
 class Plane(NamedTuple):
@@ -79,25 +79,20 @@ def check_geometry(datasets: Sequence[Dataset]) -> None:
 def _check_planes(of_all: Sequence[Plane], placed: Sequence[Plane]) -> None:
     if len(placed) < len(of_all):
         raise ValueError(f"{len(of_all) - len(placed)} of {len(of_all)} images have no position: send them again.")
-    orientations = np.array([plane.orientation for plane in placed], dtype=float)
-    if np.abs(orientations - orientations[0]).max() > EQUAL:
-        raise ValueError("The images are not parallel to one another: leave out localizers.")
+    check_line(_array(placed, "position"), _array(placed, "orientation"))
     spacings = sorted({tuple(map(float, plane.spacing or ())) for plane in placed})
     if len({len(spacing) for spacing in spacings}) > 1 or not np.allclose(spacings, spacings[0], rtol=EQUAL):
         raise ValueError(f"The images have the pixel spacings {spacings}, expected one: give them apart.")
-    check_line(*_positions(placed))
 
 
-def _positions(placed: Sequence[Plane]) -> tuple[np.ndarray, np.ndarray]:
-    """(D, 3) in mm, and the normal (3)."""
-    orientation = np.array(placed[0].orientation, dtype=float)
-    return np.array([plane.position for plane in placed], dtype=float), np.cross(orientation[:3], orientation[3:])
+def _array(placed: Sequence[Plane], name: str) -> np.ndarray:
+    """Of all planes: (D, 3) or (D, 6)."""
+    return np.array([getattr(plane, name) for plane in placed], dtype=float)
 
 
 def _check_frames(placed: Sequence[Plane]) -> None:
     """Refuse frames that are not stored in the order of space: the reader takes them as they are stored."""
-    positions, normal = _positions(placed)
-    steps = np.diff(positions @ normal)
+    steps = np.diff(_array(placed, "position") @ normal_of(_array(placed, "orientation")[0]))
     gaps = steps * (np.sign(steps[0]) if len(steps) else 1)
     if len(gaps) and (gaps.min() <= 0 or gaps.max() > gaps.min() * (1 + GAP)):
         found = f"The frames follow one another in steps of {steps.min():g} to {steps.max():g} mm"

@@ -16,6 +16,7 @@ from pydicom.config import IGNORE, settings
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_file_meta_info
+from pydicom.pixels.utils import get_expected_length
 from pydicom.uid import UID
 from pydicom.valuerep import DA, TM
 
@@ -67,10 +68,16 @@ def header(path: Path) -> Dataset | None:
             return None
         _ = [getattr(dataset, keyword) for keyword in EVERY_OBJECT]
         if syntax in PLAIN and "PixelData" in dataset:
-            _ = dataset.pixel_array  # complains where bytes are missing
+            _check_length(dataset)
     dataset.pop("PixelData", None)
     mend(dataset)
     return dataset
+
+
+def _check_length(dataset: Dataset) -> None:
+    """Raise where bytes are missing; pixels are not decoded, which pydicom would keep."""
+    if len(dataset.PixelData) < get_expected_length(dataset):
+        raise EOFError
 
 
 @contextmanager

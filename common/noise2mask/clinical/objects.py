@@ -18,7 +18,7 @@ from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
-from .geometry import planes
+from .geometry import frames, planes
 
 MANUFACTURER = "noise2mask"
 SERIES_NUMBER = 9000  # of the first result; far from what scanners use
@@ -52,7 +52,7 @@ class Maker(NamedTuple):
 def can_be_referred_to(source: Sequence[Dataset]) -> bool:
     """Whether highdicom (0.28) makes segmentations of it: of one still, or of what has a place in space."""
     if "FrameOfReferenceUID" not in source[0]:
-        return len(source) == 1 and "NumberOfFrames" not in source[0]
+        return len(source) == 1 and frames(source[0]) == 1 and "Multi-frame" not in source[0].SOPClassUID.name
     return all(plane.is_placed and plane.spacing for made in source for plane in planes(made))
 
 
@@ -133,7 +133,7 @@ def _segmentation(
 
 def _instance_number(source: Sequence[Dataset]) -> int:
     """Of the still or clip that it is made of, so that results are shown in the order of their images; else 1."""
-    return int(source[0].get("InstanceNumber") or 1) if len(source) == 1 else 1
+    return max(1, int(source[0].get("InstanceNumber") or 1)) if len(source) == 1 else 1
 
 
 def _undated(made: Made, source: Sequence[Dataset]) -> Made:

@@ -81,7 +81,8 @@ def _unquoted(case: Case) -> Iterator[None]:
     except OSError:  # no room
         raise
     except Exception as error:
-        said = f"No DICOM object can be made of {case.name} ({type(error).__name__})"
+        number = f", image {case.datasets[0].get('InstanceNumber')}," if len(case.datasets) == 1 else ""
+        said = f"No DICOM object can be made of {case.name}{number} ({type(error).__name__})"
         raise ValueError(f"{said}, expected headers that keep to the standard: convert it to NIfTI.") from None
 
 

@@ -14,11 +14,11 @@ from typing import NamedTuple
 
 from pydicom.dataset import Dataset
 
-from ..data.dicom_series import NO_IMAGES, is_dicom, phase_files
+from ..data.dicom_series import NO_IMAGES, VOLUMES, is_dicom, phase_files
+from ..refusals import refusal_in
 from .geometry import check_geometry, frames, planes
 from .headers import discreet, header
 
-VOLUMES = set("CT MR PT NM".split())  # modalities whose images are slices of one volume
 MOST_PIXELS = 2**30  # of a case: 4 GiB where they are read as numbers
 
 Files = dict[Path, Dataset]  # and what their headers say
@@ -27,9 +27,13 @@ Files = dict[Path, Dataset]  # and what their headers say
 class Case(NamedTuple):
     """What is segmented at once: a volume, a still or a clip."""
 
-    folder: Path  # holds its files alone; its name is `name`
-    name: str  # of hashes: nothing of it leads back to a patient
+    folder: Path  # holds its files alone
     datasets: list[Dataset]  # headers of its files in the reader's order
+
+    @property
+    def name(self) -> str:
+        """Of hashes: nothing in it leads back to a patient."""
+        return self.folder.name
 
 
 def hashed(uid: str) -> str:
@@ -54,12 +58,7 @@ def stage(files: Sequence[Path], work: Path, phase: int = 0) -> list[Case]:
     with discreet():
         headers = _headers(files)
         check_one_series(list(headers.values()))
-        cases = _cases(headers)
-        for case in cases.values():
-            _check_size(list(case.values()))
-            check_geometry(list(case.values()))
-            _align(list(case.values()))
-    return [_laid_out(case, work / name, phase) for name, case in cases.items()]
+        return [_checked(case, work / name, phase) for name, case in _cases(headers).items()]
 
 
 def _headers(files: Sequence[Path]) -> Files:
@@ -74,20 +73,37 @@ def _headers(files: Sequence[Path]) -> Files:
 
 
 def _cases(headers: Files) -> dict[str, Files]:
-    """By name: the series is one, unless each of its images stands alone."""
+    """By name: the series is one, unless its images stand alone."""
     series = hashed(str(next(iter(headers.values())).SeriesInstanceUID))
-    if len(headers) == 1 or not all(map(_stands_alone, headers.values())):
+    if not _stand_alone(list(headers.values())):
         return {series: headers}
     return {f"{series}_{hashed(str(made.SOPInstanceUID))}": {path: made} for path, made in headers.items()}
 
 
-def _stands_alone(dataset: Dataset) -> bool:
-    """Whether an image is no slice of a volume: a clip, a file of all slices, or a still without a place in space."""
-    still = dataset.Modality not in VOLUMES and not any(plane.is_placed for plane in planes(dataset))
-    return still or frames(dataset) > 1
+def _stand_alone(datasets: Sequence[Dataset]) -> bool:
+    """Whether files are no slices of one volume: files of all slices, or stills and clips of the same place or none."""
+    if all(frames(made) > 1 or "PerFrameFunctionalGroupsSequence" in made for made in datasets):
+        return True
+    if datasets[0].Modality in VOLUMES:
+        return False
+    places = {str(plane.position) for made in datasets for plane in planes(made) if plane.is_placed}
+    return len(places) < len(datasets) or len(datasets) == 1
 
 
-def _check_size(datasets: Sequence[Dataset]) -> None:
+def _checked(files: Files, folder: Path, phase: int) -> Case:
+    """A case in its folder; what is said of the only file of one names it."""
+    try:
+        check_size(list(files.values()))
+        check_geometry(list(files.values()))
+        _align(list(files.values()))
+        return _laid_out(files, folder, phase)
+    except ValueError as error:
+        if len(files) > 1 or refusal_in(error) is None:
+            raise
+        raise ValueError(f"{next(iter(files))}: {error}") from error
+
+
+def check_size(datasets: Sequence[Dataset]) -> None:
     """Refuse what would fill the memory: headers may say anything of what is compressed."""
     pixels = sum(frames(made) * int(made.get("Rows") or 0) * int(made.get("Columns") or 0) for made in datasets)
     if pixels > MOST_PIXELS:
@@ -109,7 +125,7 @@ def _laid_out(files: Files, folder: Path, phase: int) -> Case:
         copy = folder / f"{number:05d}.dcm"  # names of files may be those of patients
         shutil.copyfile(path, copy)
         of_file[str(copy)] = dataset
-    return Case(folder, folder.name, [of_file[path] for path in phase_files(folder, phase)])
+    return Case(folder, [of_file[path] for path in phase_files(folder, phase)])
 
 
 def check_one_series(datasets: Sequence[Dataset]) -> None:
@@ -120,3 +136,5 @@ def check_one_series(datasets: Sequence[Dataset]) -> None:
     series = sorted({hashed(str(dataset.SeriesInstanceUID)) for dataset in datasets})
     if len(series) > 1:
         raise ValueError(f"There are {len(series)} series ({', '.join(series)}), expected one: give one alone.")
+    if len({(str(made.get("PatientID")), str(made.StudyInstanceUID)) for made in datasets}) > 1:
+        raise ValueError("There are images of several patients or studies in one series: give them apart.")

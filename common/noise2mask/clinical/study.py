@@ -4,6 +4,7 @@ import logging
 import shutil
 import traceback
 from collections.abc import Callable, Sequence
+from itertools import groupby
 from pathlib import Path
 
 import pydicom
@@ -94,7 +95,8 @@ def serve_series(archive: Archive, found: Found, folder: Path, segment: Segment)
     for gone in set(fetched.iterdir()) - set(there):  # deleted from the archive since the last try
         gone.unlink()
     objects = segment(fetched, folder)
-    with discreet():
-        archive.store([pydicom.dcmread(path) for path in objects])
+    for _, paths in groupby(objects, key=lambda path: path.name.rsplit("_", 1)[0]):  # case by case: servers have limits
+        with discreet():
+            archive.store([pydicom.dcmread(path) for path in paths])
     shutil.rmtree(fetched)
     logger.info(f"series {folder.name}: {len(objects)} objects are stored")

@@ -57,7 +57,7 @@ class Watch:
         self.archive, self.modality, self.days, self.segment, self.check = archive, modality, days, segment, check
         self.output = output
         check_writable(output)
-        self.served = set(_served(output / SERVED))
+        self.served = dict(_served(output / SERVED))  # with the number of objects that each had
         self.seen: dict[str, int] = {}  # number of objects when a series was last looked at
         self.failed: Counter[str] = Counter()  # how often archive, disk or installation failed at it
 
@@ -94,13 +94,16 @@ class Watch:
             self.seen[name] = count
 
     def _new(self) -> dict[str, Found]:
-        """The archive's series that are not served, by their hashes."""
+        """The archive's series that are not served, or have grown since, by their hashes."""
         since = datetime.date.today() - datetime.timedelta(days=self.days)
         with self._outside():
             found = self.archive.series(Modality=self.modality, StudyDate=f"{since:%Y%m%d}-")
         found = [made for made in found if made.modality == self.modality]  # servers may not filter
         there = {hashed(made.series): made for made in found}
-        return {name: made for name, made in there.items() if name not in self.served}
+        return {name: made for name, made in there.items() if self._is_new(name, made)}
+
+    def _is_new(self, name: str, found: Found) -> bool:
+        return name not in self.served or 0 < self.served[name] < found.objects
 
     def _serve(self, found: Found) -> None:
         """Try to serve a series; what ends the process at it counts as a try."""
@@ -108,7 +111,7 @@ class Watch:
         folder = self.output / WORKING / name
         number = _tried(folder) + 1
         if number > TRIES:
-            return self._finish(name, f"left out: the process has ended {TRIES} times while it was at it")
+            return self._finish(found, f"left out: the process has ended {TRIES} times while it was at it")
         logger.info(f"series {name} of study {hashed(found.study)}: {self.seen.get(name)} objects")
         try:
             with self._outside(name):
@@ -116,19 +119,20 @@ class Watch:
                 serve_series(self.archive, found, folder, self.segment)
                 cases = json.loads((folder / "report.json").read_text(encoding="utf-8"))["cases"]
                 triage = max(case["triage"] for case in cases)  # of a series of stills, the one to look at first
-                self._finish(name, "stored", cases=len(cases), triage=round(triage, 3))
+                self._finish(found, "stored", cases=len(cases), triage=round(triage, 3))
         except (Later, KeyboardInterrupt, SystemExit):
             with suppress(OSError):  # the folder itself may be what fails
                 (folder / TRIED).unlink()
             raise
         except Exception as error:
-            self._give_up_at_last(name, number, error)
+            self._give_up_at_last(found, number, error)
 
-    def _give_up_at_last(self, name: str, number: int, error: Exception) -> None:
+    def _give_up_at_last(self, found: Found, number: int, error: Exception) -> None:
         """Leave a series out that was refused, or broke, as often as it may."""
+        name = hashed(found.series)
         said = refusal_in(error) or type(error).__name__
         if number >= TRIES:
-            return self._finish(name, f"left out: {said}")
+            return self._finish(found, f"left out: {said}")
         logger.error(f"series {name}: try {number} of {TRIES}: {reason(error)}")
 
     @contextmanager
@@ -155,12 +159,13 @@ class Watch:
             return wrong
         return None
 
-    def _finish(self, name: str, outcome: str, **numbers: float) -> None:
+    def _finish(self, found: Found, outcome: str, **numbers: float) -> None:
         """Write down what came of a series, and delete its files: pixels of patients do not stay."""
-        line = {"time": datetime.datetime.now().isoformat(timespec="seconds"), "series": name, "outcome": outcome}
+        name, now = hashed(found.series), datetime.datetime.now().isoformat(timespec="seconds")
+        line = {"time": now, "series": name, "objects": found.objects, "outcome": outcome}
         with open(self.output / SERVED, "a", encoding="utf-8") as file:
             file.write(f"\n{json.dumps(line | numbers)}")  # a line that was cut off before must not spoil this one
-        self.served.add(name)
+        self.served[name] = found.objects
         logger.info(f"series {name}: {outcome}")
         shutil.rmtree(self.output / WORKING / name, ignore_errors=True)
 
@@ -194,11 +199,12 @@ def _tried(folder: Path) -> int:
     return int(path.read_text(encoding="utf-8")) if path.is_file() else 0
 
 
-def _served(path: Path) -> Iterator[str]:
-    """Hashes of the series in a file; a last line that was cut off counts as not there."""
+def _served(path: Path) -> Iterator[tuple[str, int]]:
+    """Hashes of the series in a file, and how many objects they had; a line that was cut off counts as not there."""
     lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
     for line in filter(None, lines):
         try:
-            yield json.loads(line)["series"]
+            made = json.loads(line)
+            yield made["series"], made.get("objects", 0)
         except (ValueError, KeyError):
             logger.warning(f"{path} has a line that is none: its series is done again")

@@ -13,17 +13,32 @@ from typing import Any, NamedTuple
 import itk
 import numpy as np
 
-from .slice_line import check_line
+from .slice_line import check_line, normal_of
 
+VOLUMES = set("CT MR PT NM".split())  # modalities whose images are slices of one volume
 NO_IMAGES = set("SEG SR PR KO REG RTSTRUCT RTPLAN RTDOSE DOC PLAN".split())  # modalities
 PATIENT, STUDY = "0010|0020", "0020|000d"
 SERIES, SERIES_NUMBER, INSTANCE = "0020|000e", "0020|0011", "0020|0013"
 POSITION, ORIENTATION = "0020|0032", "0020|0037"
-SPACING, CLASS, MODALITY = "0028|0030", "0008|0016", "0008|0060"
+SPACING, CLASS, MODALITY, ROWS, COLUMNS = "0028|0030", "0008|0016", "0008|0060", "0028|0010", "0028|0011"
 ENHANCED = {f"1.2.840.10008.5.1.4.1.1.{end}" for end in ("2.1", "2.2", "4.1", "4.4", "6.2")}  # say it of each frame
 TIMES = ("0020|0100", "0008|0032")  # temporal position identifier, acquisition time
 GAP = 0.05  # share by which distances between slices may differ
-KNOWN = (PATIENT, STUDY, SERIES, SERIES_NUMBER, INSTANCE, POSITION, ORIENTATION, SPACING, CLASS, MODALITY, *TIMES)
+KNOWN = (
+    PATIENT,
+    STUDY,
+    SERIES,
+    SERIES_NUMBER,
+    INSTANCE,
+    POSITION,
+    ORIENTATION,
+    SPACING,
+    CLASS,
+    MODALITY,
+    ROWS,
+    COLUMNS,
+    *TIMES,
+)
 
 
 class _Slice(NamedTuple):
@@ -31,8 +46,9 @@ class _Slice(NamedTuple):
     study: tuple[str, str]  # patient and study
     series: tuple[float, str]  # number, unique identifier
     modality: str
+    size: tuple[str, ...]  # rows, columns
     place: np.ndarray | None  # x y z of the first pixel, mm
-    normal: np.ndarray | None
+    orientation: np.ndarray | None  # directions of rows and columns
     position: float  # mm along the normal
     time: tuple[float, ...]  # within the series: what is known of TIMES, then the instance's number
 
@@ -70,12 +86,7 @@ def phase_files(folder: str | Path, phase: int = 0) -> list[str]:
     slices = [_slice(path) for path in sorted(Path(folder).iterdir()) if is_dicom(path)]
     if not slices:
         raise ValueError(f"{folder} holds no DICOM file: give the folder of one volume.")
-    if others := sorted({slice_.modality for slice_ in slices} & NO_IMAGES):
-        raise ValueError(f"{folder} holds objects of modality {', '.join(others)} among the images: leave them out.")
-    if len({slice_.study for slice_ in slices}) > 1:
-        raise ValueError(f"{folder} holds images of several patients or studies; expected one: give them apart.")
-    if len(slices) == len({slice_.series for slice_ in slices}) > 1:
-        raise ValueError(f"{folder} holds {len(slices)} series of one image each; expected one: give them apart.")
+    _check_slices(slices, folder)
     phases = [files for series in _by(slices, "series").values() for files in _phases(series, folder)]
     depths = sorted({len(files) for files in phases})
     if len(depths) > 1:
@@ -85,6 +96,21 @@ def phase_files(folder: str | Path, phase: int = 0) -> list[str]:
     if not 0 <= phase < len(phases):
         raise ValueError(f"{folder} has {len(phases)} phases, 0 to {len(phases) - 1}, but phase is {phase}: change it.")
     return phases[phase]
+
+
+def _check_slices(slices: list[_Slice], folder: str | Path) -> None:
+    """Refuse what is not one examination by slices."""
+    if others := sorted({slice_.modality for slice_ in slices} & NO_IMAGES):
+        raise ValueError(f"{folder} holds objects of modality {', '.join(others)} among the images: leave them out.")
+    if len({slice_.study for slice_ in slices}) > 1:
+        raise ValueError(f"{folder} holds images of several patients or studies; expected one: give them apart.")
+    if len(slices) == len({slice_.series for slice_ in slices}) > 1:
+        raise ValueError(f"{folder} holds {len(slices)} series of one image each; expected one: give them apart.")
+    if len(sizes := {slice_.size for slice_ in slices}) > 1:
+        raise ValueError(f"{folder} holds images of {len(sizes)} sizes; expected those of one volume: give them apart.")
+    places = {slice_.position for slice_ in slices if slice_.place is not None}
+    if slices[0].modality not in VOLUMES and len(slices) > max(1, len(places)):
+        raise ValueError(f"{folder} holds {len(slices)} stills or clips; expected one: give each a folder of its own.")
 
 
 def _phases(series: list[_Slice], folder: str | Path) -> list[list[str]]:
@@ -102,10 +128,10 @@ def _phases(series: list[_Slice], folder: str | Path) -> list[list[str]]:
 
 
 def _check_line(series: list[_Slice], folder: str | Path) -> None:
-    places = [slice_.place for slice_ in series if slice_.place is not None]
-    if len(places) == len(series) and series[0].normal is not None:
+    places = [(slice_.place, slice_.orientation) for slice_ in series if slice_.place is not None]
+    if len(places) == len(series):
         try:
-            check_line(np.array(places), series[0].normal)
+            check_line(*map(np.array, zip(*places, strict=True)))
         except ValueError as error:
             raise ValueError(f"{folder}: {error}") from error
 
@@ -127,7 +153,7 @@ def _slice(path: Path) -> _Slice:
     try:
         return _parsed(path)
     except (RuntimeError, ValueError) as error:  # ITK's, and words where numbers should be
-        raise ValueError(f"{path} has a DICOM header that can not be read: replace the file.") from error
+        raise ValueError(f"{path} has a DICOM header, or pixels, that can not be read: replace the file.") from error
 
 
 def _parsed(path: Path) -> _Slice:
@@ -135,10 +161,14 @@ def _parsed(path: Path) -> _Slice:
     time = tuple(_number(header, key) for key in (*TIMES, INSTANCE))
     study = (header.get(PATIENT, ""), header.get(STUDY, ""))
     series = (_number(header, SERIES_NUMBER), header.get(SERIES, ""))
-    place, normal = _place(header)
-    # rounded to 1 um, so that equal positions are equal
-    position = _number(header, INSTANCE) if place is None else round(float(normal @ place), 3)
-    return _Slice(str(path), study, series, header.get(MODALITY, ""), place, normal, position, time)
+    size = (header.get(ROWS, ""), header.get(COLUMNS, ""))
+    place, orientation = (_vector(header.get(key)) for key in (POSITION, ORIENTATION))
+    if place is None or orientation is None:
+        return _Slice(
+            str(path), study, series, header.get(MODALITY, ""), size, None, None, _number(header, INSTANCE), time
+        )
+    position = round(float(normal_of(orientation) @ place), 3)  # to 1 um, so that equal ones are equal
+    return _Slice(str(path), study, series, header.get(MODALITY, ""), size, place, orientation, position, time)
 
 
 def _tags(path: Path) -> dict[str, str]:
@@ -150,12 +180,8 @@ def _tags(path: Path) -> dict[str, str]:
     return {key: tags[key].strip() for key in KNOWN if tags.HasKey(key)}
 
 
-def _place(header: Mapping[str, str]) -> tuple[np.ndarray | None, np.ndarray | None]:
-    """Position and normal; None where they are not known."""
-    if POSITION not in header or ORIENTATION not in header:
-        return None, None
-    position, orientation = (np.array(header[key].split("\\"), dtype=float) for key in (POSITION, ORIENTATION))
-    return position, np.cross(orientation[:3], orientation[3:])
+def _vector(text: str | None) -> np.ndarray | None:
+    return np.array(text.split("\\"), dtype=float) if text else None
 
 
 def _number(header: Mapping[str, str], key: str) -> float:
