@@ -95,6 +95,9 @@ def test_more_steps_than_timesteps_are_refused(refused):
         ("--target", "epsilon", "dice_weight needs the target x0 or v"),
         ("--image_size", "[18,18]", "this network needs multiples of 4"),
         ("--intensity_range", "[9,9]", "expected the lower value first"),
+        ("--mask_scale", "0", "mask_scale is 0, expected more than 0"),
+        ("--prior_epochs", "0", "prior_epochs is 0, expected a whole number from 1 up"),
+        ("--val_interval", "0", "val_interval is 0, expected a whole number from 1 up"),
         ("--network_def::prior_classes", "3", "has no class; expected 0 to 2"),
     ],
 )

@@ -23,9 +23,10 @@ def items(tmp_path):
     return found
 
 
-def check(items, tmp_path, image_size=(16, 16), intensity_range=(0, 255), **options):
+def check(items, tmp_path, image_size=(16, 16), intensity_range=(0, 255), mask_scale=0.3, counts=None, **options):
     network = PGDiffSeg(base=8, multipliers=(1, 2), **options).train()
-    check_before_training(items[:4], items[4:], network, image_size, intensity_range, tmp_path / "out")
+    settings = {"mask_scale": mask_scale, "counts": counts}
+    check_before_training(items[:4], items[4:], network, image_size, intensity_range, tmp_path / "out", **settings)
     assert network.training
 
 
@@ -149,6 +150,15 @@ def test_settings_that_a_later_phase_would_refuse_are_refused_first(items, tmp_p
         check(items, tmp_path, image_size=(16, 18))
     with pytest.raises(ValueError, match="intensity_range is 5 to 5; expected the lower value first"):
         check(items, tmp_path, intensity_range=(5, 5))
+    with pytest.raises(ValueError, match="mask_scale is 0, expected more than 0"):
+        check(items, tmp_path, mask_scale=0)
+
+
+@pytest.mark.parametrize("count", [0, -1, 1.5, "two"])
+def test_numbers_of_epochs_are_whole_and_at_least_one(items, tmp_path, count):
+    check(items, tmp_path, counts={"epochs": 1, "val_interval": 1})
+    with pytest.raises(ValueError, match=f"val_interval is {count!r}, expected a whole number from 1 up"):
+        check(items, tmp_path, counts={"epochs": 1, "val_interval": count})
 
 
 def test_classes_are_asked_for_where_the_prior_tells_several_apart(items, tmp_path):

@@ -292,6 +292,7 @@ def test_a_progress_bar_counts_every_evaluation(network, monkeypatch, sampler, c
         ({"fusion": "vote"}, "fusion is 'vote', expected one of mean"),
         ({"spacing": "even"}, "spacing is 'even'"),
         ({"target": "noise"}, "target is 'noise'"),
+        ({"mask_scale": 0}, "mask_scale is 0, expected more than 0"),
         ({"samples": 0}, "at least 1, found 0"),
         ({"chunk_size": 0}, "at least 1, found 3 and 0"),
     ],

@@ -4,10 +4,12 @@ import json
 import shutil
 import sys
 from pathlib import Path
+from statistics import mean
 
 import pytest
 
 from noise2mask.explain.card import SECTIONS, card_problems, filled, kept, main
+from noise2mask.explain.paired import groups
 
 ROOT = Path(__file__).parents[2]
 BUNDLES = sorted(path.parents[1] for path in ROOT.glob("bundles/*/configs/metadata.json"))
@@ -18,13 +20,18 @@ SCORES = {
     "triage": {"spearman_with_dice": None},
     "counts": {"images": 9, "with_lesion": 7, "lesions_missed": 3, "false_masks": 1, "hd95_left_out": 2},
     "policy": "p",
-    "sampling": {"steps": 2},
+    "sampling": {"steps": 2, "samples": 5},
     "config": {"dataset_dir": "/somebody/s/folder"},
-    "patient_and_dice": [[0, 0.5], [1, 0.75]],
+    "images": "digest",
+    "cases": [{"patient": 0, "dice": 0.5, "area": 9}, {"patient": 1, "dice": 0.75, "area": 0}],
 }
+CASES = """image,patient,triage,tp,fn,dice,hd95_unit
+/somebody/benign_b,p7,0.5,20,10,0.25,mm
+a,p9,0.125,0,0,0.5,mm
+"""
 ROW = (
     "| one | 0.500 (0.400 to 0.600) | 0.250 (0.200 to 0.300) "
-    "| 0.125 | 3.0 mm (2 left out) | 0.750 | 3 of 7 | 1 of 2 | 0.062 | - | - |"
+    "| 0.125 | 3.0 mm (2 left out) | 0.750 | 3 of 7 | 1 of 2 | 0.062 | - | - | - |"
 )
 
 
@@ -69,25 +76,48 @@ def test_metrics_of_the_metadata_are_those_of_the_shipped_weights(bundle):
 
 def test_a_result_is_kept_without_paths_and_makes_a_row(tmp_path, monkeypatch):
     (tmp_path / "scores.json").write_text(json.dumps(SCORES))
-    (tmp_path / "cases.csv").write_text("image,patient,dice,hd95_unit\n/somebody/b,p7,0.25,mm\na,p9,0.5,mm\n")
+    (tmp_path / "cases.csv").write_text(CASES)
     target = tmp_path / "results" / "one.json"
-    monkeypatch.setattr(sys, "argv", ["card", "keep", str(tmp_path / "scores.json"), str(target), "--title", "one"])
+    words = ["keep", str(tmp_path / "scores.json"), str(target), "--title", "one", "--kinds", "benign", "malignant"]
+    monkeypatch.setattr(sys, "argv", ["card", *words])
     main()
     assert "somebody" not in target.read_text() and json.loads(target.read_text())["counts"] == SCORES["counts"]
     card = filled("before\n<!-- table: one -->\nold\n<!-- end -->\nafter\n", tmp_path / "results")
     assert card.startswith("before\n<!-- table: one -->\n| network") and "old" not in card
     assert card.splitlines()[4] == ROW and card.splitlines()[5:] == ["<!-- end -->", "after"]
     assert filled(card, tmp_path / "results") == card
-    assert json.loads(target.read_text())["patient_and_dice"] == [[0, 0.5], [1, 0.25]]
+    assert json.loads(target.read_text())["cases"] == [
+        {"patient": 0, "dice": 0.5, "area": 0, "triage": 0.125, "kind": None},
+        {"patient": 1, "dice": 0.25, "area": 30, "triage": 0.5, "kind": "benign"},
+    ]
+    assert sum('"patient"' in line for line in target.read_text().splitlines()) == 2  # a line each
+
+
+def test_a_single_sample_has_no_triage_number_and_other_names_are_other_images(tmp_path):
+    (tmp_path / "scores.json").write_text(json.dumps({**SCORES, "sampling": {"samples": 1}}))
+    (tmp_path / "cases.csv").write_text(CASES)
+    first = kept(tmp_path / "scores.json", "one")
+    assert [case["triage"] for case in first["cases"]] == [None, None]
+    (tmp_path / "cases.csv").write_text(CASES.replace("benign_b", "benign_c"))
+    second = kept(tmp_path / "scores.json", "one")
+    assert first["cases"] == second["cases"] and first["images"] != second["images"]
 
 
 def test_rows_of_the_same_images_are_compared_image_by_image(tmp_path):
-    other = {**SCORES, "title": "other", "hd95_unit": "mm", "patient_and_dice": [[0, 0.6], [1, 0.85]]}
-    fewer = {**other, "patient_and_dice": [[0, 0.5]]}
-    for name, content in {"one": {**other, **SCORES}, "other": other, "fewer": fewer}.items():
+    better = [{**case, "dice": case["dice"] + gain} for case, gain in zip(SCORES["cases"], (0.1, 0.3), strict=True)]
+    other = {**SCORES, "title": "other", "hd95_unit": "mm", "cases": better}
+    contents = {"one": {**other, **SCORES}, "other": other, "elsewhere": {**other, "images": "another"}}
+    for name, content in contents.items():
         (tmp_path / f"{name}.json").write_text(json.dumps(content))
-    rows = filled("<!-- table: one other fewer -->\n<!-- end -->", tmp_path).splitlines()[3:6]
-    assert [row.split(" | ")[-1] for row in rows] == ["- |", "+0.100 (+0.100 to +0.100) |", "other images |"]
+    rows = filled("<!-- table: one other elsewhere -->\n<!-- end -->", tmp_path).splitlines()[3:6]
+    differences = ["- | - |", "+0.200 (+0.100 to +0.300) | +0.100 |", "other images | other images |"]
+    assert [" | ".join(row.split(" | ")[-2:]) for row in rows] == differences
+
+
+def test_subgroups_are_of_two_evaluations(tmp_path):
+    (tmp_path / "one.json").write_text(json.dumps({**SCORES, "title": "one"}))
+    with pytest.raises(ValueError, match="not of two evaluations"):
+        filled("<!-- subgroups: one -->\n<!-- end -->", tmp_path)
 
 
 def test_rows_of_a_study_make_its_table_and_are_not_mixed_with_evaluations(tmp_path):
@@ -104,6 +134,19 @@ def test_rows_of_a_study_make_its_table_and_are_not_mixed_with_evaluations(tmp_p
         filled("<!-- table: study one -->\n<!-- end -->", tmp_path)
     with pytest.raises(ValueError, match=r"other.json does not exist"):
         filled("<!-- table: other -->\n<!-- end -->", tmp_path)
+
+
+def test_what_pgdiffseg_says_of_its_failures_follows_from_the_kept_cases():
+    cases = json.loads((ROOT / "bundles/pgdiffseg/docs/results/shipped.json").read_text())["cases"]
+    by_group = {name: [cases[place] for place in places] for name, places in groups(cases).items()}
+    missed = [(sum(case["dice"] == 0 for case in some), len(some)) for some in by_group.values()]
+    assert missed == [(3, 26), (3, 32), (3, 32), (5, 31), (1, 31), (9, 85), (3, 41)]
+    failures, worst = ([case for case in cases if case["dice"] < limit] for limit in (0.5, 0.1))
+    assert (len(failures), len(worst), sum(case["triage"] == 0 for case in worst)) == (28, 17, 3)
+    unsure_first = sorted(cases, key=lambda case: -case["triage"])
+    assert sum(case in failures for case in unsure_first[:15]) == 11
+    means = [mean(case["dice"] for case in some) for some in (unsure_first[:15], unsure_first[15:])]
+    assert [round(value, 2) for value in means] == [0.28, 0.79]
 
 
 def test_filling_writes_the_card(bundle, monkeypatch):

@@ -186,12 +186,14 @@ def test_another_config_may_replace_a_finished_run(tmp_path, config):
 
 @pytest.mark.parametrize("keep", [0, 1000])
 def test_a_truncated_file_falls_back_to_the_one_before(tmp_path, whole, keep, caplog):
+    caplog.set_level("INFO")
     Run(tmp_path).go(killed_at=8)
     last = tmp_path / "last.pt"
     last.write_bytes(last.read_bytes()[:keep])
     second = Run(tmp_path).go()
     assert second.losses[0][0] == 2 and second.state() == whole.state()
     assert "last.pt is no readable checkpoint" in caplog.text
+    assert f"resumed from {tmp_path / 'last_previous.pt'}: epoch 1 of phase 0 is done" in caplog.text
     assert (tmp_path / "last.damaged").stat().st_size == keep  # not put in the place of the good one
 
 

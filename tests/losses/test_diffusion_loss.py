@@ -50,6 +50,8 @@ def test_a_perfect_prediction_costs_nothing_whatever_it_stands_for(kind):
     assert loss.item() == pytest.approx(0, abs=1e-4)
 
 
-def test_a_dice_term_of_epsilon_is_refused():
+def test_a_dice_term_of_epsilon_and_masks_without_a_scale_are_refused():
+    with pytest.raises(ValueError, match="mask_scale is 0, expected more than 0"):
+        DiffusionLoss(mask_scale=0)
     with pytest.raises(ValueError, match="dice_weight needs the target x0 or v"):
         DiffusionLoss("epsilon", dice_weight=1.0)

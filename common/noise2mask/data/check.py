@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from ..diffusion.denoiser import Denoiser
+from ..diffusion.target import check_mask_scale
 from ..files import check_writable
 from ..transforms.binary_mask import wrong_values
 from .problems import refuse
@@ -30,6 +31,8 @@ def check_before_training(
     output_dir: str | Path,
     phase: int = 0,
     per_volume: bool = False,
+    mask_scale: float = 1.0,
+    counts: Mapping[str, int] | None = None,
 ) -> None:
     """Stop before anything is trained or written, if something is wrong.
 
@@ -42,14 +45,19 @@ def check_before_training(
         output_dir:      where the run will write.
         phase:           as for `GreyReader`.
         per_volume:      grey values are first scaled to 0 .. 255, file by file.
+        mask_scale:      clean masks will live on +-mask_scale.
+        counts:          settings, by their names, that are whole numbers from 1 up, such as epochs.
 
     Raises:
         ValueError: it names every file, what was found, what was expected and what to do: an image or mask that is
             missing or can not be read, sizes or geometry that differ, an image of a single value, mask values that are
             not binary, a class that is missing, a patient or a file in both lists; before that, a size that the network
-            does not take, an empty range of grey values, a folder that can not be written to.
+            does not take, an empty range of grey values, masks without a scale, no epochs, a folder that can not be
+            written to.
     """
     check_writable(output_dir)
+    check_mask_scale(mask_scale)
+    _check_counts(counts or {})
     _check_settings(network, image_size, intensity_range)
     sections = {"training": training, "validation": validation}
     items = {str(item["image"]): item for item in [*training, *validation]}
@@ -77,6 +85,13 @@ def check_before_evaluation(items: Sequence[Mapping[str, Any]], phase: int = 0) 
     """
     problems = [problem for item in items for problem in problems_of(item, GreyReader(phase))]
     refuse("The data can not be scored", problems)
+
+
+def _check_counts(counts: Mapping[str, int]) -> None:
+    """What the engines would refuse in words of their own, after the phase before."""
+    for name, count in counts.items():
+        if not isinstance(count, int) or count < 1:
+            raise ValueError(f"{name} is {count!r}, expected a whole number from 1 up: correct it.")
 
 
 @torch.no_grad()

@@ -20,7 +20,7 @@ from .fusion import METHODS, fuse
 from .noise import NoiseSource
 from .noise_schedule import NoiseSchedule
 from .samplers import DEFAULT_SPACING, SAMPLERS, Denoised, evaluations
-from .target import check_kind, to_x0
+from .target import check_kind, check_mask_scale, to_x0
 from .timesteps import select_timesteps
 from .uncertainty import triage
 
@@ -85,6 +85,7 @@ class EnsembleInferer(Inferer):
         super().__init__()
         self._arguments = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
         check_kind(target)
+        check_mask_scale(mask_scale)
         _check_name("sampler", sampler, SAMPLERS)
         _check_name("fusion", fusion, METHODS)
         _check_name("variance", variance, ("small", "large"))

@@ -18,6 +18,12 @@ def check_kind(kind: str) -> None:
         raise ValueError(f"target is {kind!r}, expected one of {', '.join(KINDS)}")
 
 
+def check_mask_scale(mask_scale: float) -> None:
+    """Raise ValueError unless clean masks have two values."""
+    if not mask_scale > 0:
+        raise ValueError(f"mask_scale is {mask_scale:g}, expected more than 0: leave it at 0.3, or set the paper's 1.")
+
+
 def to_target(kind: str, x0: Tensor, noise: Tensor, alpha: float | Tensor, sigma: float | Tensor) -> Tensor:
     """What a network of this kind should predict for x_t = alpha x0 + sigma noise."""
     check_kind(kind)

@@ -1,14 +1,17 @@
 """A bundle's model card: the sections it must have, and tables that come from results which stand beside it.
 
-    python -m noise2mask.explain.card keep SCORES/scores.json bundles/BUNDLE/docs/results/NAME.json --title "PGDiffSeg"
+    python -m noise2mask.explain.card keep SCORES/scores.json bundles/BUNDLE/docs/results/NAME.json --title TITLE
     python -m noise2mask.explain.card fill bundles/BUNDLE
 
-`keep` takes what a card shows out of an evaluation's scores.json or a study's settings_study.json. `fill` writes the
-tables anew: between `<!-- table: NAME NAME -->` and `<!-- end -->` stands the table of these results.
+`keep` takes what a card shows out of an evaluation's scores.json or a study's settings_study.json; with `--kinds benign
+malignant` it marks the cases whose file names begin so. `fill` writes the
+tables anew: between `<!-- table: NAME NAME -->` and `<!-- end -->` stands the table of these results, between
+`<!-- subgroups: NAME NAME -->` and `<!-- end -->` that of two results on groups of the same images.
 """
 
 import argparse
 import csv
+import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -18,9 +21,9 @@ from typing import Any
 import yaml
 
 from ..files import write_text_atomically
-from ..metrics.interval import over_patients
 from ..metrics.table import markdown, number, with_interval
 from ..studies.settings_study import study_table
+from .paired import difference, same_images, subgroup_table
 
 SECTIONS = (
     "Intended use", "Data", "Preprocessing", "Architecture", "Training", "Results", "Failures", "Uncertainty",
@@ -28,27 +31,58 @@ SECTIONS = (
 )  # fmt: skip
 DISCLAIMER = "Research software. Not a medical device. Not for diagnosis."
 SHOWN = ("means", "intervals", "pooled", "triage", "counts", "policy", "sampling")  # of scores.json
-BLOCK = re.compile(r"(<!-- table: ([\w ]+) -->\n).*?(<!-- end -->)", re.S)
+BLOCK = re.compile(r"(<!-- (table|subgroups): ([\w ]+) -->\n).*?(<!-- end -->)", re.S)
 
 
-def kept(path: Path, title: str) -> dict[str, Any]:
+def kept(path: Path, title: str, kinds: Sequence[str] = ()) -> dict[str, Any]:
     """What a card shows of a result, without paths and without what names an image.
 
     Args:
         path:  scores.json, beside its cases.csv, or settings_study.json.
         title: of its row or its rows.
+        kinds: beginnings of the images' file names that say of which kind a case is, such as benign and malignant.
     """
     content = json.loads(path.read_text(encoding="utf-8"))
     if "rows" in content:
         return {"title": title, "rows": list(content["rows"].values())}
     with open(path.with_name("cases.csv"), encoding="utf-8", newline="") as file:
-        cases = sorted(csv.DictReader(file), key=lambda case: case["image"].replace("\\", "/").split("/")[-1])
+        cases = sorted(csv.DictReader(file), key=_name)
     units = sorted({case["hd95_unit"] for case in cases})
+    names = "\n".join(_name(case) for case in cases)
+    parts = {"hd95_unit": " and ".join(units), "images": hashlib.sha256(names.encode()).hexdigest()}
+    return (
+        {"title": title}
+        | parts
+        | {name: content[name] for name in SHOWN}
+        | {"cases": _kept_cases(cases, kinds, content["sampling"]["samples"])}
+    )
+
+
+def _kept_cases(cases: Sequence[Mapping[str, str]], kinds: Sequence[str], samples: int) -> list[dict[str, Any]]:
+    """Patient (numbered as they come), Dice, area (pixels or voxels), triage number and kind of each case.
+
+    One sample has no triage number.
+    """
     patients = list(dict.fromkeys(case["patient"] for case in cases))
-    pairs = [[patients.index(case["patient"]), float(case["dice"])] for case in cases]
-    return {"title": title, "hd95_unit": " and ".join(units), "patient_and_dice": pairs} | {
-        name: content[name] for name in SHOWN
-    }
+    found = []
+    for case in cases:
+        area, triage = int(case["tp"]) + int(case["fn"]), float(case["triage"]) if samples > 1 else None
+        kind = next((kind for kind in kinds if _name(case).startswith(kind)), None)
+        patient, dice = patients.index(case["patient"]), float(case["dice"])
+        found.append({"patient": patient, "dice": dice, "area": area, "triage": triage, "kind": kind})
+    return found
+
+
+def _name(case: Mapping[str, str]) -> str:
+    """Of the image's file, whatever the folder."""
+    return case["image"].replace("\\", "/").split("/")[-1]
+
+
+def written(result: Mapping[str, Any]) -> str:
+    """A result as JSON, a case per line."""
+    lines = ",\n  ".join(json.dumps(case) for case in result.get("cases", []))
+    empty = result if "rows" in result else {**result, "cases": []}
+    return json.dumps(empty, indent=1).replace('"cases": []', f'"cases": [\n  {lines}\n ]') + "\n"
 
 
 def filled(card: str, results: Path) -> str:
@@ -59,18 +93,30 @@ def filled(card: str, results: Path) -> str:
         results: folder of the results it names.
 
     Raises:
-        ValueError: where a result is missing, or a table would mix evaluations and studies.
+        ValueError: where a result is missing, a table would mix evaluations and studies, or subgroups are not of two
+            evaluations of the same images.
     """
 
-    def table(block: re.Match[str]) -> str:
-        found = [_read(results / f"{name}.json") for name in block[2].split()]
-        if len({"rows" in made for made in found}) > 1:
-            raise ValueError(f"The table {block[2]!r} mixes evaluations and studies: make two of it.")
-        studies = "rows" in found[0]
-        text = markdown(*study_table([row for made in found for row in made["rows"]])) if studies else _scores(found)
-        return f"{block[1]}{text}\n{block[3]}"
+    def block(found: re.Match[str]) -> str:
+        content = [_read(results / f"{name}.json") for name in found[3].split()]
+        make = _table if found[2] == "table" else _subgroups
+        return f"{found[1]}{make(found[3], content)}\n{found[4]}"
 
-    return BLOCK.sub(table, card)
+    return BLOCK.sub(block, card)
+
+
+def _table(names: str, results: Sequence[Mapping[str, Any]]) -> str:
+    if len({"rows" in result for result in results}) > 1:
+        raise ValueError(f"The table {names!r} mixes evaluations and studies: make two of it.")
+    if "rows" in results[0]:
+        return markdown(*study_table([row for result in results for row in result["rows"]]))
+    return _scores(results)
+
+
+def _subgroups(names: str, results: Sequence[Mapping[str, Any]]) -> str:
+    if len(results) != 2 or any("rows" in result for result in results):
+        raise ValueError(f"The subgroups {names!r} are not of two evaluations; expected two: correct the card.")
+    return subgroup_table(*results)
 
 
 def card_problems(root: Path) -> list[str]:
@@ -116,7 +162,13 @@ def _metric_problems(root: Path, metadata: Mapping[str, Any]) -> list[str]:
 def _scores(results: Sequence[Mapping[str, Any]]) -> str:
     """A row per evaluation; means over patients."""
     head = ["network", "Dice, all images", "Dice, lesion", "IoU, lesion", "HD95", "Dice, pooled", "lesions missed"]
-    head += ["false masks", "calibration error", "triage against Dice", "Dice minus that of the first row"]
+    head += [
+        "false masks",
+        "calibration error",
+        "triage against Dice",
+        "Dice minus that of the first row",
+        "the same, lesion",
+    ]
     rows = []
     for result in results:
         means, counts = result["means"], result["counts"]
@@ -126,19 +178,17 @@ def _scores(results: Sequence[Mapping[str, Any]]) -> str:
         missed = f"{counts['lesions_missed']} of {counts['with_lesion']}"
         false = f"{counts['false_masks']} of {counts['images'] - counts['with_lesion']}"
         numbers = [number(means["iou_lesion"]), distance, number(result["pooled"]["dice"]), missed, false, error, rank]
-        rows.append([result["title"], *dice, *numbers, _difference(result, results[0])])
+        rows.append([result["title"], *dice, *numbers, *_differences(result, results[0])])
     return markdown(head, rows)
 
 
-def _difference(result: Mapping[str, Any], first: Mapping[str, Any]) -> str:
-    """Mean difference of Dice on the same images, with its interval: narrower than both intervals let expect."""
-    own, other = result["patient_and_dice"], first["patient_and_dice"]
+def _differences(result: Mapping[str, Any], first: Mapping[str, Any]) -> list[str]:
+    """Mean difference of Dice on the same images, on all and on those with a lesion."""
     if result is first:
-        return "-"
-    if [patient for patient, _ in own] != [patient for patient, _ in other]:
-        return "other images"
-    found = over_patients([a - b for (_, a), (_, b) in zip(own, other, strict=True)], [str(p) for p, _ in own])
-    return f"{found.mean:+.3f} ({found.low:+.3f} to {found.high:+.3f})"
+        return ["-", "-"]
+    if not same_images(result, first):
+        return ["other images"] * 2
+    return [difference(result, first, lambda case: True), difference(result, first, lambda case: case["area"] > 0)]
 
 
 def _with_interval(result: Mapping[str, Any], name: str) -> str:
@@ -159,11 +209,12 @@ def main() -> None:
     keep.add_argument("source", type=Path)
     keep.add_argument("target", type=Path)
     keep.add_argument("--title", required=True)
+    keep.add_argument("--kinds", nargs="+", default=[], help="beginnings of file names that say what kind a case is")
     fill = commands.add_parser("fill")
     fill.add_argument("bundle", type=Path)
     given = parser.parse_args()
     if given.command == "keep":
-        write_text_atomically(json.dumps(kept(given.source, given.title), indent=1) + "\n", given.target)
+        write_text_atomically(written(kept(given.source, given.title, given.kinds)), given.target)
     else:
         card = given.bundle / "docs" / "README.md"
         write_text_atomically(filled(card.read_text(encoding="utf-8"), card.parent / "results"), card)

@@ -83,7 +83,7 @@ class Checkpoint:
         Raises:
             ValueError: where `last.pt` belongs to an unfinished run of another config.
         """
-        saved = _newest_readable(self.path)
+        path, saved = _newest_readable(self.path)
         if saved is None or saved["finished"]:
             return
         changes = difference(saved["fingerprint"], self.fingerprint)
@@ -93,14 +93,15 @@ class Checkpoint:
             changes.append("the validation data are others, and so the best score so far is not theirs")
         if changes:
             raise ValueError(
-                f"{self.path} belongs to an unfinished run with another config: {'; '.join(changes[:8])}. "
+                f"{path} belongs to an unfinished run with another config: {'; '.join(changes[:8])}. "
                 "Run that config to its end, give another output_dir, or delete the file."
             )
         if saved["phase"] > self.phase:
-            logger.info(f"{self.path}: phase {self.phase} is done")
+            logger.info(f"{path}: phase {self.phase} is done")
             engine.terminate()
         elif saved["phase"] == self.phase:
             self._restore(saved, engine)
+            logger.info(f"resumed from {path}: epoch {saved['epoch']} of phase {self.phase} is done")
 
     def _restore(self, saved: Mapping[str, Any], engine: Engine) -> None:
         for name, thing in self.objects.items():
@@ -110,7 +111,6 @@ class Checkpoint:
         engine.state.epoch, engine.state.iteration = saved["epoch"], saved["iteration"]
         self.best = saved["best"]
         _set_random_states(saved["random"])
-        logger.info(f"resumed from {self.path}: epoch {saved['epoch']} of phase {self.phase} is done")
 
     # Saving
 
@@ -178,17 +178,17 @@ def _plain_object(thing: Any) -> Any:
     return unwrap(thing) if isinstance(thing, nn.Module) else thing
 
 
-def _newest_readable(path: Path) -> Any:
-    """What `last.pt` holds; where it is damaged, the one before it; None where there is neither.
+def _newest_readable(path: Path) -> tuple[Path, Any]:
+    """`last.pt`, or the one before it where that is damaged, and what the file holds; None where there is neither.
 
     Raises:
         ValueError: where nothing that is there can be read.
     """
-    readable, problems = None, []
+    found, readable, problems = path, None, []
     candidates = [candidate for candidate in (path, previous_path(path)) if candidate.exists()]
     for candidate in candidates:
         try:
-            readable = load_plain(candidate)
+            found, readable = candidate, load_plain(candidate)
             break
         except ValueError as error:
             problems.append(error)
@@ -199,7 +199,7 @@ def _newest_readable(path: Path) -> Any:
         logger.warning(f"{problems[0]} Falling back to {previous_path(path)}.")
         if idist.get_rank() == 0:  # out of the way, or the next save would put it in the place of the good one
             os.replace(path, path.with_suffix(".damaged"))
-    return readable
+    return found, readable
 
 
 def _random_states() -> dict[str, Any]:

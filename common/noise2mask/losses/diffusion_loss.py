@@ -9,7 +9,7 @@ from monai.losses import DiceLoss
 from torch import Tensor, nn
 from torch.nn.functional import mse_loss
 
-from ..diffusion.target import check_kind, to_x0
+from ..diffusion.target import check_kind, check_mask_scale, to_x0
 
 
 class DiffusionLoss(nn.Module):
@@ -21,13 +21,14 @@ class DiffusionLoss(nn.Module):
         dice_weight: of the second term; 0 is the papers' loss.
 
     Raises:
-        ValueError: where the target is unknown, or is epsilon with a Dice term: at late timesteps the clean mask is the
-            prediction divided by almost nothing.
+        ValueError: where the target is unknown, masks have no scale, or the target is epsilon with a Dice term: at late
+            timesteps the clean mask is the prediction divided by almost nothing.
     """
 
     def __init__(self, target: str = "x0", mask_scale: float = 0.3, dice_weight: float = 0.0) -> None:
         super().__init__()
         check_kind(target)
+        check_mask_scale(mask_scale)
         if target == "epsilon" and dice_weight:
             raise ValueError("dice_weight needs the target x0 or v; with epsilon set it to 0.")
         self.target = target
