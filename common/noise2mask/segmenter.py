@@ -1,7 +1,7 @@
 """A bundle's inference in Python: from an image to its mask, probability, standard deviation and triage number.
 
 It is what `noise2mask segment` does, by the same configs, without files. Of DICOM it takes one volume, still or clip,
-and refuses what `data.dicom_series` does; the frames of Enhanced objects and headers are looked at by the command alone.
+and refuses what `data.dicom_series` does; frames of Enhanced objects and headers are looked at by the command alone.
 
 Legend: N samples, S the image's own size (two or three axes), h w the network's.
 """
