@@ -125,11 +125,14 @@ def test_rows_of_a_study_make_its_table_and_are_not_mixed_with_evaluations(tmp_p
     numbers |= dict.fromkeys(("dice_lesion_low", "dice_lesion_high", "seconds_per_image"), 0.5)
     numbers |= {"dice_lesion_of_another_condition": 0.125, "dice_lesion_of_the_prior": 0.25}
     row = {"sampler": "ddim", "start": 400, "steps": 2, "samples": 5, **numbers}
-    (tmp_path / "settings_study.json").write_text(json.dumps({"basis": {"x": "y"}, "rows": {"a": row}}))
+    rows = {"a": row, "b": {**row, "steps": 10, "start": None}, "c": {**row, "start": None}}
+    (tmp_path / "settings_study.json").write_text(json.dumps({"basis": {"x": "y"}, "rows": rows}))
     (tmp_path / "study.json").write_text(json.dumps(kept(tmp_path / "settings_study.json", "study")))
     (tmp_path / "one.json").write_text(json.dumps(SCORES))
     card = filled("<!-- table: study -->\n<!-- end -->", tmp_path)
     assert "| ddim | prior at 400 | 2 | 5 | 0.500 (0.500 to 0.500) |" in card and "| 0.125 | 0.250 |" in card
+    places = [card.index(f"| ddim | {setting} |") for setting in ("noise | 2", "noise | 10", "prior at 400 | 2")]
+    assert places == sorted(places)  # whatever the order in which they were made
     with pytest.raises(ValueError, match="mixes evaluations and studies"):
         filled("<!-- table: study one -->\n<!-- end -->", tmp_path)
     with pytest.raises(ValueError, match=r"other.json does not exist"):

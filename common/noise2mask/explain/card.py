@@ -44,7 +44,7 @@ def kept(path: Path, title: str, kinds: Sequence[str] = ()) -> dict[str, Any]:
     """
     content = json.loads(path.read_text(encoding="utf-8"))
     if "rows" in content:
-        return {"title": title, "rows": list(content["rows"].values())}
+        return {"title": title, "rows": sorted(content["rows"].values(), key=_setting)}
     with open(path.with_name("cases.csv"), encoding="utf-8", newline="") as file:
         cases = sorted(csv.DictReader(file), key=_name)
     units = sorted({case["hd95_unit"] for case in cases})
@@ -83,6 +83,11 @@ def written(result: Mapping[str, Any]) -> str:
     lines = ",\n  ".join(json.dumps(case) for case in result.get("cases", []))
     empty = result if "rows" in result else {**result, "cases": []}
     return json.dumps(empty, indent=1).replace('"cases": []', f'"cases": [\n  {lines}\n ]') + "\n"
+
+
+def _setting(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    """The order of a study's rows, which may have been made in several calls: from noise first, few steps first."""
+    return row["sampler"], row["start"] or 0, row["steps"], row["samples"]
 
 
 def filled(card: str, results: Path) -> str:
