@@ -1,4 +1,4 @@
-"""The whole way on generated ultrasound: data, training, scores, masks; a plain U-Net trained about as long beside it.
+"""The whole way on generated ultrasound: data, training, scores, masks; a plain U-Net, trained no shorter, beside it.
 
     python -m noise2mask.cli.demo --output demo          (from a checkout; `tox -e demo` does it in its own environment)
 
@@ -18,7 +18,7 @@ from pathlib import Path
 CONFIGS = Path("bundles/pgdiffseg/configs")
 PATIENTS = 150
 PEER = ["presets/basic_unet.yaml"]
-PEER_EPOCHS = 32  # of MONAI's BasicUNet: about as long as the diffusion model trains
+PEER_EPOCHS = 32  # of MONAI's BasicUNet: no shorter than the diffusion model trains
 SHOWN = 5  # test images to segment
 EXPECTED = 0.80  # mean Dice on all test images that the demonstration as it stands must reach
 
