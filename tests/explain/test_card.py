@@ -133,6 +133,8 @@ def test_rows_of_a_study_make_its_table_and_are_not_mixed_with_evaluations(tmp_p
     assert "| ddim | prior at 400 | 2 | 5 | 0.500 (0.500 to 0.500) |" in card and "| 0.125 | 0.250 |" in card
     places = [card.index(f"| ddim | {setting} |") for setting in ("noise | 2", "noise | 10", "prior at 400 | 2")]
     assert places == sorted(places)  # whatever the order in which they were made
+    both = filled("<!-- table: study study -->\n<!-- end -->", tmp_path)
+    assert both.count("| study | ddim | noise | 2 |") == 2 and "| network | sampler |" in both
     with pytest.raises(ValueError, match="mixes evaluations and studies"):
         filled("<!-- table: study one -->\n<!-- end -->", tmp_path)
     with pytest.raises(ValueError, match=r"other.json does not exist"):

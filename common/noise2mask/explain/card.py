@@ -114,8 +114,17 @@ def _table(names: str, results: Sequence[Mapping[str, Any]]) -> str:
     if len({"rows" in result for result in results}) > 1:
         raise ValueError(f"The table {names!r} mixes evaluations and studies: make two of it.")
     if "rows" in results[0]:
-        return markdown(*study_table([row for result in results for row in result["rows"]]))
+        return markdown(*_studies(results))
     return _scores(results)
+
+
+def _studies(results: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[str]]]:
+    """Head and rows; of several studies, each row with the title of its own."""
+    tables = [(result["title"], *study_table(result["rows"])) for result in results]
+    head = tables[0][1]
+    if len(tables) == 1:
+        return head, tables[0][2]
+    return ["network", *head], [[title, *row] for title, _, rows in tables for row in rows]
 
 
 def _subgroups(names: str, results: Sequence[Mapping[str, Any]]) -> str:
