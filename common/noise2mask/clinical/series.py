@@ -92,10 +92,11 @@ def _stand_alone(datasets: Sequence[Dataset]) -> bool:
 
 def _checked(files: Files, folder: Path, phase: int) -> Case:
     """A case in its folder; what is said of the only file of one names it."""
+    datasets = list(files.values())
     try:
-        check_size(list(files.values()))
-        check_geometry(list(files.values()))
-        _align(list(files.values()))
+        _check_size(datasets)
+        check_geometry(datasets)
+        _align(datasets)
         return _laid_out(files, folder, phase)
     except ValueError as error:
         if len(files) > 1 or refusal_in(error) is None:
@@ -103,7 +104,7 @@ def _checked(files: Files, folder: Path, phase: int) -> Case:
         raise ValueError(f"{next(iter(files))}: {error}") from error
 
 
-def check_size(datasets: Sequence[Dataset]) -> None:
+def _check_size(datasets: Sequence[Dataset]) -> None:
     """Refuse what would fill the memory: headers may say anything of what is compressed."""
     pixels = sum(frames(made) * int(made.get("Rows") or 0) * int(made.get("Columns") or 0) for made in datasets)
     if pixels > MOST_PIXELS:

@@ -164,10 +164,9 @@ def _parsed(path: Path) -> _Slice:
     size = (header.get(ROWS, ""), header.get(COLUMNS, ""))
     place, orientation = (_vector(header.get(key)) for key in (POSITION, ORIENTATION))
     if place is None or orientation is None:
-        return _Slice(
-            str(path), study, series, header.get(MODALITY, ""), size, None, None, _number(header, INSTANCE), time
-        )
-    position = round(float(normal_of(orientation) @ place), 3)  # to 1 um, so that equal ones are equal
+        place, orientation, position = None, None, _number(header, INSTANCE)
+    else:
+        position = round(float(normal_of(orientation) @ place), 3)  # to 1 um, so that equal ones are equal
     return _Slice(str(path), study, series, header.get(MODALITY, ""), size, place, orientation, position, time)
 
 
