@@ -13,7 +13,7 @@ from noise2mask.losses.diffusion_loss import DiffusionLoss
 from noise2mask.networks.medsegdiff import MedSegDiff
 
 CONFIGS = Path(__file__).parents[2] / "bundles" / "medsegdiff" / "configs"
-SIZES = {"s": 4, "b": 5, "l": 6, "plus_plus": 6}  # downsamplings of section 4
+SIZES = {"s": 4, "b": 5, "l": 6, "plus_plus": 6}  # downsamplings of section III-B
 SWITCHES = [(gate, parser) for gate in ("tanh", "exact", "residual", "none") for parser in (True, False)]
 T = torch.tensor([3, 900])
 
