@@ -19,6 +19,9 @@ LAYOUTS: dict[str, Callable[..., dict]] = {
     "nnunet": nnunet_datalist,
 }
 
+# Values of masks that hold several classes: what is segmented, and all others; masks of other layouts are binary.
+MASK_VALUES: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {}
+
 
 def layout_of(path: str | os.PathLike) -> str:
     """The layout that a folder shows, or that a datalist was made from; "folder" where there is none.
