@@ -253,3 +253,8 @@ def test_a_modality_of_one_value_and_one_in_both_lists_are_named(volumes, tmp_pa
     volumes[5]["image"][1] = volumes[1]["image"][1]
     words = "flair0.nii.gz has the value 0 everywhere", "flair1.nii.gz is in training and validation"
     refused(volumes, tmp_path, *words, data=TUMOUR)
+
+
+def test_masks_without_any_of_the_named_values_are_refused(volumes, tmp_path):
+    data = {**TUMOUR, "foreground": [3], "background": [0, 1, 2, 4]}
+    refused(volumes, tmp_path, "no training mask holds a value of the foreground (3)", data=data)

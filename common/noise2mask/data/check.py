@@ -11,7 +11,7 @@ import torch
 from ..diffusion.denoiser import Denoiser
 from ..diffusion.target import check_mask_scale
 from ..files import check_writable
-from ..transforms.binary_mask import wrong_values
+from ..transforms.binary_mask import is_foreground, wrong_values
 from .item_paths import name_of, paths_of
 from .problems import refuse
 from .reader import GreyReader, is_picture, same_place
@@ -80,7 +80,7 @@ def check_before_training(
     for item in items.values():
         problems += [*problems_of(item, expected), *class_problems(item, network.item_classes)]
         problems += [] if per_volume else window_problems(item, expected.reader, intensity_range)
-    refuse("The data can not be trained on", problems)
+    refuse("The data can not be trained on", problems or _no_foreground(training, expected))
     for name, some in sections.items():
         patients = {item.get("patient", name_of(item)) for item in some}
         logger.info(f"{name}: {len(set(map(name_of, some)))} images of {len(patients)} patients or groups")
@@ -154,6 +154,19 @@ def torn_images(sections: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str
     first, *others = ({path for item in items for path in paths_of(item["image"])} for items in sections.values())
     both = sorted(first.intersection(*others))
     return [f"{path} is in {' and '.join(sections)}; expected one of them: correct the datalist." for path in both]
+
+
+def _no_foreground(items: Sequence[Mapping[str, Any]], expected: Expected) -> list[str]:
+    """Whether chosen values of the masks are in none of them: another coding than was thought."""
+    if expected.foreground is None or any(_has_foreground(item, expected) for item in items):
+        return []
+    values = ", ".join(map(str, [*expected.foreground][:8]))
+    return [f"no training mask holds a value of the foreground ({values}): correct foreground and background."]
+
+
+def _has_foreground(item: Mapping[str, Any], expected: Expected) -> bool:
+    masks, _ = expected.reader.channels(item["label"])
+    return bool(is_foreground(torch.from_numpy(masks), expected.foreground).any())
 
 
 def problems_of(item: Mapping[str, Any], expected: Expected) -> Iterator[str]:

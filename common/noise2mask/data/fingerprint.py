@@ -65,6 +65,9 @@ def survey(content: Mapping[str, Any], phase: int = 0, regroup: bool = False) ->
         if not own:
             seen[name_of(item)] = _look(item, expected)
     problems += other_channels({name: one.channels for name, one in seen.items()})
+    if seen and expected.foreground is not None and not any(one.foreground for one in seen.values()):
+        coded = f"its masks hold no value that the layout {content.get('layout')} takes for foreground"
+        problems.append(f"{coded}; expected other values: take the layout folder for masks of 0 and 1, or 0 and 255.")
     names = list(seen)
     pairs = alike(np.stack([one.thumbnail for one in seen.values()])) if seen else []
     whole = dict(content)
