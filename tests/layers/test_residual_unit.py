@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from noise2mask.layers.residual_unit import Bottleneck, EncoderUnit, ResidualPair, SelfAttention, UpUnit
+from noise2mask.layers.residual_unit import Bottleneck, EncoderUnit, ResidualPair, UpUnit
 
 T = torch.tensor([3, 700])
 
@@ -44,14 +44,6 @@ def test_the_up_unit_doubles_the_size_and_uses_the_skip():
     unit, x, skip = UpUnit(16, 8, 8, 4), torch.randn(2, 16, 3, 4), torch.randn(2, 16, 6, 8)
     assert unit(x, skip, T).shape == (2, 8, 6, 8)
     assert not torch.allclose(unit(x, skip, T), unit(x, skip + torch.randn_like(skip), T))
-
-
-def test_self_attention_equals_the_written_formula():
-    attention, x = SelfAttention(8, 4), torch.randn(2, 8, 3, 5)
-    q, k, v = attention.qkv(attention.norm(x)).flatten(2).chunk(3, dim=1)  # (B, C, L) each
-    weights = (q.transpose(1, 2) @ k / 8**0.5).softmax(dim=-1)  # (B, L, L), over keys
-    mixed = (v @ weights.transpose(1, 2)).reshape(x.shape)
-    assert torch.allclose(attention(x), x + attention.out(mixed), atol=1e-6)
 
 
 def test_the_bottleneck_keeps_the_shape():

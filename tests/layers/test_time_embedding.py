@@ -2,7 +2,7 @@
 
 import torch
 
-from noise2mask.layers.time_embedding import TimeVector
+from noise2mask.layers.time_embedding import TimeEmbedding, TimeVector
 
 
 def test_a_vector_per_timestep_is_ready_to_be_added():
@@ -27,3 +27,10 @@ def test_the_sinusoid_has_the_paper_s_frequencies():
 
 def test_it_follows_the_weights_type():
     assert TimeVector(8, 8).double()(torch.tensor([3])).dtype == torch.float64
+
+
+def test_the_shared_embedding_is_four_times_as_wide_and_has_the_same_sinusoid():
+    embedding, vector = TimeEmbedding(8), TimeVector(8, 32)
+    vector.mlp.load_state_dict(embedding.mlp.state_dict())
+    t = torch.tensor([3.5, 900])
+    assert embedding.width == 32 and torch.equal(embedding(t), vector(t)[:, :, 0, 0])

@@ -102,6 +102,13 @@ class Denoiser(nn.Module, ABC):
         return self.denoise(x, timesteps, self.encode(context))
 
 
+def add_to_samples(x: Tensor, shared: Tensor) -> Tensor:
+    """Add what the samples of an image share: (B * N, C, ...) + (B, C, ...) -> (B * N, C, ...)."""
+    if len(x) == len(shared):
+        return x + shared
+    return (x.unflatten(0, (len(shared), -1)) + shared[:, None]).flatten(0, 1)
+
+
 def unwrap(network: nn.Module) -> nn.Module:
     """The network inside a DistributedDataParallel wrapper, or the network itself."""
     return network.module if isinstance(network, nn.parallel.DistributedDataParallel) else network

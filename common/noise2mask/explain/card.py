@@ -115,7 +115,7 @@ def _table(names: str, results: Sequence[Mapping[str, Any]]) -> str:
         raise ValueError(f"The table {names!r} mixes evaluations and studies: make two of it.")
     if "rows" in results[0]:
         return markdown(*_studies(results))
-    return _scores(results)
+    return score_table(results)
 
 
 def _studies(results: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[str]]]:
@@ -158,10 +158,11 @@ def card_problems(root: Path) -> list[str]:
 def _rows_of_settings(train: Mapping[str, Any]) -> dict[str, str]:
     """How the card's tables begin that repeat settings of the training."""
     rows, columns = train["image_size"]
+    epochs = " | ".join(str(train[name]) for name in ("prior_epochs", "epochs") if name in train)  # of its phases
     return {
         "the image size of train.yaml": f"| image size | {rows} x {columns} |",
         "the batch size of train.yaml": f"| batch size | {train['batch_size']} |",
-        "the epochs of train.yaml": f"| epochs | {train['prior_epochs']} | {train['epochs']} |",
+        "the epochs of train.yaml": f"| epochs | {epochs} |",
     }
 
 
@@ -173,7 +174,7 @@ def _metric_problems(root: Path, metadata: Mapping[str, Any]) -> list[str]:
     return [] if metadata["eval_metrics"] == shown else [f"eval_metrics are {metadata['eval_metrics']}, not {shown}"]
 
 
-def _scores(results: Sequence[Mapping[str, Any]]) -> str:
+def score_table(results: Sequence[Mapping[str, Any]]) -> str:
     """A row per evaluation; means over patients."""
     head = ["network", "Dice, all images", "Dice, lesion", "IoU, lesion", "HD95", "Dice, pooled", "lesions missed"]
     head += [

@@ -4,10 +4,10 @@ Legend: B batch, C channels, H W size.
 """
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .norm import group_norm
+from .self_attention import SelfAttention
 from .time_embedding import TimeVector
 
 
@@ -69,22 +69,6 @@ class Bottleneck(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C, H, W)."""
         return self.pair2(self.attention(self.pair1(x)))  # (B, C, H, W)
-
-
-class SelfAttention(nn.Module):
-    """Single head: GroupNorm -> q, k, v -> softmax(q k^T / sqrt(C)) v -> 1x1 convolution -> + input."""
-
-    def __init__(self, channels: int, num_groups: int) -> None:
-        super().__init__()
-        self.norm = group_norm(num_groups, channels)
-        self.qkv = nn.Conv2d(channels, 3 * channels, 1)
-        self.out = nn.Conv2d(channels, channels, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) -> (B, C, H, W)."""
-        tokens = self.qkv(self.norm(x)).flatten(2).transpose(1, 2)[:, None]  # (B, 1, L, 3C)
-        mixed = F.scaled_dot_product_attention(*tokens.chunk(3, dim=-1))  # (B, 1, L, C)
-        return x + self.out(mixed[:, 0].transpose(1, 2).reshape(x.shape))  # (B, C, H, W)
 
 
 class UpUnit(nn.Module):

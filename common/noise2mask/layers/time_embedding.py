@@ -1,6 +1,6 @@
-"""Time vectors: a sinusoid of the timestep through a small MLP (PGDiffSeg, figure 12).
+"""Time vectors: a sinusoid of the timestep through a small MLP (PGDiffSeg, figure 12; MedSegDiff, section 3.1).
 
-Legend: B batch, C channels.
+Legend: B batch, C channels, E width of the embedding.
 """
 
 import torch
@@ -23,5 +23,29 @@ class TimeVector(nn.Module):
 
     def forward(self, timesteps: Tensor) -> Tensor:
         """timesteps (B,), integer or fractional, 0 .. T - 1 -> (B, C, 1, 1), ready to be added."""
-        sinusoid = get_timestep_embedding(timesteps.to(torch.float32), self.dim)  # (B, dim)
-        return self.mlp(sinusoid.to(next(self.mlp.parameters()).dtype))[:, :, None, None]  # (B, C, 1, 1)
+        return _embedded(timesteps, self.dim, self.mlp)[:, :, None, None]  # (B, C, 1, 1)
+
+
+class TimeEmbedding(nn.Module):
+    """The same as one embedding that all blocks share: sinusoid of width `dim` -> Linear -> SiLU -> Linear, E = 4 dim.
+
+    Deviation: the paper speaks of a look-up table once, because a sinusoid also takes timesteps between those trained.
+
+    Args:
+        dim: width of the sinusoid, even.
+    """
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.dim, self.width = dim, 4 * dim
+        self.mlp = nn.Sequential(nn.Linear(dim, self.width), nn.SiLU(), nn.Linear(self.width, self.width))
+
+    def forward(self, timesteps: Tensor) -> Tensor:
+        """timesteps (B,), integer or fractional, 0 .. T - 1 -> (B, E)."""
+        return _embedded(timesteps, self.dim, self.mlp)  # (B, E)
+
+
+def _embedded(timesteps: Tensor, dim: int, mlp: nn.Module) -> Tensor:
+    """timesteps (B,) -> the MLP's output for their sinusoids, in the type of its weights."""
+    sinusoid = get_timestep_embedding(timesteps.to(torch.float32), dim)  # (B, dim)
+    return mlp(sinusoid.to(next(mlp.parameters()).dtype))

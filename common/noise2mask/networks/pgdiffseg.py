@@ -14,7 +14,7 @@ from typing import Any, Literal
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from ..diffusion.denoiser import Condition, Denoiser
+from ..diffusion.denoiser import Condition, Denoiser, add_to_samples
 from ..layers.norm import norm_layer
 from ..layers.psa import ParameterSharedAttention
 from ..layers.residual_unit import Bottleneck, EncoderUnit, UpUnit
@@ -207,9 +207,9 @@ class PGDiffSeg(Denoiser):
 
         prior = self.prior_scale * condition["prior"]  # (B, C_n, h_n, w_n)
         if self.prior_position == "before":
-            m = self.bottleneck(_add_to_samples(m, prior))  # (M, C_n, h_n, w_n), equation 6
+            m = self.bottleneck(add_to_samples(m, prior))  # (M, C_n, h_n, w_n), equation 6
         else:
-            m = _add_to_samples(self.bottleneck(m), prior)  # (M, C_n, h_n, w_n)
+            m = add_to_samples(self.bottleneck(m), prior)  # (M, C_n, h_n, w_n)
         for unit, skip in zip(reversed(self.up_units), reversed(skips), strict=True):
             m = unit(m, skip, timesteps)  # (M, C_{i-1}, h_{i-1}, w_{i-1})
         prediction = self.output(m)  # (M, K, H, W)
@@ -222,9 +222,9 @@ class PGDiffSeg(Denoiser):
         skips = []
         for i, (unit, psa) in enumerate(zip(self.denoising_units, self.psa, strict=True), start=1):
             skip, a = unit(a, timesteps)  # (M, C_i, h_{i-1}, w_{i-1}), (M, C_i, h_i, w_i)
-            skips.append(_add_to_samples(skip, condition[f"skip{i}"]))  # (M, C_i, h_{i-1}, w_{i-1})
+            skips.append(add_to_samples(skip, condition[f"skip{i}"]))  # (M, C_i, h_{i-1}, w_{i-1})
             a = psa.attend(a, "denoising")  # (M, C_i, h_i, w_i)
-        return _add_to_samples(a, condition["flow"]), skips
+        return add_to_samples(a, condition["flow"]), skips
 
     def _exchanging_flows(self, a: Tensor, timesteps: Tensor, condition: Condition) -> tuple[Tensor, list[Tensor]]:
         """The same where each level's attention sees both flows: every sample has a condition flow of its own."""
@@ -236,10 +236,3 @@ class PGDiffSeg(Denoiser):
             skips.append(s + r)  # (M, C_i, h_{i-1}, w_{i-1})
             b, a = psa(b, a)  # (M, C_i, h_i, w_i) twice
         return a + b, skips
-
-
-def _add_to_samples(x: Tensor, shared: Tensor) -> Tensor:
-    """Add what the samples of an image share: (M, C, h, w) + (B, C, h, w) -> (M, C, h, w)."""
-    if len(x) == len(shared):
-        return x + shared
-    return (x.unflatten(0, (len(shared), -1)) + shared[:, None]).flatten(0, 1)

@@ -1,0 +1,199 @@
+"""MedSegDiff: diffusion with dynamic conditional encoding and FF-Parser (Wu et al. 2023, arXiv 2211.00611, figure 1).
+
+Two encoders of three stages, for the image (I) and for the noisy mask (x); after the first and the second stage the
+mask's features, filtered by FF-Parser, gate the image's (A); behind the third both are added and go through a shared
+trunk and a decoder, whose skips come from the mask's encoder.
+
+    I -> C1 -(A)-> C2 -(A)-> C3 -+
+             |         |        (+) -> trunk -> decoder -> prediction
+            FFP       FFP        |
+    x -> X1 -+---> X2 -+---> X3 -+
+
+Legend: B images, N samples of each, M = B * N, C image channels, K classes, H W D size (D in 3D alone), w = base,
+E width of the time embedding, n downsamplings; stage k has size h_k = H / 2^(k-1).
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch.nn.functional as F
+from monai.networks.layers.factories import Conv
+from torch import Tensor, nn
+
+from ..diffusion.denoiser import Condition, Denoiser, add_to_samples
+from ..layers.dynamic_encoding import DynamicEncoding
+from ..layers.ff_parser import FFParser
+from ..layers.norm import group_norm
+from ..layers.residual_block import ResidualBlock, Stage, UpStage
+from ..layers.self_attention import SelfAttention
+from ..layers.time_embedding import TimeEmbedding
+
+MULTIPLIERS = (1, 2, 4)  # widths of the three stages, over the base; the trunk's is 8 (section 3.1: as ResNet34)
+TRUNK_MULTIPLIER = 8
+
+
+class MedSegDiff(Denoiser):
+    """The whole network.
+
+    Args:
+        in_channels:      C, of the image.
+        out_channels:     K, of the mask.
+        spatial_dims:     2 or 3.
+        base:             w, even.
+        blocks:           residual blocks of the three stages of both encoders, and of every stage of the trunk.
+        decoder_blocks:   of every stage of the decoder.
+        downsamplings:    n, from 4 up: 4, 5 and 6 are the paper's S, B and L; three are those of the encoders' stages,
+                          the others those of the trunk.
+        num_groups:       of GroupNorm, reduced where it does not divide a width.
+        dynamic_encoding: "tanh", "exact" (equation 3) or "residual", see `DynamicEncoding`; "none" leaves the image's
+                          features as they are, so that both flows meet in the sum alone (ablation).
+        ff_parser:        False for no filter (ablation). Without dynamic encoding it filters the mask's own flow.
+        grid:             stored frequencies per axis of `FFParser`.
+        learn_sigma:      predict the variance's fraction beside the mask: 2K channels (improved DDPM).
+
+    Raises:
+        ValueError: where a number or a name is out of range.
+    """
+
+    def __init__(
+        self,
+        in_channels: int = 1,
+        out_channels: int = 1,
+        spatial_dims: int = 2,
+        base: int = 64,
+        blocks: Sequence[int] = (3, 4, 6, 3),
+        decoder_blocks: int = 2,
+        downsamplings: int = 5,
+        num_groups: int = 32,
+        dynamic_encoding: Literal["tanh", "exact", "residual", "none"] = "tanh",
+        ff_parser: bool = True,
+        grid: int = 64,
+        learn_sigma: bool = False,
+    ) -> None:
+        super().__init__()
+        if downsamplings < 4:
+            raise ValueError(f"downsamplings is {downsamplings}, expected 4 or more: three are those of the encoders.")
+        if len(blocks) != 4 or min(blocks) < 1:
+            raise ValueError(f"blocks is {list(blocks)}, expected 4 numbers from 1 up: three stages and the trunk.")
+        widths = [base * multiplier for multiplier in MULTIPLIERS]
+        deepest = base * TRUNK_MULTIPLIER
+        convolution = Conv[Conv.CONV, spatial_dims]
+        self.in_channels, self.stride = in_channels, 2**downsamplings
+        self.time = TimeEmbedding(base)
+        seen = self.time.width  # E
+
+        def stages(first: int | None) -> nn.ModuleList:
+            """Three stages; the image's first one does not see the timestep, so that it is computed once per image."""
+            times = (first, seen, seen)
+            ins = [base, *widths[:-1]]
+            made = zip(ins, widths, blocks[:3], times, strict=True)
+            return nn.ModuleList(Stage(i, o, count, time, num_groups, spatial_dims) for i, o, count, time in made)
+
+        def downs() -> nn.ModuleList:
+            return nn.ModuleList(convolution(width, width, 3, stride=2, padding=1) for width in widths)
+
+        # Both encoders (figure 1), their junctions (equations 3 to 6)
+        self.image_stem = convolution(in_channels, base, 3, padding=1)
+        self.mask_stem = convolution(out_channels, base, 3, padding=1)
+        self.image_stages, self.image_downs = stages(None), downs()
+        self.mask_stages, self.mask_downs = stages(seen), downs()
+        self.parsers = nn.ModuleList(
+            FFParser(c, spatial_dims, grid) if ff_parser else nn.Identity() for c in widths[:2]
+        )
+        self.gates = None
+        if dynamic_encoding != "none":
+            self.gates = nn.ModuleList(DynamicEncoding(c, dynamic_encoding) for c in widths[:2])
+
+        # Shared trunk: every stage behind a convolution of stride 2; then a middle with attention
+        ins = [widths[-1], *[deepest] * (downsamplings - 4)]
+        self.trunk_downs = nn.ModuleList(convolution(i, deepest, 3, stride=2, padding=1) for i in ins)
+        self.trunk = nn.ModuleList(Stage(deepest, deepest, blocks[3], seen, num_groups, spatial_dims) for _ in ins)
+        self.before = ResidualBlock(deepest, deepest, seen, num_groups, spatial_dims)
+        self.attention = SelfAttention(deepest, num_groups, spatial_dims)
+        self.after = ResidualBlock(deepest, deepest, seen, num_groups, spatial_dims)
+
+        # Decoder, deepest stage first; then norm and a convolution that starts at zero (improved DDPM)
+        skips = [*widths, widths[-1], *[deepest] * (downsamplings - 4)][::-1]
+        outs = [*[deepest] * (downsamplings - 4), widths[-1], *widths[::-1]]
+        pairs = zip([deepest, *outs[:-1]], skips, outs, strict=True)
+        self.decoder = nn.ModuleList(
+            UpStage(i, skip, o, decoder_blocks, seen, num_groups, spatial_dims) for i, skip, o in pairs
+        )
+        last = convolution(base, (2 if learn_sigma else 1) * out_channels, 3, padding=1)
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+        self.output = nn.Sequential(group_norm(num_groups, base), nn.SiLU(), last)
+
+    def encode(self, image: Tensor) -> Condition:
+        """The image encoder's first stage, which sees neither timestep nor noisy mask.
+
+        Args:
+            image: (B, C, H, W[, D]) in [-1, 1], of any size: it is padded to multiples of 2^n.
+
+        Returns:
+            `stage1` (B, w, H', W'[, D']), at the padded size.
+
+        Raises:
+            ValueError: where the image has another number of channels.
+        """
+        if image.shape[1] != self.in_channels:
+            found = f"The image has {image.shape[1]} channels, this network takes {self.in_channels}"
+            raise ValueError(f"{found}: change network_def::in_channels, or the images.")
+        stem = self.image_stem(self._padded(image))  # (B, w, H', W')
+        return Condition(image, self.training, {"stage1": self.image_stages[0](stem)})
+
+    def denoise(self, x: Tensor, timesteps: Tensor, condition: Condition) -> Tensor | dict[str, Tensor]:
+        """One evaluation.
+
+        Args:
+            x: (M, K, H, W[, D]), the noisy mask, image-major.
+            timesteps: (B,) or (1,).
+            condition: from `encode`.
+
+        Returns:
+            (M, K, H, W[, D]), or 2K channels with `learn_sigma`; in train mode a dict that holds it as `prediction`.
+
+        Raises:
+            ValueError: where x does not belong to the condition.
+        """
+        samples = condition.samples_of(x, self.training)
+        of_image = self.time(timesteps)  # (B, E) or (1, E)
+        embedding = of_image.repeat_interleave(samples, dim=0) if len(timesteps) > 1 else of_image  # (M, E) or (1, E)
+
+        # Encoders and junctions: without gates the image's flow belongs to the image, else to one noisy mask
+        m_x = self.mask_stem(self._padded(x))  # (M, w, H', W')
+        m_i = condition["stage1"]  # (B, w, H', W')
+        skips = []
+        for k in range(3):
+            m_x = self.mask_stages[k](m_x, embedding)  # (M, w_k, h_k, w_k)
+            skips.append(m_x)
+            if k > 0:
+                m_i = self.image_stages[k](
+                    m_i, of_image if self.gates is None else embedding
+                )  # (B or M, w_k, h_k, w_k)
+            if k < 2:
+                m_i, m_x = self._meet(k, m_i, m_x)  # (B or M, w_k, h_k, w_k), (M, w_k, h_k, w_k)
+            m_i, m_x = self.image_downs[k](m_i), self.mask_downs[k](m_x)  # the same at half the size
+
+        # Trunk and decoder (equation 2)
+        m = add_to_samples(m_x, m_i)  # (M, 4w, h_4, w_4)
+        for down, stage in zip(self.trunk_downs, self.trunk, strict=True):
+            skips.append(m)
+            m = stage(down(m), embedding)  # (M, 8w, H'/2^n, W'/2^n) at the last one
+        m = self.after(self.attention(self.before(m, embedding)), embedding)  # (M, 8w, H'/2^n, W'/2^n)
+        for up, skip in zip(self.decoder, reversed(skips), strict=True):
+            m = up(m, skip, embedding)  # (M, w, H', W') at the last one
+        prediction = self.output(m)[(..., *map(slice, x.shape[2:]))]  # (M, K, H, W[, D])
+        return {"prediction": prediction} if self.training else prediction
+
+    def _meet(self, k: int, m_i: Tensor, m_x: Tensor) -> tuple[Tensor, Tensor]:
+        """A junction: the image's features, gated by the mask's filtered ones, and the mask's, sizes as they were."""
+        parsed = self.parsers[k](m_x)  # (M, w_k, h_k, w_k)
+        return (m_i, parsed) if self.gates is None else (self.gates[k](m_i, parsed), m_x)
+
+    def _padded(self, x: Tensor) -> Tensor:
+        """To multiples of 2^n at the far ends, by repeating the border."""
+        missing = [-size % self.stride for size in x.shape[2:]]
+        if not any(missing):
+            return x
+        return F.pad(x, [amount for size in reversed(missing) for amount in (0, size)], mode="replicate")

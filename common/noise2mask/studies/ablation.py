@@ -1,0 +1,103 @@
+"""An ablation: the same training with one switch after the other, each row trained, scored, and put into one table.
+
+Every row is a run of the bundle by its own commands, which are printed; what an interrupted ablation has done is not
+done again, and a training that was interrupted goes on.
+"""
+
+import logging
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..bundles import settings_file
+from ..explain.card import kept, score_table, written
+from ..files import check_writable, load_plain, write_text_atomically
+
+logger = logging.getLogger(__name__)
+
+
+class Ablation:
+    """Trains and scores every row, and writes `ablation.md` and a JSON file per row that a model card takes.
+
+    Args:
+        bundle_root: of the bundle.
+        dataset_dir: the data set.
+        output_dir:  folder of the rows' runs and of the table.
+        rows:        title -> settings of train.yaml that make the row, such as network_def::ff_parser.
+        overlays:    configs of the bundle over train.yaml, such as data/ddti and presets/size_64.
+        settings:    settings of train.yaml for all rows, such as epochs.
+        section:     of the data that is scored: validation, testing or training.
+
+    Raises:
+        ValueError: where there is no row, a config does not exist, or the folder can not be written to.
+    """
+
+    def __init__(
+        self,
+        bundle_root: str,
+        dataset_dir: str,
+        output_dir: str,
+        rows: Mapping[str, Mapping[str, Any]],
+        overlays: Sequence[str] = (),
+        settings: Mapping[str, Any] | None = None,
+        section: str = "validation",
+    ) -> None:
+        check_writable(output_dir)
+        if not rows:
+            raise ValueError("The ablation has no rows: give a title with its settings.")
+        self.bundle, self.data, self.folder = Path(bundle_root), dataset_dir, Path(output_dir)
+        self.rows, self.settings, self.section = rows, settings or {}, section
+        self.overlays = [self.bundle / "configs" / f"{name}.yaml" for name in overlays]
+        missing = [str(path) for path in self.overlays if not path.is_file()]
+        if missing:
+            raise ValueError(f"{', '.join(missing)} does not exist: correct the overlays.")
+
+    def run(self) -> str:
+        """The table in Markdown, as `ablation.md` has it."""
+        results = [self._row(title, settings) for title, settings in self.rows.items()]
+        table = f"{score_table(results)}\n\nScored: {self.section}. Policy: {results[0]['policy']}.\n"
+        write_text_atomically(table, self.folder / "ablation.md")
+        return table
+
+    def _row(self, title: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """Train, unless it is done; score, unless it is done; keep what a card shows."""
+        folder = self.folder / file_name(title)
+        weights, scores = folder / "model.pt", folder / self.section
+        if not finished(folder):
+            self._bundle("training", ["train"], self.overlays, folder, {**self.settings, **settings})
+        if not (scores / "scores.json").is_file():
+            data = [path for path in self.overlays if path.parent.name == "data"]
+            overlays = [*data, settings_file(weights)]
+            more = {"model_file": weights, "section": self.section, "progress": False}
+            self._bundle("evaluating", ["inference", "evaluate"], overlays, scores, more)
+        result = kept(scores / "scores.json", title)
+        write_text_atomically(written(result), folder.with_suffix(".json"))
+        return result
+
+    def _bundle(
+        self, run_id: str, names: Sequence[str], overlays: Sequence[Path], output: Path, settings: Mapping[str, Any]
+    ) -> None:
+        """One `python -m monai.bundle run`, printed before it runs."""
+        configs = [str(self.bundle / "configs" / f"{name}.yaml") for name in names] + [str(path) for path in overlays]
+        arguments = ["-m", "monai.bundle", "run", run_id, "--bundle_root", self.bundle, "--config_file", str(configs)]
+        arguments += ["--dataset_dir", self.data, "--output_dir", output]
+        arguments += [f"--{name}={value}" for name, value in settings.items()]
+        command = [str(argument) for argument in arguments]
+        logger.info(f"python {shlex.join(command)}")
+        if subprocess.run([sys.executable, *command]).returncode:
+            raise ValueError(f"{output}: the run stopped, its last lines say why. The same command goes on from there.")
+
+
+def file_name(title: str) -> str:
+    """Of a row: "tanh gate, FF-Parser" -> "tanh_gate_ff_parser"."""
+    return re.sub(r"\W+", "_", title.lower()).strip("_")
+
+
+def finished(folder: Path) -> bool:
+    """Whether the training in a folder has come to its end."""
+    last = folder / "last.pt"
+    return last.is_file() and bool(load_plain(last)["finished"])
