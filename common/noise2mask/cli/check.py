@@ -54,12 +54,13 @@ def check_data(data: Path, output: Path, layout: str | None, split: str, phase: 
 
 def _content(data: Path, layout: str | None, split: str) -> tuple[dict[str, Any], list[str]]:
     """The datalist of a folder, or of a file, with absolute paths; or the pairs there are, and what is wrong."""
+    name = layout or "folder"
     try:
         name = layout or layout_of(data)
         file = next((file for file in (data, data / FILE) if file.is_file()), None)
         return (build(data, name, split) if file is None else load_whole(file)), []
     except Problems as error:
-        return {"split_by": "none", "group_by": "none", "training": error.pairs}, error.problems
+        return {"layout": name, "split_by": "none", "group_by": "none", "training": error.pairs}, error.problems
     except ValueError as error:
         return {}, [str(error)]
 
