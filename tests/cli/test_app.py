@@ -10,6 +10,7 @@ import time
 import zipfile
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pytest
 import yaml
@@ -172,6 +173,38 @@ def test_problems_of_files_and_of_the_layout_are_all_told_and_nothing_is_split(d
     assert "has no image in images/: add the image, or remove the mask." in told and "add the image" in said
     assert (tmp_path / "layout" / "fingerprint.json").is_file()
     assert not any((tmp_path / name / "datalist.json").exists() for name in ("files", "layout"))
+
+
+def test_pictures_in_colour_are_checked_and_drawn_in_colour(tmp_path, monkeypatch, capsys):
+    for name in ("images", "masks"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+    for n in range(4):
+        picture = np.random.default_rng(n).integers(0, 200, (20, 30, 3)).astype(np.uint8)
+        picture[2:9, 3:12] = (255, 0, 0)
+        mask = np.zeros((20, 30), np.uint8)
+        mask[2:9, 3:12] = 255
+        Image.fromarray(picture).save(tmp_path / "data" / "images" / f"{n}.png")
+        Image.fromarray(mask).save(tmp_path / "data" / "masks" / f"{n}.png")
+    code, _ = checking(tmp_path / "data", tmp_path / "check", monkeypatch, capsys)
+    drawn = np.asarray(Image.open(tmp_path / "check" / "overlays.png").convert("RGB")).reshape(-1, 3)
+    assert not code and (drawn == (255, 0, 0)).all(axis=1).sum() > 100
+
+
+def test_cases_of_several_modalities_are_checked_and_one_that_is_missing_is_told(tmp_path, monkeypatch, capsys):
+    for n in range(5):
+        case = tmp_path / "data" / f"BraTS2021_{n:05d}"
+        case.mkdir(parents=True)
+        for kind in ("t1", "t1ce", "t2", "flair", "seg"):
+            values = np.array([0, 0, 0, 0, 1, 2, 4, 4]) if kind == "seg" else np.arange(8) * len(kind)
+            image = nib.Nifti1Image(values.astype(np.uint8).reshape(2, 2, 2), np.eye(4))
+            nib.save(image, case / f"{case.name}_{kind}.nii.gz")
+    code, said = checking(tmp_path / "data", tmp_path / "check", monkeypatch, capsys)
+    assert not code and "split by patient" in said
+    assert len(datalist(tmp_path / "check" / "datalist.json", "testing")[0]["image"]) == 4
+    (case / f"{case.name}_t2.nii.gz").unlink()
+    code, _ = checking(tmp_path / "data", tmp_path / "again", monkeypatch, capsys)
+    told = (tmp_path / "again" / "problems.txt").read_text()
+    assert code == 2 and told.count("problem: ") == 1 and "BraTS2021_00004_t2.nii.gz is missing" in told
 
 
 # Refusals

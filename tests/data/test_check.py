@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from noise2mask.data.check import check_before_evaluation, check_before_training
+from noise2mask.data.reader import ColourReader
 from noise2mask.networks.pgdiffseg import PGDiffSeg
 
 GREY = np.arange(48, dtype=np.uint8).reshape(6, 8)
@@ -23,9 +24,13 @@ def items(tmp_path):
     return found
 
 
-def check(items, tmp_path, image_size=(16, 16), intensity_range=(0, 255), mask_scale=0.3, counts=None, **options):
-    network = PGDiffSeg(base=8, multipliers=(1, 2), **options).train()
-    settings = {"mask_scale": mask_scale, "counts": counts}
+def check(
+    items, tmp_path, image_size=(16, 16), intensity_range=(0, 255), mask_scale=0.3, counts=None, data=None, **options
+):
+    data = data or {}
+    channels = data.get("in_channels", 1)
+    network = PGDiffSeg(base=8, multipliers=(1, 2), in_channels=channels, **options).train()
+    settings = {"mask_scale": mask_scale, "counts": counts, **data}
     check_before_training(items[:4], items[4:], network, image_size, intensity_range, tmp_path / "out", **settings)
     assert network.training
 
@@ -186,3 +191,70 @@ def test_a_mask_of_an_annotator_is_looked_at_too(items, tmp_path):
     Image.fromarray(np.full((5, 8), 7, np.uint8)).save(other)
     items[0]["annotations"] = [items[0]["label"], str(other), str(tmp_path / "gone.png")]
     refused(items, tmp_path, "other.png has size (8, 5), but", "other.png holds the value", "gone.png does not exist")
+
+
+# Colour, several modalities, masks of several classes
+
+
+def test_pictures_in_colour_are_trained_on_by_a_network_of_three_channels(items, tmp_path):
+    check(items, tmp_path, data={"reader": ColourReader(), "in_channels": 3})
+    words = "image0.png has 3 channels, of 1 files; expected 1, the network's in_channels"
+    refused(items, tmp_path, words, data={"reader": ColourReader()})
+    refused(items, tmp_path, "has 1 channels, of 1 files; expected 3", data={"in_channels": 3})
+
+
+@pytest.fixture
+def volumes(tmp_path):
+    """Six cases of two modalities with a mask of the values 0, 1, 2 and 4."""
+    found = []
+    for i in range(6):
+        paths = {key: str(tmp_path / f"{key}{i}.nii.gz") for key in ("t1", "flair", "seg")}
+        for key, path in paths.items():
+            values = np.arange(8) + i if key != "seg" else np.array([0, 0, 0, 0, 1, 2, 4, 4])
+            nib.save(nib.Nifti1Image(values.astype(np.uint8).reshape(2, 2, 2), np.eye(4)), path)
+        found.append({"image": [paths["t1"], paths["flair"]], "label": paths["seg"], "patient": f"p{i}"})
+    return found
+
+
+TUMOUR = {"in_channels": 2, "foreground": [1, 2, 4], "background": [0]}
+
+
+def test_modalities_are_channels_and_masks_may_hold_classes(volumes, tmp_path):
+    check(volumes, tmp_path, data=TUMOUR)
+    check_before_evaluation(volumes, **TUMOUR)
+    refused(volumes, tmp_path, "seg0.nii.gz holds the values 0, 1, 2, 4; a binary mask", data={"in_channels": 2})
+    words = "seg0.nii.gz holds the values 0, 1, 2, 4; expected 0, 1, 2: correct foreground"
+    refused(volumes, tmp_path, words, data={**TUMOUR, "foreground": [1, 2]})
+
+
+def test_a_modality_that_is_missing_or_not_listed_is_named(volumes, tmp_path):
+    (tmp_path / "flair1.nii.gz").unlink()
+    volumes[2]["image"] = volumes[2]["image"][:1]
+    words = "flair1.nii.gz does not exist", "t12.nii.gz has 1 channels, of 1 files; expected 2", "list every modality"
+    refused(volumes, tmp_path, *words, data=TUMOUR)
+    with pytest.raises(ValueError, match="t12.nii.gz has 1 channels"):
+        check_before_evaluation(volumes, **TUMOUR)
+
+
+@pytest.mark.parametrize(
+    ("shape", "spacing", "words"),
+    [((2, 2, 3), 1, "has shape (2, 2, 3), but"), ((2, 2, 2), 3, "has another position, spacing or orientation than")],
+)
+def test_modalities_that_do_not_lie_on_one_another_are_both_named(volumes, tmp_path, shape, spacing, words):
+    values = np.arange(np.prod(shape), dtype=np.uint8).reshape(shape)
+    nib.save(nib.Nifti1Image(values, np.diag([1, 1, spacing, 1])), tmp_path / "flair3.nii.gz")
+    refused(volumes, tmp_path, f"flair3.nii.gz {words}", "t13.nii.gz", data=TUMOUR)
+    with pytest.raises(ValueError, match="flair3.nii.gz has .*t13.nii.gz"):
+        check_before_evaluation(volumes, **TUMOUR)
+
+
+def test_a_modality_of_one_value_and_one_in_both_lists_are_named(volumes, tmp_path):
+    nib.save(nib.Nifti1Image(np.zeros((2, 2, 2), np.uint8), np.eye(4)), tmp_path / "flair0.nii.gz")
+    volumes[5]["image"][1] = volumes[1]["image"][1]
+    words = "flair0.nii.gz has the value 0 everywhere", "flair1.nii.gz is in training and validation"
+    refused(volumes, tmp_path, *words, data=TUMOUR)
+
+
+def test_masks_without_any_of_the_named_values_are_refused(volumes, tmp_path):
+    data = {**TUMOUR, "foreground": [3], "background": [0, 1, 2, 4]}
+    refused(volumes, tmp_path, "no training mask holds a value of the foreground (3)", data=data)

@@ -6,6 +6,7 @@ import shutil
 import pytest
 
 from noise2mask.data.datalist import datalist, load_datalist, main, write_datalist
+from noise2mask.data.inputs import find_inputs
 from noise2mask.data.layout_busi import busi_datalist
 from noise2mask.data.layout_folder import folder_datalist
 from noise2mask.data.splits import KEYS
@@ -133,3 +134,17 @@ def test_paths_of_annotations_move_with_the_file(tmp_path):
     content = {"training": [item], "validation": [], "testing": []}
     path = write_datalist(content, tmp_path / "datalist.json")
     assert load_datalist(path, "training")[0]["annotations"] == [str(tmp_path / "c.png"), str(tmp_path / "d.png")]
+
+
+def test_the_modalities_of_a_case_are_a_list_that_survives_its_file(tmp_path):
+    item = {"image": [str(tmp_path / "t1.nii.gz"), str(tmp_path / "t2.nii.gz")], "label": str(tmp_path / "s.nii.gz")}
+    path = write_datalist({"training": [item]}, tmp_path / "d.json")
+    assert json.loads(path.read_text())["training"][0]["image"] == ["t1.nii.gz", "t2.nii.gz"]
+    assert datalist(path, "training") == [item] and find_inputs(path, "training") == [{"image": item["image"]}]
+
+
+@pytest.mark.parametrize("image", [[], "", [3], 3])
+def test_an_image_that_is_no_path_is_refused(tmp_path, image):
+    (tmp_path / "d.json").write_text(json.dumps({"training": [{"image": image}]}))
+    with pytest.raises(ValueError, match='the path of an "image", or a list of paths'):
+        load_datalist(tmp_path / "d.json", "training")

@@ -1,4 +1,4 @@
-"""Reading pictures and volumes: one grey channel, own bit depth, errors that name the file."""
+"""Reading pictures and volumes: one grey channel or three of colour, own bit depth, errors that name the file."""
 
 import nibabel as nib
 import numpy as np
@@ -6,7 +6,8 @@ import pytest
 from monai.transforms import EnsureChannelFirst, LoadImage, LoadImaged
 from PIL import Image
 
-from noise2mask.data.reader import GreyReader, is_picture
+from noise2mask.data.reader import ColourReader, GreyReader, is_picture
+from noise2mask.transforms.slice_orientation import SliceOrientation
 
 GREY = np.arange(24, dtype=np.uint8).reshape(4, 6) * 10  # 4 rows, 6 columns
 
@@ -111,6 +112,65 @@ def test_files_of_other_sizes_are_refused_and_named(tmp_path):
         load(paths)
 
 
+def volume(path, shift=0.0):
+    affine = np.eye(4)
+    affine[2, 3] = shift
+    nib.save(nib.Nifti1Image(np.arange(24, dtype=np.uint8).reshape(2, 3, 4), affine), path)
+    return path
+
+
+def test_volumes_of_one_case_that_lie_elsewhere_are_refused_and_both_are_named(tmp_path):
+    paths = [volume(tmp_path / "t1.nii.gz"), volume(tmp_path / "t2.nii.gz", 1e-4)]
+    assert load(paths).shape == (2, 2, 3, 4)
+    paths.append(volume(tmp_path / "flair.nii.gz", 1.0))
+    with pytest.raises(ValueError, match=r"flair.nii.gz has another position, spacing or orientation than .*t1.nii.gz"):
+        load(paths)
+
+
+# Colour
+
+COLOUR = np.stack([GREY, 250 - GREY, GREY // 2], axis=-1)  # (4, 6, 3)
+
+
+def coloured(path):
+    return EnsureChannelFirst()(LoadImage(reader=ColourReader())(path))
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.bmp", "a.tif"])
+def test_a_picture_in_colour_has_three_channels_and_rows_are_rows(tmp_path, name):
+    path = saved(tmp_path, Image.fromarray(COLOUR), name)
+    image = coloured(path)
+    assert np.array_equal(image, COLOUR.transpose(2, 1, 0)) and image.meta["spatial_shape"].tolist() == [6, 4]
+    assert np.array_equal(SliceOrientation()(image), COLOUR.transpose(2, 0, 1))
+    assert load(path).shape == (6, 4)
+
+
+def test_a_jpeg_in_colour_has_three_channels(tmp_path):
+    flat = np.full((16, 16, 3), (200, 90, 30), np.uint8)
+    image = coloured(saved(tmp_path, Image.fromarray(flat), "a.jpg", quality=95))
+    assert image.shape == (3, 16, 16) and np.abs(np.asarray(image)[:, 8, 8] - (200, 90, 30)).max() <= 2
+
+
+@pytest.mark.parametrize("deep", [GREY, GREY.astype(np.uint16) * 257, GREY / np.float32(7)])
+def test_a_grey_picture_read_in_colour_has_three_equal_channels(tmp_path, deep):
+    image = coloured(saved(tmp_path, Image.fromarray(deep), "a.tif"))
+    assert image.shape == (3, 6, 4) and all(np.array_equal(channel, deep.T) for channel in image)
+
+
+def test_an_opaque_alpha_channel_of_colours_is_dropped_and_another_refused(tmp_path):
+    picture = Image.fromarray(COLOUR).convert("RGBA")
+    assert np.array_equal(coloured(saved(tmp_path, picture)), COLOUR.transpose(2, 1, 0))
+    picture.putalpha(7)
+    with pytest.raises(ValueError, match=r"a.png has transparent pixels \(alpha down to 7\)"):
+        coloured(saved(tmp_path, picture))
+
+
+def test_a_volume_read_in_colour_stays_one_channel_and_pictures_of_one_case_stand_behind_one_another(tmp_path):
+    assert coloured(volume(tmp_path / "a.nii.gz")).shape == (1, 2, 3, 4)
+    paths = [saved(tmp_path, Image.fromarray(COLOUR + k), f"{k}.png") for k in (0, 1)]
+    assert np.array_equal(coloured(paths), np.concatenate([COLOUR.T, COLOUR.T + 1]).reshape(6, 6, 4))
+
+
 # Broken files, through LoadImaged, which must neither hide the error nor try another reader
 
 
@@ -174,3 +234,10 @@ def test_a_picture_of_several_pages_is_refused(tmp_path):
     page.save(tmp_path / "a.tif", save_all=True, append_images=[page])
     with pytest.raises(ValueError, match="a.tif has 2 pages; expected one"):
         GreyReader().get_data([str(tmp_path / "a.tif")])
+
+
+def test_a_picture_that_can_not_be_read_in_colour_is_named(tmp_path):
+    (tmp_path / "a.jpg").write_bytes(b"this is a text" * 20)
+    for path, message in ((tmp_path / "a.jpg", "a.jpg can not be read as an image"), (tmp_path / "b.jpg", "not exist")):
+        with pytest.raises(ValueError, match=message):
+            ColourReader().get_data([str(path)])

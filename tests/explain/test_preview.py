@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from noise2mask.explain.preview import write_preview
+from noise2mask.explain.overlays import write_overlays
+from noise2mask.explain.preview import picture_of, write_preview
 
 RANDOM = np.random.default_rng(0)
 
@@ -39,3 +40,14 @@ def test_no_array_is_kept_while_python_looks_for_no_cycles(tmp_path, most):
         tracemalloc.stop()
         gc.enable()
     assert kept < image.nbytes
+
+
+def test_a_picture_in_colour_is_drawn_in_colour(tmp_path):
+    image = np.stack([np.full((6, 4), value) for value in (255.0, 0, 51)])  # (3, W, H)
+    mask = np.zeros((6, 4))
+    assert np.allclose(picture_of(image, mask), (1, 0, 0.2)) and picture_of(image, mask).shape == (4, 6, 3)
+    write_preview(image, mask, mask, tmp_path / "a.png", "title")
+    write_overlays([("a", image, mask)], tmp_path / "b.png")
+    for name in ("a.png", "b.png"):
+        colours = np.asarray(Image.open(tmp_path / name).convert("RGB")).reshape(-1, 3)
+        assert (colours == (255, 0, 51)).all(axis=1).any()

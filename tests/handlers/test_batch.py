@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from noise2mask.data.reader import ColourReader
 from noise2mask.handlers.batch import MADE_FROM, Batch
 
 
@@ -103,3 +104,29 @@ def test_an_image_with_other_grey_values_than_in_training_is_done_with_a_warning
     assert len(made.unfinished) == 2 and list(made.warnings) == [items[1]["image"]]
     assert "b.png has 0.0% of its values between 30 and 235 (they are 0 to 65535)" in caplog.text
     assert "change intensity_range" in caplog.text and batch(folder).warnings == {}
+
+
+def modalities(folder, names=("a", "b"), **options):
+    items = [{"image": [str(folder / "in" / f"{name}.png") for name in names]}]
+    return Batch(items, str(folder / "out"), str(folder / "model.pt"), **options)
+
+
+def test_a_case_of_several_modalities_is_called_as_the_first_and_made_from_all(folder):
+    made = modalities(folder, in_channels=2)
+    first = str(folder / "in" / "a.png")
+    assert made.file(first).name == "a.json" and made.files_of(first) == made.unfinished[0]["image"]
+    before = made.made_from(first)
+    shutil.copy(folder / "in" / "a.png", folder / "in" / "b.png")
+    assert modalities(folder, in_channels=2).made_from(first) != before
+
+
+def test_another_number_of_channels_and_modalities_that_differ_are_named_before_anything_is_done(folder):
+    with pytest.raises(ValueError, match=r"a.png has 2 channels, of 2 files; expected 4"):
+        modalities(folder, in_channels=4)
+    Image.fromarray(np.zeros((5, 5), np.uint8)).save(folder / "in" / "b.png")
+    with pytest.raises(ValueError, match=r"can not be segmented:\n.*b.png has shape \(5, 5\), but .*a.png"):
+        modalities(folder, in_channels=2)
+
+
+def test_a_picture_in_colour_has_three_channels(folder):
+    assert len(modalities(folder, ["a"], reader=ColourReader(), in_channels=3).unfinished) == 1

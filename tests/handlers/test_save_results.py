@@ -69,3 +69,19 @@ def test_a_case_whose_grey_values_do_not_fit_says_so(folder, monkeypatch):
     )
     save(folder, monkeypatch, window=(0, 48))
     assert "warning" not in json.loads((folder / "out" / "a.json").read_text())
+
+
+def test_the_preview_shows_the_modality_that_is_named(folder, monkeypatch):
+    monkeypatch.setattr("noise2mask.handlers.batch.resolved_config", dict)
+    shown = []
+    monkeypatch.setattr(module, "write_preview", lambda image, *others: shown.append(image) or others[2])
+    paths = [str(folder / "in" / f"{name}.png") for name in ("a", "b")]
+    Image.fromarray(np.full((6, 8), 7, np.uint8)).save(paths[1])
+    batch = Batch([{"image": paths}], str(folder / "out"), str(folder / "model.pt"), in_channels=2)
+    whole = torch.ones(1, 8, 6)
+    maps = {"mask": whole, "probability": whole, "std": whole * 0, "entropy": whole * 0}
+    item = {"image": MetaTensor(whole, meta={"filename_or_obj": paths[0]}), **maps, **dict.fromkeys(NUMBERS, 0.5)}
+    SaveResults(batch, modality=1).save(SimpleNamespace(state=SimpleNamespace(output=[item])))
+    assert (shown[0] == 7).all() and (folder / "out" / "a.json").is_file()
+    with pytest.raises(ValueError, match="a.png has 2 files, but the preview is to show modality 2"):
+        SaveResults(batch, modality=2)

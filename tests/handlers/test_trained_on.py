@@ -27,3 +27,10 @@ def test_a_damaged_file_is_named(tmp_path, text):
     images_file(tmp_path / "model.pt").write_text(text)
     with pytest.raises(ValueError, match="model_images.json can not be read"):
         read_images(tmp_path / "model.pt")
+
+
+def test_every_modality_of_a_case_is_known(tmp_path):
+    for name in ("t1", "t2"):
+        (tmp_path / name).write_text(name)
+    paths = [str(tmp_path / "t1"), str(tmp_path / "t2")]
+    assert digests_of([{"image": paths}, {"image": paths[0]}]) == sorted(map(sha256, paths))

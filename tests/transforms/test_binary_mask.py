@@ -51,3 +51,18 @@ def test_a_missing_key_is_an_error_unless_it_may_be_missing():
     assert BinaryMaskd("label", allow_missing_keys=True)({"image": 1}) == {"image": 1}
     with pytest.raises(KeyError):
         BinaryMaskd("label")({"image": 1})
+
+
+def classes(values, **options):
+    return BinaryMaskd("label", **options)({"label": torch.tensor(values)[None]})["label"][0].tolist()
+
+
+def test_of_several_classes_the_named_values_are_the_mask():
+    assert classes([0.0, 128, 255, 0], foreground=[0], background=[128, 255]) == [1, 0, 0, 1]  # REFUGE-2's cup
+    assert classes([0.0, 1, 2, 4], foreground=[1, 2, 4], background=[0]) == [0, 1, 1, 1]  # BraTS' whole tumour
+    assert classes([0, 1, 2, 1], foreground=(2,), background=(0, 1)) == [0, 0, 1, 0]
+
+
+def test_a_value_that_is_in_neither_list_is_refused():
+    with pytest.raises(ValueError, match=r"holds the values 0, 3, 255; expected 0, 128, 255: correct foreground"):
+        classes([0.0, 3, 255], foreground=[0], background=[128, 255])

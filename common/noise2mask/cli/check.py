@@ -6,18 +6,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from ..data.datalist import build, load_whole, write_datalist
 from ..data.fingerprint import survey
-from ..data.layouts import FILE, layout_of
+from ..data.item_paths import name_of
+from ..data.layouts import FILE, MASK_VALUES, layout_of
 from ..data.problems import Problems
-from ..data.reader import GreyReader
+from ..data.reader import ColourReader, GreyReader
 from ..data.splits import KEYS
 from ..explain.overlays import write_overlays
 from ..files import check_writable, write_text_atomically
+from ..transforms.binary_mask import is_foreground
 
 SHOWN = 12  # images on the sheet
 LISTED = 50  # problems in the table on the screen; problems.txt has all
@@ -51,12 +54,13 @@ def check_data(data: Path, output: Path, layout: str | None, split: str, phase: 
 
 def _content(data: Path, layout: str | None, split: str) -> tuple[dict[str, Any], list[str]]:
     """The datalist of a folder, or of a file, with absolute paths; or the pairs there are, and what is wrong."""
+    name = layout or "folder"
     try:
         name = layout or layout_of(data)
         file = next((file for file in (data, data / FILE) if file.is_file()), None)
         return (build(data, name, split) if file is None else load_whole(file)), []
     except Problems as error:
-        return {"split_by": "none", "group_by": "none", "training": error.pairs}, error.problems
+        return {"layout": name, "split_by": "none", "group_by": "none", "training": error.pairs}, error.problems
     except ValueError as error:
         return {}, [str(error)]
 
@@ -80,14 +84,14 @@ def _show(output: Path, problems: Sequence[str], doubtful: Sequence[str], data: 
 
 
 def _some_cases(content: Mapping[str, Any], phase: int) -> list[tuple[str, np.ndarray, np.ndarray]]:
-    """Images spread over the data set, with their masks."""
+    """Images spread over the data set, in colour where they are, of several modalities the first, with their masks."""
     items = [item for key in KEYS for item in content.get(key, [])]
     chosen = [items[i] for i in np.linspace(0, len(items) - 1, min(SHOWN, len(items))).astype(int)]
     cases: list[tuple[str, np.ndarray, np.ndarray]] = []
-    reader = GreyReader(phase)
+    foreground, _ = MASK_VALUES.get(str(content.get("layout")), (None, ()))
     for item in chosen:
-        labels = item["label"] if isinstance(item["label"], list) else [item["label"]]
-        image = reader.get_data([str(item["image"])])[0]  # (W, H) or (X, Y, Z)
-        mask = reader.get_data([str(path) for path in labels])[0]  # the same, or with the files in front
-        cases.append((Path(item["image"]).name, image, np.any(mask.reshape(len(labels), *image.shape), axis=0)))
+        image, _ = ColourReader(phase).get_data([name_of(item)])  # (W, H), (3, W, H) or (X, Y, Z)
+        masks, _ = GreyReader(phase).channels(item["label"])  # (F, W, H) or (F, X, Y, Z)
+        inside = is_foreground(torch.from_numpy(masks), foreground).any(dim=0).numpy()
+        cases.append((Path(name_of(item)).name, image, inside))
     return cases

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -11,15 +11,23 @@ import torch
 from ..diffusion.denoiser import Denoiser
 from ..diffusion.target import check_mask_scale
 from ..files import check_writable
-from ..transforms.binary_mask import wrong_values
+from ..transforms.binary_mask import is_foreground, wrong_values
+from .item_paths import name_of, paths_of
 from .problems import refuse
-from .reader import GreyReader, is_picture
+from .reader import GreyReader, is_picture, same_place
 from .splits import torn_patients
 from .window import outside_window
 
 logger = logging.getLogger(__name__)
 
-SAME_MM = 1e-3  # difference of affine matrices that is rounding
+
+class Expected(NamedTuple):
+    """How the files of an item are read, and what they must hold."""
+
+    reader: GreyReader  # of the image; masks are read in grey, at the same phase
+    in_channels: int | None = None  # of the image; None: any number
+    foreground: Sequence[float] | None = None  # see `BinaryMaskd`
+    background: Sequence[float] = ()
 
 
 def check_before_training(
@@ -29,7 +37,10 @@ def check_before_training(
     image_size: Sequence[int],
     intensity_range: Sequence[float],
     output_dir: str | Path,
-    phase: int = 0,
+    reader: GreyReader | None = None,
+    in_channels: int = 1,
+    foreground: Sequence[float] | None = None,
+    background: Sequence[float] = (),
     per_volume: bool = False,
     mask_scale: float = 1.0,
     counts: Mapping[str, int] | None = None,
@@ -43,47 +54,59 @@ def check_before_training(
         image_size:      rows, columns.
         intensity_range: grey values that become -1 and +1.
         output_dir:      where the run will write.
-        phase:           as for `GreyReader`.
-        per_volume:      grey values are first scaled to 0 .. 255, file by file.
+        reader:          that the images are read with; None: a `GreyReader`.
+        in_channels:     of the images, which the network takes.
+        foreground:      values of the masks that are segmented, as for `BinaryMaskd`.
+        background:      their other values.
+        per_volume:      grey values are first scaled file by file, whatever they are.
         mask_scale:      clean masks will live on +-mask_scale.
         counts:          settings, by their names, that are whole numbers from 1 up, such as epochs.
 
     Raises:
         ValueError: it names every file, what was found, what was expected and what to do: an image or mask that is
-            missing or can not be read, sizes or geometry that differ, an image of a single value, mask values that are
-            not binary, a class that is missing, a patient or a file in both lists; before that, a size that the network
-            does not take, an empty range of grey values, masks without a scale, no epochs, a folder that can not be
-            written to.
+            missing or can not be read, sizes or geometry that differ, another number of channels, a file of a single
+            value, mask values that are not binary, a class that is missing, a patient or a file in both lists; before
+            that, a size that the network does not take, an empty range of grey values, masks without a scale, no
+            epochs, a folder that can not be written to.
     """
     check_writable(output_dir)
     check_mask_scale(mask_scale)
     _check_counts(counts or {})
-    _check_settings(network, image_size, intensity_range)
+    _check_settings(network, in_channels, image_size, intensity_range)
+    expected = Expected(reader or GreyReader(), in_channels, foreground, background)
     sections = {"training": training, "validation": validation}
-    items = {str(item["image"]): item for item in [*training, *validation]}
+    items = {name_of(item): item for item in [*training, *validation]}
     problems = torn_patients(sections) + torn_images(sections)
     for item in items.values():
-        problems += [*problems_of(item, GreyReader(phase)), *class_problems(item, network.item_classes)]
-        problems += [] if per_volume else window_problems(item, GreyReader(phase), intensity_range)
-    refuse("The data can not be trained on", problems)
+        problems += [*problems_of(item, expected), *class_problems(item, network.item_classes)]
+        problems += [] if per_volume else window_problems(item, expected.reader, intensity_range)
+    refuse("The data can not be trained on", problems or _no_foreground(training, expected))
     for name, some in sections.items():
-        patients = {item.get("patient", item["image"]) for item in some}
-        logger.info(
-            f"{name}: {len({str(item['image']) for item in some})} images of {len(patients)} patients or groups"
-        )
+        patients = {item.get("patient", name_of(item)) for item in some}
+        logger.info(f"{name}: {len(set(map(name_of, some)))} images of {len(patients)} patients or groups")
 
 
-def check_before_evaluation(items: Sequence[Mapping[str, Any]], phase: int = 0) -> None:
+def check_before_evaluation(
+    items: Sequence[Mapping[str, Any]],
+    reader: GreyReader | None = None,
+    in_channels: int = 1,
+    foreground: Sequence[float] | None = None,
+    background: Sequence[float] = (),
+) -> None:
     """Stop before anything is sampled, if an image or mask can not be scored: reading is quick, sampling is not.
 
     Args:
-        items: of a datalist.
-        phase: as for `GreyReader`.
+        items:       of a datalist.
+        reader:      and the others: as for `check_before_training`.
+        in_channels: see there.
+        foreground:  see there.
+        background:  see there.
 
     Raises:
         ValueError: it names every file, as `check_before_training` does.
     """
-    problems = [problem for item in items for problem in problems_of(item, GreyReader(phase))]
+    expected = Expected(reader or GreyReader(), in_channels, foreground, background)
+    problems = [problem for item in items for problem in problems_of(item, expected)]
     refuse("The data can not be scored", problems)
 
 
@@ -95,25 +118,27 @@ def _check_counts(counts: Mapping[str, int]) -> None:
 
 
 @torch.no_grad()
-def _check_settings(network: Denoiser, image_size: Sequence[int], intensity_range: Sequence[float]) -> None:
+def _check_settings(
+    network: Denoiser, in_channels: int, image_size: Sequence[int], intensity_range: Sequence[float]
+) -> None:
     """What would stop a later phase."""
     low, high = intensity_range
     if not low < high:
         raise ValueError(f"intensity_range is {low:g} to {high:g}; expected the lower value first: correct it.")
     was_training = network.training
     device = next(network.parameters()).device
-    network.eval().encode(torch.zeros(1, 1, *image_size, device=device))
+    network.eval().encode(torch.zeros(1, in_channels, *image_size, device=device))
     network.train(was_training)
 
 
 def window_problems(item: Mapping[str, Any], reader: GreyReader, intensity_range: Sequence[float]) -> Iterator[str]:
     """Whether an image that can be read has hardly anything within the range of grey values."""
     try:
-        image, _ = reader.get_data([str(item["image"])])
+        image, _ = reader.channels(item["image"])
     except ValueError:  # said already
         return
     if found := outside_window(image, intensity_range):
-        yield f"{item['image']} {found}: change intensity_range."
+        yield f"{name_of(item)} {found}: change intensity_range."
 
 
 def class_problems(item: Mapping[str, Any], classes: int) -> Iterator[str]:
@@ -121,48 +146,86 @@ def class_problems(item: Mapping[str, Any], classes: int) -> Iterator[str]:
     if classes > 1 and item.get("class") not in range(classes):
         found = f"the class {item['class']}" if "class" in item else "no class"
         expected = f"expected 0 to {classes - 1}: use a layout that has classes (busi), or prior_classes 1"
-        yield f"{item['image']} has {found}; {expected}."
+        yield f"{name_of(item)} has {found}; {expected}."
 
 
 def torn_images(sections: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:
     """Images that stand in several sections."""
-    first, *others = ({str(item["image"]) for item in items} for items in sections.values())
+    first, *others = ({path for item in items for path in paths_of(item["image"])} for items in sections.values())
     both = sorted(first.intersection(*others))
     return [f"{path} is in {' and '.join(sections)}; expected one of them: correct the datalist." for path in both]
 
 
-def problems_of(item: Mapping[str, Any], reader: GreyReader) -> Iterator[str]:
+def _no_foreground(items: Sequence[Mapping[str, Any]], expected: Expected) -> list[str]:
+    """Whether chosen values of the masks are in none of them: another coding than was thought."""
+    if expected.foreground is None or any(_has_foreground(item, expected) for item in items):
+        return []
+    values = ", ".join(map(str, [*expected.foreground][:8]))
+    return [f"no training mask holds a value of the foreground ({values}): correct foreground and background."]
+
+
+def _has_foreground(item: Mapping[str, Any], expected: Expected) -> bool:
+    masks, _ = expected.reader.channels(item["label"])
+    return bool(is_foreground(torch.from_numpy(masks), expected.foreground).any())
+
+
+def problems_of(item: Mapping[str, Any], expected: Expected) -> Iterator[str]:
     """Everything that is wrong with one image and its mask."""
+    name = name_of(item)
     try:
-        image, image_meta = reader.get_data([str(item["image"])])
+        image, image_meta = expected.reader.channels(item["image"])  # (C, ...)
     except ValueError as error:
         yield str(error)
         return
-    if image.min() == image.max():
-        yield f"{item['image']} has the value {image.min():g} everywhere; expected a picture: remove or replace it."
+    yield from _image_problems(item, image, expected.in_channels)
     if "label" not in item:
-        yield f"{item['image']} has no mask; expected one, of zeros where there is no lesion: add or remove it."
+        yield f"{name} has no mask; expected one, of zeros where there is no lesion: add or remove it."
         return
-    labels = item["label"] if isinstance(item["label"], list) else [item["label"]]
+    masks_reader, labels = GreyReader(expected.reader.phase), paths_of(item["label"])
     try:
-        mask, mask_meta = reader.get_data([str(path) for path in labels])
+        masks, mask_meta = masks_reader.channels(item["label"])  # (F, ...), a file each
     except ValueError as error:
         yield str(error)
         return
-    masks = mask if len(labels) > 1 else mask[None]  # (F, ...), a file each
-    shape = masks.shape[1:]
-    if shape != image.shape:
-        yield f"{labels[0]} has size {shape}, but {item['image']} has {image.shape}; expected the same: replace one."
-    elif not is_picture(str(item["image"])) and not same_place(image_meta["affine"], mask_meta["affine"]):
-        yield f"{labels[0]} has another position, spacing or orientation than {item['image']}: resample the mask."
+    shape = image.shape[1:]
+    if masks.shape[1:] != shape:
+        yield f"{labels[0]} has size {masks.shape[1:]}, but {name} has {shape}; expected the same: replace one."
+    elif not is_picture(name) and not same_place(image_meta["affine"], mask_meta["affine"]):
+        yield f"{labels[0]} has another position, spacing or orientation than {name}: resample the mask."
     for path, one in zip(labels, masks, strict=True):
-        if wrong := wrong_values(torch.from_numpy(one)):
-            yield f"{path} {wrong}"
+        yield from _value_problems(path, one, expected)
     for path in item.get("annotations", []):
-        yield from _annotation_problems(str(path), str(item["image"]), image.shape, reader)
+        yield from _annotation_problems(str(path), name, shape, masks_reader, expected)
 
 
-def _annotation_problems(path: str, image: str, shape: tuple[int, ...], reader: GreyReader) -> Iterator[str]:
+def _image_problems(item: Mapping[str, Any], image: np.ndarray, in_channels: int | None) -> Iterator[str]:
+    """Another number of channels (C, ...) than the network takes, and files of a single value."""
+    paths = paths_of(item["image"])
+    if problem := channel_problem(item, len(image), in_channels):
+        yield problem
+    for path, own in zip(paths, np.split(image, len(paths)), strict=True):  # a picture in colour has three channels
+        if own.min() == own.max():
+            yield f"{path} has the value {own.min():g} everywhere; expected a picture: remove or replace it."
+
+
+def channel_problem(item: Mapping[str, Any], channels: int, in_channels: int | None) -> str | None:
+    """Whether an image has another number of channels than the network takes."""
+    if in_channels in (None, channels):
+        return None
+    found = f"{name_of(item)} has {channels} channels, of {len(paths_of(item['image']))} files"
+    remedy = "list every modality of the case, take the reader that fits (GreyReader 1, ColourReader 3 channels a file)"
+    return f"{found}; expected {in_channels}, the network's in_channels: {remedy}, or change in_channels."
+
+
+def _value_problems(path: str, mask: np.ndarray, expected: Expected) -> Iterator[str]:
+    """Wrong values of one mask file."""
+    if wrong := wrong_values(torch.from_numpy(mask), expected.foreground, expected.background):
+        yield f"{path} {wrong}"
+
+
+def _annotation_problems(
+    path: str, image: str, shape: tuple[int, ...], reader: GreyReader, expected: Expected
+) -> Iterator[str]:
     """What is wrong with one annotator's mask."""
     try:
         mask, _ = reader.get_data([path])
@@ -171,11 +234,4 @@ def _annotation_problems(path: str, image: str, shape: tuple[int, ...], reader: 
         return
     if mask.shape != shape:
         yield f"{path} has size {mask.shape}, but {image} has {shape}; expected the same: replace one."
-    if wrong := wrong_values(torch.from_numpy(mask)):
-        yield f"{path} {wrong}"
-
-
-def same_place(first: Any, second: Any) -> bool:
-    """Whether two affine matrices are the same but for rounding."""
-    first, second = np.asarray(first, dtype=float), np.asarray(second, dtype=float)
-    return first.shape == second.shape and bool(np.abs(first - second).max() <= SAME_MM)
+    yield from _value_problems(path, mask, expected)

@@ -1,9 +1,10 @@
 """Datalists: which image belongs to which mask and patient, and which of them train, validate and test.
 
 The form is that of the Medical Segmentation Decathlon: a JSON object with the keys training, validation and testing,
-each a list of {"image": path, "label": path or list of paths, "patient": name}. Several label paths are the mask
-files of one image and are to be joined (union); `annotations`, where there are, is a list of masks of the same image by
-several annotators; `class` is a number, where a layout has classes. One function per known layout makes the datalist;
+each a list of {"image": path or list of paths, "label": path or list of paths, "patient": name}. Several image paths
+are the modalities of one case, in the order of the network's channels; several label paths are the mask files of one
+image and are to be joined (union); `annotations`, where there are, is a list of masks of the same image by several
+annotators; `class` is a number, where a layout has classes. One function per known layout makes the datalist;
 `datalist` is what configs name by `_target_`.
 
     python -m noise2mask.data.datalist FOLDER                writes FOLDER/datalist.json, which `datalist` then prefers
@@ -16,6 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from .item_paths import name_of
 from .layouts import FILE, LAYOUTS
 from .problems import refuse
 from .splits import GROUPS, KEYS, torn_patients
@@ -46,7 +48,7 @@ def datalist(
     file = Path(folder) if Path(folder).is_file() else Path(folder) / FILE
     content = load_whole(file) if file.is_file() else build(folder, layout, split)
     items = section(content, key, file if file.is_file() else folder)
-    without = [f"{item['image']} has no mask; expected one: add or remove it." for item in items if "label" not in item]
+    without = [f"{name_of(item)} has no mask; expected one: add or remove it." for item in items if "label" not in item]
     refuse(f"{folder} can not be used for training or scores", without)
     items = items if annotations else [{k: v for k, v in item.items() if k != "annotations"} for item in items]
     more = {"group_by": content["group_by"]} if group_by and "group_by" in content else {}
@@ -115,8 +117,8 @@ def malformed(content: Any) -> Iterator[str]:
             yield f"{key} is no list: write it again"
             continue
         for number, item in enumerate(content[key]):
-            if not isinstance(item, dict) or not isinstance(item.get("image"), str):
-                yield f'{key}[{number}] is {item!r}, expected an object with the path of an "image"'
+            if not isinstance(item, dict) or not item.get("image") or not is_path(item["image"]):
+                yield f'{key}[{number}] is {item!r}, expected an object with the path of an "image", or a list of paths'
             elif not all(is_path(item[name]) for name in ("label", "annotations") if name in item):
                 yield f'{key}[{number}] has a "label" or "annotations" that is neither a path nor a list of paths'
 
@@ -142,8 +144,8 @@ def write_datalist(datalist: dict, path: str | os.PathLike) -> Path:
 
 def with_paths(item: dict, change: Callable[[str], str]) -> dict:
     """Copy of an item with every path changed."""
-    result = {**item, "image": change(item["image"])}
-    for key in ("label", "annotations"):
+    result = dict(item)
+    for key in ("image", "label", "annotations"):
         if key in item:
             paths = item[key]
             result[key] = [change(name) for name in paths] if isinstance(paths, list) else change(paths)

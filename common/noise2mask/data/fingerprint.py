@@ -9,8 +9,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 
-from .check import problems_of, torn_images
+from ..transforms.binary_mask import is_foreground
+from .check import Expected, problems_of, torn_images
+from .item_paths import name_of
+from .layouts import MASK_VALUES
 from .near_duplicates import across, alike, grouped, thumbnail
 from .reader import GreyReader, is_picture
 from .splits import KEYS, split_groups, torn_patients
@@ -33,9 +37,10 @@ class _Seen(NamedTuple):
     """What is kept of one image."""
 
     name: str
+    channels: int
     size: tuple[int, ...]
     spacing: tuple[float, ...] | None  # mm, None: a picture
-    grey: dict[str, float]
+    grey: dict[str, float]  # of all channels together
     foreground: float  # share of the pixels
     thumbnail: np.ndarray
 
@@ -52,20 +57,33 @@ def survey(content: Mapping[str, Any], phase: int = 0, regroup: bool = False) ->
     problems = torn_patients(sections)
     for one, other in (KEYS[:2], KEYS[1:], KEYS[::2]):
         problems += torn_images({one: sections[one], other: sections[other]})
+    expected = Expected(GreyReader(phase), None, *MASK_VALUES.get(str(content.get("layout")), (None, ())))
     seen: dict[str, _Seen] = {}
     for item in (item for items in sections.values() for item in items):
-        own = list(problems_of(item, GreyReader(phase)))
+        own = list(problems_of(item, expected))
         problems += own
         if not own:
-            seen[str(item["image"])] = _look(item, phase)
+            seen[name_of(item)] = _look(item, expected)
+    problems += other_channels({name: one.channels for name, one in seen.items()})
+    if seen and expected.foreground is not None and not any(one.foreground for one in seen.values()):
+        coded = f"its masks hold no value that the layout {content.get('layout')} takes for foreground"
+        problems.append(f"{coded}; expected other values: take the layout folder for masks of 0 and 1, or 0 and 255.")
     names = list(seen)
     pairs = alike(np.stack([one.thumbnail for one in seen.values()])) if seen else []
     whole = dict(content)
     if regroup and content.get("split_by") == "image" and not problems:
         whole = regrouped(content, grouped(names, pairs))
-    where = {str(item["image"]): key for key in KEYS for item in whole.get(key, [])}
+    where = {name_of(item): key for key in KEYS for item in whole.get(key, [])}
     doubtful = [*across(where, names, pairs), *other_ranges({name: one.grey for name, one in seen.items()})]
     return Survey(whole, _numbers(whole, seen), problems, doubtful)
+
+
+def other_channels(channels: Mapping[str, int]) -> list[str]:
+    """Images of another number of channels, by name, than most have."""
+    usual = Counter(channels.values()).most_common(1)[0][0] if channels else 0
+    odd = {name: number for name, number in channels.items() if number != usual}
+    expected = f"expected {usual}, as in most cases: list the same modalities for every case"
+    return [f"{name} has {number} channels; {expected}." for name, number in odd.items()]
 
 
 def other_ranges(grey: Mapping[str, Mapping[str, float]]) -> list[str]:
@@ -85,24 +103,27 @@ def other_ranges(grey: Mapping[str, Mapping[str, float]]) -> list[str]:
 def regrouped(content: Mapping[str, Any], group: Mapping[str, str]) -> dict[str, Any]:
     """The datalist split anew by groups, which take the patient's place; `group` of each image."""
     items = [item for key in KEYS for item in content.get(key, [])]
-    keys = split_groups([group[str(item["image"])] for item in items], seed=0)
+    keys = split_groups([group[name_of(item)] for item in items], seed=0)
     whole: dict[str, Any] = {**content, "split_by": "near-duplicates", "group_by": "near-duplicates"}
     for key in KEYS:
-        mine = [item for item in items if keys[group[str(item["image"])]] == key]
-        whole[key] = [{**item, "patient": Path(group[str(item["image"])]).name} for item in mine]
+        mine = [item for item in items if keys[group[name_of(item)]] == key]
+        whole[key] = [{**item, "patient": Path(group[name_of(item)]).name} for item in mine]
     return whole
 
 
-def _look(item: Mapping[str, Any], phase: int) -> _Seen:
-    image, meta = GreyReader(phase).get_data([str(item["image"])])
-    labels = item["label"] if isinstance(item["label"], list) else [item["label"]]
-    mask, _ = GreyReader(phase).get_data([str(path) for path in labels])
-    foreground = (mask.reshape(len(labels), *image.shape) > 0).any(axis=0)
-    picture = is_picture(str(item["image"]))
-    spacing = None if picture else tuple(np.linalg.norm(np.asarray(meta["affine"])[:3, :3], axis=0).round(4).tolist())
+def _look(item: Mapping[str, Any], expected: Expected) -> _Seen:
+    name, (image, meta) = name_of(item), expected.reader.channels(item["image"])  # (C, ...)
+    masks = torch.from_numpy(expected.reader.channels(item["label"])[0])  # (F, ...)
+    foreground = is_foreground(masks, expected.foreground).any(dim=0).float()
+    spacing = (
+        None
+        if is_picture(name)
+        else tuple(np.linalg.norm(np.asarray(meta["affine"])[:3, :3], axis=0).round(4).tolist())
+    )
     grey = {name: float(np.quantile(image, q)) for name, q in QUANTILES.items()}
     grey |= {"minimum": float(image.min()), "maximum": float(image.max())}
-    return _Seen(str(item["image"]), image.shape, spacing, grey, float(foreground.mean()), thumbnail(image))
+    channels, *size = image.shape
+    return _Seen(name, channels, tuple(size), spacing, grey, float(foreground.mean()), thumbnail(image[0]))
 
 
 def _numbers(content: Mapping[str, Any], seen: Mapping[str, _Seen]) -> dict[str, Any]:
@@ -111,7 +132,7 @@ def _numbers(content: Mapping[str, Any], seen: Mapping[str, _Seen]) -> dict[str,
     lesions = [one.foreground for one in every if one.foreground]
 
     def share(item: Mapping[str, Any]) -> float:
-        one = seen.get(str(item["image"]))
+        one = seen.get(name_of(item))
         return one.foreground if one else 0.0
 
     patients = {key: len({item.get("patient") for item in content.get(key, [])}) for key in KEYS}
@@ -124,6 +145,7 @@ def _numbers(content: Mapping[str, Any], seen: Mapping[str, _Seen]) -> dict[str,
         "with_lesion": {key: sum(bool(share(item)) for item in content.get(key, [])) for key in KEYS},
         **({"classes": dict(sorted(classes.items()))} if classes else {}),
         "lesion_share_of_image": _spread(lesions),
+        "channels": dict(Counter(str(one.channels) for one in every)),
         "size": [_spread(axis) for axis in _axes([one.size for one in every])],
         "spacing_mm": [_spread(axis) for axis in _axes([one.spacing for one in every if one.spacing])],
         "grey_values": {

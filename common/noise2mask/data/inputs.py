@@ -4,6 +4,7 @@ import logging
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from .datalist import load_datalist
 from .dicom_series import is_dicom, is_dicom_folder
@@ -15,8 +16,8 @@ MASK = re.compile(r"(?P<image>.+)_mask(_\d+)?(?P<ending>\.[a-z.]+)", re.IGNORECA
 ENDINGS = (*PICTURES, *NIFTI, ".nrrd", ".mha", ".mhd")
 
 
-def find_inputs(path: str | Path, key: str = "testing") -> list[dict[str, str]]:
-    """Items {"image": path} for inference.
+def find_inputs(path: str | Path, key: str = "testing") -> list[dict[str, Any]]:
+    """Items {"image": path} for inference; a datalist may list the paths of several modalities.
 
     Args:
         path: a picture or volume (a file, or a folder of its DICOM files), a folder of them (not searched deeper), or a

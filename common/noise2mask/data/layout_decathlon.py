@@ -17,7 +17,7 @@ from typing import Any
 
 from .layout_folder import ADD_MASK, assemble, existing, grouped, keep_together, owners, read_manifest, refuse, stem_of
 from .problems import knowing_pairs
-from .splits import FRACTIONS, natural, split_groups
+from .splits import FRACTIONS, natural, split_training
 
 __all__ = ["DATASET", "decathlon_datalist", "is_nnunet", "nnunet_datalist"]
 
@@ -67,9 +67,7 @@ def nnunet_datalist(folder: str | os.PathLike, seed: int = 0) -> dict:
     refuse(folder, [f"the case {name} is in imagesTr/ and imagesTs/: rename one" for name in images if name in tests])
     rows = read_manifest(folder, images | tests)
     owner, group_by = owners(rows, [*images, *tests])
-    train, validation, _ = FRACTIONS
-    share = (train / (train + validation), validation / (train + validation), 0.0)
-    of_group = split_groups([owner[name] for name in images], seed, share)
+    of_group = split_training([owner[name] for name in images], seed)
     keys = {name: of_group[owner[name]] for name in images} | dict.fromkeys(tests, "testing")
     keep_together(folder, owner, keys)
     return assemble(images | tests, labels | test_labels, owner, keys, group_by, "folder")

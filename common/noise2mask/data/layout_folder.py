@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from .dicom_series import is_dicom_folder
-from .problems import knowing_pairs
+from .problems import knowing_pairs, path_text
 from .problems import refuse as problems_refuse
 from .splits import FRACTIONS, KEYS, natural, split_groups, torn_patients
 
@@ -191,12 +191,11 @@ def keep_together(folder: Path, owner: dict[str, str], keys: dict[str, str]) -> 
 
 
 def assemble(images: dict, labels: dict, owner: dict, keys: dict, group_by: str, split_by: str) -> dict:
-    """The datalist from four tables by stem: image, mask file or files, patient, key."""
+    """The datalist from four tables by stem: image or its modalities, mask file or files, patient, key."""
     result: dict = {"split_by": split_by, "group_by": group_by, **{key: [] for key in KEYS}}
     for stem, image in images.items():
-        label = labels[stem]
-        label = [str(path) for path in label] if isinstance(label, list) else str(label)
-        result[keys[stem]].append({"image": str(image), "label": label, "patient": str(owner[stem])})
+        item = {"image": path_text(image), "label": path_text(labels[stem]), "patient": str(owner[stem])}
+        result[keys[stem]].append(item)
     return result
 
 

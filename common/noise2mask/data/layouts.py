@@ -2,13 +2,17 @@
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from .layout_brats2021 import brats2021_datalist, is_brats2021
 from .layout_busi import INNER, KINDS, busi_datalist
+from .layout_ddti import ddti_datalist, is_tn3k
 from .layout_decathlon import DATASET, decathlon_datalist, is_nnunet, nnunet_datalist
 from .layout_folder import folder_datalist
+from .layout_isic import YEARS, isic_datalist
 from .layout_nact import nact_datalist
+from .layout_refuge2 import is_refuge2, refuge2_datalist
 
 FILE = "datalist.json"  # of a data set's own folder
 LAYOUTS: dict[str, Callable[..., dict]] = {
@@ -17,6 +21,17 @@ LAYOUTS: dict[str, Callable[..., dict]] = {
     "nact": nact_datalist,
     "decathlon": decathlon_datalist,
     "nnunet": nnunet_datalist,
+    "ddti": ddti_datalist,
+    "refuge2": refuge2_datalist,
+    "isic": isic_datalist,
+    "brats2021": brats2021_datalist,
+}
+
+# Values of masks that hold several classes: what is segmented, and all others; masks of other layouts are binary.
+MASK_VALUES: dict[str, tuple[Sequence[int], Sequence[int]]] = {
+    "ddti": (range(128, 256), range(128)),  # TN3K's JPEG
+    "refuge2": ((0,), (128, 255)),  # the cup; the disc is 0 and 128
+    "brats2021": ((1, 2, 4), (0,)),  # the whole tumour
 }
 
 
@@ -36,6 +51,10 @@ def layout_of(path: str | os.PathLike) -> str:
             return _named(file)
     if (path / DATASET).is_file():
         return "nnunet" if is_nnunet(path) else "decathlon"
+    seen = {"ddti": is_tn3k(path), "refuge2": is_refuge2(path), "brats2021": is_brats2021(path)}
+    seen["isic"] = any((path / parts["training"][0]).is_dir() for parts in YEARS.values())
+    if any(seen.values()):
+        return next(name for name, there in seen.items() if there)
     kinds = [(root / kind).is_dir() for root in (path, path / INNER) for kind in KINDS]
     return "busi" if any(kinds) else "folder"
 

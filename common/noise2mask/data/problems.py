@@ -36,11 +36,13 @@ def knowing_pairs(images: Mapping[str, Any], labels: Mapping[str, Any]) -> Itera
         yield
     except Problems as error:
         error.pairs = [
-            {"image": str(image), "label": _text(labels[name])} for name, image in images.items() if name in labels
+            {"image": path_text(image), "label": path_text(labels[name])}
+            for name, image in images.items()
+            if name in labels
         ]
         raise
 
 
-def _text(label: Any) -> str | list[str]:
-    """The path of a mask, or of several."""
-    return [str(path) for path in label] if isinstance(label, list) else str(label)
+def path_text(path: Any) -> str | list[str]:
+    """The path of an image or a mask, or of several, as items of a datalist have it."""
+    return [str(one) for one in path] if isinstance(path, list) else str(path)

@@ -1,8 +1,8 @@
-"""Reading pictures and volumes as grey images.
+"""Reading pictures and volumes, in grey or in colour, and several files of one case as channels.
 
 Pictures (PNG, JPEG, BMP, TIFF) become one grey channel in their own bit depth: three equal channels are one, and an
-opaque alpha channel is none. NIfTI goes to MONAI's NibabelReader, a folder of DICOM files and everything else (NRRD,
-MetaImage) to its ITKReader.
+opaque alpha channel is none. `ColourReader` makes red, green and blue of them instead. NIfTI goes to MONAI's
+NibabelReader, a folder of DICOM files and everything else (NRRD, MetaImage) to its ITKReader.
 Arrays have MONAI's axis order (W, H) for pictures, which its writers and MONAI Label expect back;
 `SliceOrientationd` turns them so that rows are rows, and its inverse turns results back.
 """
@@ -19,9 +19,12 @@ from PIL import Image, ImageOps
 
 from ..quiet import quiet
 from .dicom_series import phase_files
+from .item_paths import paths_of
 
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 NIFTI = (".nii", ".nii.gz")
+SAME_MM = 1e-3  # difference of affine matrices that is rounding
+DEEP = ("I;16", "I;16B", "I;16L", "I", "F")  # modes of grey pictures of more than 8 bits
 LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)  # of red, green and blue, ITU-R BT.601, as Pillow has it
 
 
@@ -30,10 +33,16 @@ def is_picture(path: str | Path) -> bool:
     return str(path).lower().endswith(PICTURES)
 
 
+def same_place(first: Any, second: Any) -> bool:
+    """Whether two affine matrices are the same but for rounding."""
+    first, second = np.asarray(first, dtype=float), np.asarray(second, dtype=float)
+    return first.shape == second.shape and bool(np.abs(first - second).max() <= SAME_MM)
+
+
 class _Opened(NamedTuple):
     path: str
-    image: Any  # what the reader's `read` gave
-    reader: ImageReader | None  # None: a PIL picture
+    image: Any  # what the reader's `read` gave; of a picture (H, W) or (H, W, 3)
+    reader: ImageReader | None  # None: a picture
 
 
 class GreyReader(ImageReader):
@@ -44,9 +53,11 @@ class GreyReader(ImageReader):
                files without phases are taken as they are.
 
     Raises:
-        ValueError: where a file is missing, unreadable, of an unknown kind, transparent, or not finite; it names the
-            file.
+        ValueError: where a file is missing, unreadable, of an unknown kind, transparent, or not finite, or where
+            several files differ in size, position, spacing or orientation; it names the file, or both.
     """
+
+    colour = False
 
     def __init__(self, phase: int = 0) -> None:
         super().__init__()
@@ -63,19 +74,46 @@ class GreyReader(ImageReader):
 
     def get_data(self, img: list[str]) -> tuple[np.ndarray, dict[str, Any]]:
         """Array (W, H) or (X, Y, Z), several files as channels in front, and the meta data of the first."""
-        arrays, metas = zip(*(_array_and_meta(_open(path, self.phase), self.phase) for path in img), strict=True)
-        for path, array in zip(img, arrays, strict=True):
-            if array.shape != arrays[0].shape:
-                raise ValueError(
-                    f"{path} has shape {array.shape}, but {img[0]} has {arrays[0].shape}: files of one item must agree."
-                )
-        meta = metas[0]
-        if len(arrays) == 1:
-            return arrays[0], meta
-        return np.stack(arrays), {**meta, "original_channel_dim": 0}
+        read = [_array_and_meta(_open(path, self.phase, self.colour), self.phase) for path in img]
+        array, meta = read[0]
+        if len(read) == 1:
+            return array, meta
+        for path, (other, other_meta) in zip(img, read, strict=True):
+            _check_agree(path, other, other_meta, img[0], array, meta)
+        files = [other if other_meta["original_channel_dim"] == 0 else other[None] for other, other_meta in read]
+        return np.concatenate(files), {**meta, "original_channel_dim": 0}
+
+    def channels(self, image: Any) -> tuple[np.ndarray, dict[str, Any]]:
+        """An item's `image` or `label`, a path or a list of them -> (C, W, H) or (C, X, Y, Z), and the meta data."""
+        array, meta = self.get_data(paths_of(image))
+        return (array if meta["original_channel_dim"] == 0 else array[None]), meta
 
 
-def _open(path: str, phase: int) -> _Opened:
+class ColourReader(GreyReader):
+    """A `reader` for `LoadImaged` that makes three channels of a picture: (3, W, H), red, green and blue.
+
+    A grey picture gets three equal channels, in its own bit depth; volumes stay grey. Arguments and errors are those of
+    `GreyReader`.
+    """
+
+    colour = True
+
+
+def _check_agree(path: str, array: np.ndarray, meta: dict, first: str, expected: np.ndarray, first_meta: dict) -> None:
+    """Refuse files of one item that do not lie on one another."""
+    if array.shape != expected.shape:
+        raise ValueError(
+            f"{path} has shape {array.shape}, but {first} has {expected.shape}: files of one item must agree."
+        )
+    here = [meta.get("affine"), first_meta.get("affine")]  # pictures have none
+    if all(affine is not None for affine in here) and not same_place(*here):
+        raise ValueError(
+            f"{path} has another position, spacing or orientation than {first}; files of one item must agree: resample "
+            "one."
+        )
+
+
+def _open(path: str, phase: int, colour: bool) -> _Opened:
     if not Path(path).exists():
         raise ValueError(f"{path} does not exist: check the datalist or the folder.")
     files = phase_files(path, phase) if Path(path).is_dir() else []
@@ -85,7 +123,8 @@ def _open(path: str, phase: int) -> _Opened:
                 if (pages := getattr(picture, "n_frames", 1)) > 1:
                     raise _Unclear(f"{path} has {pages} pages; expected one: save each as a file of its own.")
                 picture.load()
-                return _Opened(path, _grey(ImageOps.exif_transpose(picture), path), None)  # as viewers show it
+                upright = ImageOps.exif_transpose(picture)  # as viewers show it
+                return _Opened(path, _colours(upright, path) if colour else _grey(upright, path), None)
         reader = NibabelReader() if path.lower().endswith(NIFTI) else ITKReader()
         series = files if len(files) > 1 else "".join(files)  # of one file ITK makes an axis more than it has
         return _Opened(path, itk.imread(series) if files else reader.read(path), reader)
@@ -101,23 +140,38 @@ class _Unclear(ValueError):
 
 def _grey(picture: Image.Image, path: str) -> np.ndarray:
     """(H, W) in the picture's own depth: 8-bit colour as luminance, 16-bit and float grey as they are."""
-    if picture.mode in ("I;16", "I;16B", "I;16L", "I", "F"):
+    if picture.mode in DEEP:
         return np.asarray(picture).astype(np.float32)
-    if picture.has_transparency_data:
-        picture = picture.convert("RGBA")
-        lowest, _ = picture.getchannel("A").getextrema()
-        if lowest != 255:  # what is below can not be known: black, white, or the mask itself
-            raise _Unclear(
-                f"{path} has transparent pixels (alpha down to {lowest}); expected no alpha channel, or an opaque one: "
-                "save it in grey."
-            )
+    picture = _opaque(picture, path)
     return np.asarray(picture.convert("RGB" if picture.mode == "P" else picture.mode).convert("L"), dtype=np.float32)
+
+
+def _colours(picture: Image.Image, path: str) -> np.ndarray:
+    """(H, W, 3): 8-bit red, green and blue, or 16-bit and float grey three times."""
+    if picture.mode in DEEP:
+        return np.repeat(_grey(picture, path)[..., None], 3, axis=-1)
+    return np.asarray(_opaque(picture, path).convert("RGB"), dtype=np.float32)
+
+
+def _opaque(picture: Image.Image, path: str) -> Image.Image:
+    """The picture, with colours looked up where it has transparency data; what is below can not be known."""
+    if not picture.has_transparency_data:
+        return picture
+    picture = picture.convert("RGBA")
+    lowest, _ = picture.getchannel("A").getextrema()
+    if lowest != 255:  # black, white, or the mask itself
+        raise _Unclear(
+            f"{path} has transparent pixels (alpha down to {lowest}); expected no alpha channel, or an opaque one: "
+            "save it without."
+        )
+    return picture
 
 
 def _array_and_meta(opened: _Opened, phase: int) -> tuple[np.ndarray, dict[str, Any]]:
     if opened.reader is None:
-        array = np.ascontiguousarray(opened.image.T)  # (W, H)
-        meta: dict[str, Any] = {"spatial_shape": np.asarray(array.shape), "original_channel_dim": float("nan")}
+        array = np.ascontiguousarray(opened.image.T)  # (W, H) or (3, W, H)
+        channel = 0 if array.ndim == 3 else float("nan")
+        meta: dict[str, Any] = {"spatial_shape": np.asarray(array.shape[-2:]), "original_channel_dim": channel}
     else:
         try:
             array, meta = opened.reader.get_data(opened.image)

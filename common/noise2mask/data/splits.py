@@ -14,7 +14,7 @@ import numpy as np
 
 __all__ = [
     "FRACTIONS", "GROUPS", "KEYS", "busi_split", "cut", "group_by_of", "natural", "patient_of", "split_groups",
-    "torn_patients",
+    "split_training", "torn_patients",
 ]  # fmt: skip
 
 GROUPS = ("patient", "group", "image")  # what must stay together, by what is known
@@ -27,6 +27,12 @@ def split_groups(groups: Iterable[str], seed: int = 0, fractions: Sequence[float
     names = sorted(set(groups), key=natural)
     order = [names[i] for i in np.random.default_rng(seed).permutation(len(names))]
     return {name: key for key, part in zip(KEYS, cut(order, fractions), strict=True) for name in part}
+
+
+def split_training(groups: Iterable[str], seed: int = 0) -> dict[str, str]:
+    """Give every group of a data set whose test images stand apart "training" or "validation" at random, 7 to 1."""
+    train, validation, _ = FRACTIONS
+    return split_groups(groups, seed, (train / (train + validation), validation / (train + validation), 0.0))
 
 
 def cut(order: list, fractions: Sequence[float] = FRACTIONS) -> list[list]:

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from .preview import rows_of
+from .preview import picture_of, rows_of
 
 COLUMNS = 4
 
@@ -19,7 +19,7 @@ def write_overlays(cases: Sequence[tuple[str, np.ndarray, np.ndarray]], path: Pa
     """A sheet of images with contours.
 
     Args:
-        cases: name, image (W, H) or (X, Y, Z) of any range, mask of the same shape.
+        cases: name, image (W, H), (3, W, H) or (X, Y, Z) of any range, mask (W, H) or (X, Y, Z).
         path:  of the PNG.
 
     Returns:
@@ -32,7 +32,7 @@ def write_overlays(cases: Sequence[tuple[str, np.ndarray, np.ndarray]], path: Pa
     for axis in axes:
         axis.set_axis_off()
     for axis, (name, image, mask) in zip(axes, cases, strict=False):
-        axis.imshow(rows_of(image, mask), cmap="gray")
+        axis.imshow(picture_of(image, mask), cmap="gray")
         drawn = rows_of(mask, mask) > 0  # (H, W)
         if drawn.min() < drawn.max():
             axis.contour(drawn, levels=[0.5], colors="#ff9d00", linewidths=1.0)

@@ -14,8 +14,8 @@ def write_preview(image: np.ndarray, probability: np.ndarray, std: np.ndarray, p
     """Four panels side by side.
 
     Args:
-        image:       (W, H) or (X, Y, Z), any range.
-        probability: same shape, in [0, 1]; the contour is drawn at 0.5.
+        image:       (W, H), (3, W, H) in red, green and blue, or (X, Y, Z), any range.
+        probability: (W, H) or (X, Y, Z), in [0, 1]; the contour is drawn at 0.5.
         std:         same shape, in [0, 0.5].
         path:        of the PNG.
         title:       such as the case's name and triage number.
@@ -23,7 +23,8 @@ def write_preview(image: np.ndarray, probability: np.ndarray, std: np.ndarray, p
     Returns:
         The path.
     """
-    image, probability, std = (rows_of(array, probability) for array in (image, probability, std))  # (H, W) each
+    image = picture_of(image, probability)  # (H, W) or (H, W, 3)
+    probability, std = (rows_of(array, probability) for array in (probability, std))  # (H, W) each
     figure = Figure(figsize=(12, 3.4), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(1, 4)
@@ -47,6 +48,14 @@ def _let_go(figure: Figure) -> None:
     for shown in [image for axis in figure.axes for image in axis.images]:
         shown.set_data(np.zeros((1, 1)))
     figure.clear()
+
+
+def picture_of(image: np.ndarray, probability: np.ndarray) -> np.ndarray:
+    """(W, H) or (X, Y, Z) -> (H, W) as `rows_of`; (3, W, H) -> (H, W, 3), from 0, its least value, to 1."""
+    if image.ndim == probability.ndim:
+        return rows_of(image, probability)
+    least, most = float(image.min()), float(image.max())
+    return (image.T - least) / max(most - least, 1e-6)
 
 
 def rows_of(array: np.ndarray, probability: np.ndarray) -> np.ndarray:

@@ -10,6 +10,8 @@ from typing import Any
 from ignite import distributed as idist
 
 from .. import __version__
+from ..data.check import channel_problem
+from ..data.item_paths import name_of, paths_of
 from ..data.problems import refuse
 from ..data.reader import GreyReader
 from ..data.results import stem
@@ -35,16 +37,18 @@ class Batch:
     its name and its content do.
 
     Args:
-        items:           with the path of an `image`, a file or a folder.
+        items:           with the path of an `image`, a file or a folder, or a list of its modalities' paths.
         output_dir:      where results go.
         model_file:      the weights.
-        phase:           as for `GreyReader`.
+        reader:          that the images are read with; None: a `GreyReader`.
         intensity_range: grey values that become -1 and +1; an unfinished image with hardly any between them gets a
                          warning, in the log and in `warnings`, and is segmented. None: any will do.
+        in_channels:     of the images, which the network takes.
 
     Raises:
-        ValueError: where a result file would overwrite another one, or an input, and where images can not be read: it
-            names them all before anything is done.
+        ValueError: where a result file would overwrite another one, or an input, and where images can not be read, have
+            another number of channels, or modalities that do not lie on one another: it names them all before anything
+            is done.
     """
 
     def __init__(
@@ -52,32 +56,37 @@ class Batch:
         items: Sequence[Mapping[str, Any]],
         output_dir: str,
         model_file: str,
-        phase: int = 0,
+        reader: GreyReader | None = None,
         intensity_range: Sequence[float] | None = None,
+        in_channels: int = 1,
     ) -> None:
         self.folder = Path(output_dir)
+        self.files = {_as_loaded(name_of(item)): paths_of(item["image"]) for item in items}
         self.config = fingerprint(resolved_config())
-        _check_names([str(item["image"]) for item in items], self.folder)
+        _check_names(list(map(name_of, items)), self.folder)
         self.config |= {"version": __version__}
         kept = {name: value for name, value in self.config.items() if name.split("::")[0] not in NOT_OF_A_CASE}
         self.recipe = hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
         self.weights = sha256(model_file)
-        found = [self._finished(str(item["image"])) for item in items]
+        found = [self._finished(name_of(item)) for item in items]
         found = from_first(found)  # another rank may have finished one more by now
         self.finished = [case for case in found if case is not None]
         self.unfinished = [dict(item) for item, case in zip(items, found, strict=True) if case is None]
         self.warnings: dict[str, str] = {}  # by image
-        self._read_all(GreyReader(phase), intensity_range)
+        self._read_all(reader or GreyReader(), intensity_range, in_channels)
 
-    def _read_all(self, reader: GreyReader, intensity_range: Sequence[float] | None) -> None:
+    def _read_all(self, reader: GreyReader, intensity_range: Sequence[float] | None, in_channels: int) -> None:
         """Refuse images that can not be read, and warn of those whose grey values are others than in training."""
         problems = []
-        for image in (str(item["image"]) for item in self.unfinished):
+        for item in self.unfinished:
+            image = name_of(item)
             try:
-                values, _ = reader.get_data([image])
+                values, _ = reader.channels(item["image"])  # (C, ...)
             except ValueError as error:
                 problems.append(str(error))
                 continue
+            if problem := channel_problem(item, len(values), in_channels):
+                problems.append(problem)
             if intensity_range is not None and (found := outside_window(values, intensity_range)):
                 self.warnings[image] = f"{image} {found}: {REMEDY}."
         refuse("The images can not be segmented", problems)
@@ -88,9 +97,14 @@ class Batch:
         """Of a case's numbers."""
         return self.folder / f"{stem(image)}.json"
 
+    def files_of(self, image: str) -> list[str]:
+        """The paths of a case's modalities, by the first of them, however it is written."""
+        return self.files.get(_as_loaded(image), [image])
+
     def made_from(self, image: str) -> dict[str, str]:
         """What decides the results of an image, as digests."""
-        return {"image": sha256(image), "weights": self.weights, "config": self.recipe}
+        digests = " ".join(map(sha256, self.files_of(image)))
+        return {"image": digests, "weights": self.weights, "config": self.recipe}
 
     def _finished(self, image: str) -> dict[str, Any] | None:
         """The case's numbers, if it is finished."""
@@ -101,6 +115,11 @@ class Batch:
         except (OSError, ValueError, TypeError, KeyError):  # none, or damaged
             return None
         return case | {"image": image} if there and same else None  # as this call writes the path
+
+
+def _as_loaded(path: str) -> str:
+    """As MONAI writes it in the meta data of what it loaded."""
+    return str(Path(path).expanduser())
 
 
 def _check_names(paths: list[str], folder: Path) -> None:

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 from ignite import distributed as idist
 from ignite.engine import Engine, Events
-from monai.transforms import LoadImage
 from torch import Tensor
 
 from ..data.dicom_series import is_measured
@@ -37,17 +36,22 @@ class SaveResults:
     one, and the numbers of `UncertaintyEvaluator`.
 
     Args:
-        batch: the cases, those that an earlier run has finished included.
-        phase: of the images in the previews, as for `GreyReader`.
+        batch:    the cases, those that an earlier run has finished included.
+        reader:   of the images in the previews; None: a `GreyReader`.
+        modality: which file of a case the previews show, counted from 0.
 
     Raises:
-        ValueError: where the batch's folder can not be written to.
+        ValueError: where the batch's folder can not be written to, or a case has no such modality.
     """
 
-    def __init__(self, batch: Batch, phase: int = 0) -> None:
+    def __init__(self, batch: Batch, reader: GreyReader | None = None, modality: int = 0) -> None:
         self.batch = batch
         self.folder = batch.folder
-        self.load = LoadImage(reader=GreyReader(phase), image_only=True)
+        self.reader, self.modality = reader or GreyReader(), modality
+        few = next((name for name, files in batch.files.items() if not 0 <= modality < len(files)), None)
+        if few is not None:
+            found = f"{few} has {len(batch.files[few])} files, but the preview is to show modality {modality}"
+            raise ValueError(f"{found}; expected one from 0 up that every case has: change modality.")
         self.cases: list[dict[str, Any]] = []
         self.started = 0.0
         check_writable(self.folder)
@@ -98,12 +102,13 @@ class SaveResults:
         source, affine = meta["filename_or_obj"], np.asarray(meta.get("original_affine", np.eye(4)))
         mask, probability, std = (_array(item[key]) for key in ("mask", "probability", "std"))  # (W, H) or (X, Y, Z)
         numbers = {name: float(item[name]) for name in NUMBERS}
+        shown, _ = self.reader.get_data([self.batch.files_of(source)[self.modality]])
         files = [
             write_mask(mask, source, affine, self.folder),
             write_map(probability, source, affine, self.folder, "probability"),
             write_map(std, source, affine, self.folder, "std", white=STD_WHITE),
             write_preview(
-                np.asarray(self.load(source)),
+                shown,
                 probability,
                 std,
                 self.folder / f"{stem(source)}_preview.png",

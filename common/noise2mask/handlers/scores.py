@@ -10,8 +10,7 @@ from ignite import distributed as idist
 from ignite.engine import Engine, Events
 from torch import Tensor
 
-from ..data.check import same_place
-from ..data.reader import is_picture
+from ..data.reader import is_picture, same_place
 from ..data.splits import group_by_of, natural, patient_of
 from ..digest import sha256
 from ..files import check_writable

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..data.datalist import is_path
+from ..data.item_paths import paths_of
 from ..digest import sha256
 from ..files import write_text_atomically
 
@@ -19,9 +21,9 @@ def images_file(model_file: str | Path) -> Path:
 
 
 def digests_of(items: Iterable[Any]) -> list[str]:
-    """Of the images of a training's items; none where they have no paths."""
-    paths = {item["image"] for item in items if isinstance(item, Mapping) and isinstance(item.get("image"), str)}
-    return sorted(map(sha256, paths))
+    """Of the images of a training's items, every modality; none where they have no paths."""
+    images = [item["image"] for item in items if isinstance(item, Mapping) and is_path(item.get("image"))]
+    return sorted(map(sha256, {path for image in images for path in paths_of(image)}))
 
 
 def write_images(digests: Sequence[str], model_file: str | Path) -> None:

@@ -3,7 +3,7 @@
 Legend: F files, C channels, ... spatial axes.
 """
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -18,33 +18,63 @@ class BinaryMaskd(MapTransform):
     """(F, ...), each file {0, 1} or {0, 255}, -> (1, ...) in {0, 1}, the union of the files (BUSI: up to three).
 
     Args:
-        keys: of masks.
-        join: False keeps the files apart, (F, ...): masks of several annotators.
+        keys:       of masks.
+        join:       False keeps the files apart, (F, ...): masks of several annotators.
+        foreground: values of what is segmented in files of several classes, such as (0,), the optic cup of REFUGE-2, or
+                    (1, 2, 4), the whole tumour of BraTS; None: the files are binary.
+        background: all other values that such files may hold, (128, 255) and (0,) of these; a value that is in neither
+                    shows another coding or a lossy file.
 
     Raises:
         ValueError: where a mask holds other values; it names the file and the values.
     """
 
-    def __init__(self, keys: KeysCollection, join: bool = True, allow_missing_keys: bool = False) -> None:
+    def __init__(
+        self,
+        keys: KeysCollection,
+        join: bool = True,
+        foreground: Sequence[float] | None = None,
+        background: Sequence[float] = (),
+        allow_missing_keys: bool = False,
+    ) -> None:
         super().__init__(keys, allow_missing_keys)
         self.join = join
+        self.foreground, self.background = foreground, background
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Make the keys binary."""
         return {**data, **{key: self._binary(data[key]) for key in self.key_iterator(data)}}
 
     def _binary(self, mask: Tensor) -> Tensor:
-        problem = next(filter(None, map(wrong_values, mask)), None)
-        if problem:
+        problems = (wrong_values(one, self.foreground, self.background) for one in mask)
+        if problem := next(filter(None, problems), None):
             raise ValueError(f"{getattr(mask, 'meta', {}).get('filename_or_obj', 'a mask')} {problem}")
-        foreground = mask > 0  # (F, ...)
-        return (foreground.amax(dim=0, keepdim=True) if self.join else foreground).to(torch.float32)
+        inside = is_foreground(mask, self.foreground)  # (F, ...)
+        return (inside.amax(dim=0, keepdim=True) if self.join else inside).to(torch.float32)
 
 
-def wrong_values(mask: Tensor) -> str | None:
-    """What is wrong with the values of one mask file that should be binary, or None."""
+def is_foreground(mask: Tensor, foreground: Sequence[float] | None = None) -> Tensor:
+    """(...) -> (...) bool: one of the values, or, where there are none to choose from, above 0."""
+    if foreground is None:
+        return mask > 0
+    return torch.isin(mask, torch.tensor(foreground, dtype=mask.dtype, device=mask.device))
+
+
+def wrong_values(
+    mask: Tensor, foreground: Sequence[float] | None = None, background: Sequence[float] = ()
+) -> str | None:
+    """What is wrong with the values of one mask file, which is binary or has these values; or None."""
     values = torch.unique(without_meta(mask)).tolist()
-    if set(values) <= {0.0, 1.0} or set(values) <= {0.0, 255.0}:
+    known = [{0.0, 1.0}, {0.0, 255.0}] if foreground is None else [{*map(float, [*foreground, *background])}]
+    if any(set(values) <= some for some in known):
         return None
-    shown = ", ".join(f"{value:g}" for value in values[:8]) + (", ..." if len(values) > 8 else "")
-    return f"holds the values {shown}; a binary mask holds 0 and 1, or 0 and 255: save it so (PNG, not JPEG)."
+    found = f"holds the values {_listed(values)}"
+    if foreground is None:
+        return f"{found}; a binary mask holds 0 and 1, or 0 and 255: save it so (PNG, not JPEG)."
+    return (
+        f"{found}; expected {_listed(sorted(known[0]))}: correct foreground and background, or save it so (not JPEG)."
+    )
+
+
+def _listed(values: Sequence[float]) -> str:
+    return ", ".join(f"{value:g}" for value in values[:8]) + (", ..." if len(values) > 8 else "")
