@@ -83,6 +83,11 @@ class Denoiser(nn.Module, ABC):
         """Add what depends on image and timestep: timesteps (B,) or (1,). Here: nothing."""
         return condition
 
+    @property
+    def has_coarse(self) -> bool:
+        """Whether the network makes a first guess of its own: whether its class defines `coarse`."""
+        return type(self).coarse is not Denoiser.coarse
+
     def coarse(self, condition: Condition) -> Tensor:
         """The network's own first guess (B, K, H, W) in [0, 1], where a truncated start begins.
 
