@@ -141,13 +141,17 @@ def show_cases(outputs: Sequence[Path], console: Console) -> None:
 
 
 def _data_overlay(bundle: Bundle, data: Path, layout: str | None) -> list[str]:
-    """The overlay of the bundle for a layout; that of a plain folder where there is none."""
-    name = f"data/{layout or layout_of(data)}"
-    try:
-        bundle.config(name)
-    except ValueError:
-        return ["data/folder"]
-    return [name]
+    """The overlay of the bundle for a layout, such as refuge2_cup for refuge2; without one that of a plain folder.
+
+    Raises:
+        ValueError: where several overlays read the layout.
+    """
+    name = layout or layout_of(data)
+    folder = bundle.root / "configs" / "data"
+    there = sorted({path.stem for path in folder.iterdir() if path.stem == name or path.stem.startswith(f"{name}_")})
+    if len(there) > 1:
+        raise ValueError(f"{bundle.name} has {', '.join(there)} for the layout {name}: give one as --layout.")
+    return [f"data/{there[0] if there else 'folder'}"]
 
 
 def _training_presets(bundle: Bundle, name: str) -> list[Path]:
