@@ -141,17 +141,11 @@ def show_cases(outputs: Sequence[Path], console: Console) -> None:
 
 
 def _data_overlay(bundle: Bundle, data: Path, layout: str | None) -> list[str]:
-    """The overlay of the bundle for a layout, such as refuge2_cup for refuge2; without one that of a plain folder.
-
-    Raises:
-        ValueError: where several overlays read the layout.
-    """
+    """The overlay of the bundle for a layout, such as refuge2_cup for refuge2; without one that of a plain folder."""
     name = layout or layout_of(data)
-    folder = bundle.root / "configs" / "data"
-    there = sorted({path.stem for path in folder.iterdir() if path.stem == name or path.stem.startswith(f"{name}_")})
-    if len(there) > 1:
-        raise ValueError(f"{bundle.name} has {', '.join(there)} for the layout {name}: give one as --layout.")
-    return [f"data/{there[0] if there else 'folder'}"]
+    there = sorted(path.stem for path in (bundle.root / "configs" / "data").iterdir())
+    fitting = [stem for stem in there if stem == name or stem.startswith(f"{name}_")]
+    return [f"data/{fitting[0] if fitting else 'folder'}"]
 
 
 def _training_presets(bundle: Bundle, name: str) -> list[Path]:
