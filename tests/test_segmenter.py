@@ -13,6 +13,7 @@ from PIL import Image
 
 import noise2mask
 from noise2mask import segmenter as segmenter_module
+from noise2mask.networks.medsegdiff import MedSegDiff
 from noise2mask.networks.pgdiffseg import PGDiffSeg
 
 TINY = {"base": 8, "multipliers": (1, 2), "dense_layers": 2, "num_groups": 4}
@@ -142,3 +143,47 @@ def test_grey_values_outside_the_window_are_warned_of_and_segmented(segmenter, w
     assert "of its values" not in caplog.text
     segmenter(picture / 255.0)
     assert "The image has 0.0% of its values between 30 and 235" in caplog.text and "intensity_range" in caplog.text
+
+
+# Several channels
+
+
+@pytest.fixture(scope="module")
+def coloured(tmp_path_factory):
+    """MedSegDiff for pictures in colour."""
+    torch.manual_seed(3)
+    path = tmp_path_factory.mktemp("coloured") / "model.pt"
+    network = MedSegDiff(in_channels=3, base=4, blocks=(1, 1, 1, 1), decoder_blocks=1, downsamplings=4, grid=4)
+    for weight in network.parameters():
+        weight.data += 0.1 * torch.randn(weight.shape)
+    torch.save(network.state_dict(), path)
+    network_def = {"in_channels": "@in_channels", "base": 4, "blocks": [1, 1, 1, 1], "decoder_blocks": 1}
+    network_def |= {"_target_": "noise2mask.networks.medsegdiff.MedSegDiff", "downsamplings": 4, "grid": 4}
+    reader = {"_target_": "noise2mask.data.reader.ColourReader", "phase": "@phase"}
+    settings = {"image_size": [16, 16], "in_channels": 3, "reader": reader, "network_def": network_def}
+    path.with_suffix(".yaml").write_text(yaml.safe_dump(settings))
+    return noise2mask.Segmenter("medsegdiff", path, samples=2, steps=2)
+
+
+def test_a_colour_picture_and_its_three_channels_as_files_or_array_give_the_same(coloured, tmp_path):
+    picture = np.random.default_rng(0).integers(0, 255, (20, 31, 3), dtype=np.uint8)
+    Image.fromarray(picture).save(tmp_path / "a.png")
+    by_path = coloured(tmp_path / "a.png")
+    assert by_path.mask.shape == (20, 31) and by_path.probability.std() > 0.1
+    equal(by_path, coloured(picture))
+    affine = np.diag([2.0, 2, 3, 1])
+    volume = np.random.default_rng(1).integers(0, 255, (3, 9, 8, 2)).astype(np.int16)
+    for c, channel in enumerate(volume):
+        nib.save(nib.Nifti1Image(channel, affine), tmp_path / f"{c}.nii.gz")
+    by_paths = coloured([tmp_path / f"{c}.nii.gz" for c in range(3)])
+    equal(by_paths, coloured(MetaTensor(torch.from_numpy(volume.astype(np.float32)), affine=torch.from_numpy(affine))))
+
+
+def test_another_number_of_channels_is_refused(coloured, tmp_path):
+    Image.fromarray(np.eye(9, dtype=np.uint8)).save(tmp_path / "g.png")
+    with pytest.raises(ValueError, match=r"g\.png has 6 channels, of 2 files; expected 3"):
+        coloured([tmp_path / "g.png", tmp_path / "g.png"])
+    with pytest.raises(ValueError, match=r"\(9, 9, 4\) has 4 channels, expected 3"):
+        coloured(np.zeros((9, 9, 4), np.uint8))
+    with pytest.raises(ValueError, match="2 or 3 axes and a last one for 3 channels"):
+        coloured(np.zeros((9, 9), np.uint8))
