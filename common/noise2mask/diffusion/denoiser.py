@@ -95,7 +95,10 @@ class Denoiser(nn.Module, ABC):
 
     @abstractmethod
     def denoise(self, x: Tensor, timesteps: Tensor, condition: Condition) -> Tensor | dict[str, Tensor]:
-        """x (B * N, K, H, W), timesteps (B,) or (1,) -> prediction (B * N, K, H, W); in train mode a dict."""
+        """x (B * N, K, H, W), timesteps (B,) or (1,) -> prediction (B * N, K, H, W); in train mode a dict.
+
+        A network that learns the variance gives 2 K channels, see `target.split_variance`.
+        """
 
     def forward(self, x: Tensor, timesteps: Tensor, context: Tensor) -> Tensor | dict[str, Tensor]:
         """x (B * N, K, H, W), timesteps (B,) or (1,), context (B, C, H, W) -> as `denoise`."""

@@ -19,8 +19,8 @@ from .denoiser import Condition, Denoiser, unwrap
 from .fusion import METHODS, fuse
 from .noise import NoiseSource
 from .noise_schedule import NoiseSchedule
-from .samplers import DEFAULT_SPACING, SAMPLERS, Denoised, evaluations
-from .target import check_kind, check_mask_scale, to_x0
+from .samplers import DEFAULT_SPACING, SAMPLERS, VARIANCES, Denoised, evaluations
+from .target import check_kind, check_mask_scale, split_variance, to_x0
 from .timesteps import select_timesteps
 from .uncertainty import triage
 
@@ -51,7 +51,8 @@ class EnsembleInferer(Inferer):
         seed:           sample n of every image takes its noise from seed + n.
         fusion:         "mean", "majority" or "staple".
         exclusive:      classes exclude one another (one-hot masks, K >= 2).
-        variance:       of the noise that "ddpm" adds, "small" or "large" (the authors of PGDiffSeg take the large one).
+        variance:       of the noise that "ddpm" adds: "small", "large" (the authors of PGDiffSeg take it) or "learned",
+                        of a network that predicts it; other samplers add no noise.
         clip:           bound the clean mask to +-mask_scale before every step; without it samples from steep noise
                         schedules leave their range.
         start:          first timestep t0 of a truncated start from the network's coarse mask; None starts from noise
@@ -88,7 +89,7 @@ class EnsembleInferer(Inferer):
         check_mask_scale(mask_scale)
         _check_name("sampler", sampler, SAMPLERS)
         _check_name("fusion", fusion, METHODS)
-        _check_name("variance", variance, ("small", "large"))
+        _check_name("variance", variance, VARIANCES)
         if samples < 1 or chunk_size < 1:
             raise ValueError(f"samples and chunk_size must be at least 1, found {samples} and {chunk_size}.")
         self.noise_schedule = noise_schedule
@@ -128,7 +129,8 @@ class EnsembleInferer(Inferer):
             (B, K, H, W[, D]) in [0, 1].
 
         Raises:
-            ValueError: where a sample is not finite, or as the network's `encode` does.
+            ValueError: where a sample is not finite, the network predicts other channels than K (or 2 K, the variance
+                with them), or gives no variance that "learned" asks for, or as the network's `encode` does.
         """
         return fuse(self.sample(inputs, network), self.fusion, self.exclusive)
 
@@ -228,11 +230,12 @@ class EnsembleInferer(Inferer):
         def denoise(x: Tensor, t: float) -> Denoised:
             timesteps = torch.tensor([t], device=x.device)  # (1,)
             at = network.at(condition, timesteps)
-            prediction = cast(Tensor, network.denoise(x, timesteps, at))  # (b * n, K, H, W), a tensor in eval mode
-            _check_finite(prediction, len(condition.image), t)
-            x0 = to_x0(self.target, prediction.float(), x, *self.noise_schedule.alpha_sigma(t))  # (b * n, K, H, W)
+            output = cast(Tensor, network.denoise(x, timesteps, at))  # (b * n, K or 2 K, H, W), a tensor in eval mode
+            _check_finite(output, len(condition.image), t)
+            prediction, variance = split_variance(output.float(), self.out_channels)  # (b * n, K, H, W) each
+            x0 = to_x0(self.target, prediction, x, *self.noise_schedule.alpha_sigma(t))  # (b * n, K, H, W)
             bar.update()
-            return Denoised(x0 if self.bound is None else x0.clamp(-self.bound, self.bound))
+            return Denoised(x0 if self.bound is None else x0.clamp(-self.bound, self.bound), variance)
 
         return denoise
 

@@ -43,8 +43,17 @@ class DiffusionLoss(nn.Module):
             output: of a denoiser in train mode, `prediction` (B, K, H, W).
             target: of `PrepareDiffusion`: `prediction`, `mask` in {0, 1} and `noisy`, each (B, K, H, W), `alpha` and
                 `sigma`, each (B, 1, 1, 1).
+
+        Raises:
+            ValueError: where the prediction has another shape than its target.
         """
         prediction = output["prediction"].float()  # (B, K, H, W)
+        if prediction.shape != target["prediction"].shape:
+            found, expected = tuple(prediction.shape), tuple(target["prediction"].shape)
+            raise ValueError(
+                f"The prediction has shape {found}, expected {expected} as the mask: take HybridLoss for a network "
+                "with learn_sigma, else correct its out_channels."
+            )
         unit = self.mask_scale if self.target == "x0" else 1.0
         loss = mse_loss(prediction / unit, target["prediction"] / unit)
         if not self.dice_weight:
