@@ -239,6 +239,32 @@ def test_every_sampler_runs_with_every_target(network, sampler, target):
     assert samples.isfinite().all() and 0 <= samples.min() and samples.max() <= 1
 
 
+class Oracle(Echo):
+    """Predicts the noise that x holds of the image, which is the mask; remembers the timesteps it was asked at."""
+
+    def __init__(self, schedule, scale=0.3):
+        super().__init__()
+        self.schedule, self.scale, self.asked = schedule, scale, []
+
+    def denoise(self, x, timesteps, condition):
+        self.asked += timesteps.tolist()
+        alpha, sigma = self.schedule.alpha_sigma(timesteps.item())
+        mask = self.scale * condition.image.repeat_interleave(len(x) // len(condition.image), dim=0)
+        return (x - alpha * mask) / sigma
+
+
+@pytest.mark.parametrize("timesteps", [1000, 300])
+@pytest.mark.parametrize(("sampler", "steps"), [("ddpm", 100), ("ddim", 30), ("dpm_solver_pp", 7), ("unipc", 80)])
+def test_the_true_noise_leads_to_the_mask_along_trained_timesteps(sampler, steps, timesteps):
+    schedule, masks = NoiseSchedule(timesteps=timesteps), images().sign()
+    network = Oracle(schedule)
+    run = EnsembleInferer(schedule, target="epsilon", sampler=sampler, steps=steps, samples=2)
+    assert torch.allclose(run.sample(masks, network), (masks[:, None] + 1) / 2, atol=1e-3)
+    asked = [int(t) for t in network.asked]
+    assert asked == network.asked == run.timesteps and len(asked) == steps  # whole, in one chunk
+    assert asked[0] == timesteps - 1 and asked == sorted(set(asked), reverse=True) and asked[-1] >= 0
+
+
 @pytest.mark.parametrize("fusion", ["mean", "majority", "staple"])
 def test_the_result_is_the_fused_samples(network, fusion):
     run = inferer(fusion=fusion)
