@@ -40,7 +40,7 @@ def check_before_training(
         training:        items of a datalist, which may list a file several times.
         validation:      the same.
         network:         to be trained; it must take images of this size, and says how many classes items have.
-        image_size:      rows, columns.
+        image_size:      rows, columns and, of a network of three dimensions, slices.
         intensity_range: grey values that become -1 and +1.
         output_dir:      where the run will write.
         phase:           as for `GreyReader`.

@@ -5,7 +5,8 @@ at(condition, timesteps)        -> Condition: plus what depends on image and tim
 denoise(x, timesteps, condition) -> prediction for N samples of each of the B images
 forward(x, timesteps, context)  =  denoise(x, timesteps, encode(context))
 
-Legend: B images, N samples of each, K classes, H W size; x is (B * N, K, H, W), image-major.
+Legend: B images, N samples of each, K classes, H W size, for whole volumes H W D; x is (B * N, K, H, W),
+image-major.
 """
 
 from abc import ABC, abstractmethod

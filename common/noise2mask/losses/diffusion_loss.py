@@ -1,6 +1,6 @@
 """Loss of the denoising network (PGDiffSeg, supplement: the simple loss of DDPM), and Dice of the mask it stands for.
 
-Legend: B batch, K classes, H W size.
+Legend: B batch, K classes, H W size, for volumes H W D.
 """
 
 from collections.abc import Mapping
@@ -42,7 +42,7 @@ class DiffusionLoss(nn.Module):
         Args:
             output: of a denoiser in train mode, `prediction` (B, K, H, W).
             target: of `PrepareDiffusion`: `prediction`, `mask` in {0, 1} and `noisy`, each (B, K, H, W), `alpha` and
-                `sigma`, each (B, 1, 1, 1).
+                `sigma`, each (B, 1, ...).
 
         Raises:
             ValueError: where the prediction has another shape than its target.
