@@ -187,8 +187,8 @@ class EnsembleInferer(Inferer):
         """As it is, or (B, C, H, W, D) -> (B * D, C, H, W) for a network of slices; without MONAI's meta data."""
         image = without_meta(image)
         if image.ndim not in ((4, 5) if self.spatial_dims == 2 else (5,)):
-            expected = "images (B, C, H, W) or volumes" if self.spatial_dims == 2 else "volumes"
-            raise ValueError(f"Expected {expected} (B, C, H, W, D), found shape {tuple(image.shape)}.")
+            expected = "Expected images (B, C, H, W) or volumes" if self.spatial_dims == 2 else "Expected volumes"
+            raise ValueError(f"{expected} (B, C, H, W, D), found shape {tuple(image.shape)}.")
         return image if image.ndim == self.spatial_dims + 2 else image.movedim(4, 1).flatten(0, 1)
 
     def _from_items(self, samples: Tensor, image: Tensor) -> Tensor:
