@@ -48,6 +48,7 @@ _MODULES = {
     "generalised_energy_distance": "metrics.ensemble",
     # training
     "DiffusionLoss": "losses.diffusion_loss",
+    "HybridLoss": "losses.hybrid_loss",
     "PriorLoss": "losses.prior_loss",
     "JointLoss": "losses.joint_loss",
     "SliceDataset": "data.slice_dataset",

@@ -51,7 +51,7 @@ def check_before_training(
         training:        items of a datalist, which may list a file several times.
         validation:      the same.
         network:         to be trained; it must take images of this size, and says how many classes items have.
-        image_size:      rows, columns.
+        image_size:      rows, columns and, of a network of three dimensions, slices.
         intensity_range: grey values that become -1 and +1.
         output_dir:      where the run will write.
         reader:          that the images are read with; None: a `GreyReader`.

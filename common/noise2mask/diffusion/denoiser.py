@@ -5,7 +5,8 @@ at(condition, timesteps)        -> Condition: plus what depends on image and tim
 denoise(x, timesteps, condition) -> prediction for N samples of each of the B images
 forward(x, timesteps, context)  =  denoise(x, timesteps, encode(context))
 
-Legend: B images, N samples of each, K classes, H W size; x is (B * N, K, H, W), image-major.
+Legend: B images, N samples of each, K classes, H W size, for whole volumes H W D; x is (B * N, K, H, W),
+image-major.
 """
 
 from abc import ABC, abstractmethod
@@ -100,7 +101,10 @@ class Denoiser(nn.Module, ABC):
 
     @abstractmethod
     def denoise(self, x: Tensor, timesteps: Tensor, condition: Condition) -> Tensor | dict[str, Tensor]:
-        """x (B * N, K, H, W), timesteps (B,) or (1,) -> prediction (B * N, K, H, W); in train mode a dict."""
+        """x (B * N, K, H, W), timesteps (B,) or (1,) -> prediction (B * N, K, H, W); in train mode a dict.
+
+        A network that learns the variance gives 2 K channels, see `target.split_variance`.
+        """
 
     def forward(self, x: Tensor, timesteps: Tensor, context: Tensor) -> Tensor | dict[str, Tensor]:
         """x (B * N, K, H, W), timesteps (B,) or (1,), context (B, C, H, W) -> as `denoise`."""
