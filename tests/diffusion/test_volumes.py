@@ -32,6 +32,8 @@ SIZE = (6, 4, 3)
 class Volumes(Denoiser):
     """A convolution over whole volumes of image and noisy masks; K channels, or 2 K with a variance."""
 
+    spatial_dims = 3
+
     def __init__(self, classes=1, learn_sigma=False):
         super().__init__()
         torch.manual_seed(0)
@@ -53,7 +55,7 @@ def volumes(count=2, size=SIZE):
 
 
 def inferer(**options):
-    return EnsembleInferer(SCHEDULE, **{"steps": 3, "samples": 3, "spatial_dims": 3, **options})
+    return EnsembleInferer(SCHEDULE, **{"steps": 3, "samples": 3, **options})
 
 
 def close(a, b):
@@ -127,18 +129,17 @@ def test_25_samples_are_fused_by_staple_in_chunks(dims):
     image[..., 4:12, 4:12, 1:5] = 1
     if dims == 2:
         network.layer = nn.Conv2d(2, 1, 3, padding=1)
-    run = inferer(samples=25, fusion="staple", spatial_dims=dims, steps=2)
+    network.spatial_dims = dims
+    run = inferer(samples=25, fusion="staple", steps=2)
     fused = run(image, network)
     assert max(shape[0] for shape in network.shapes) <= (64 if dims == 2 else 64 // 6)
     assert fused.shape == sizes and 0 <= fused.min() and fused.max() <= 1
     assert torch.equal(fused, fuse(run.sample(image, network), "staple"))
 
 
-def test_an_image_without_slices_and_other_dimensions_are_refused():
+def test_an_image_without_slices_is_refused():
     with pytest.raises(ValueError, match=r"Expected volumes \(B, C, H, W, D\), found shape \(1, 1, 4, 4\)"):
         inferer().sample(torch.zeros(1, 1, 4, 4), Volumes())
-    with pytest.raises(ValueError, match="spatial_dims is 4, expected 2 or 3"):
-        inferer(spatial_dims=4)
 
 
 # Training, validation and scores

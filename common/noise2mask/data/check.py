@@ -127,7 +127,8 @@ def _check_settings(
         raise ValueError(f"intensity_range is {low:g} to {high:g}; expected the lower value first: correct it.")
     was_training = network.training
     device = next(network.parameters()).device
-    network.eval().encode(torch.zeros(1, in_channels, *image_size, device=device))
+    size = [*image_size, *[1] * (network.spatial_dims - len(image_size))]  # a volume's slices are as many as it has
+    network.eval().encode(torch.zeros(1, in_channels, *size, device=device))
     network.train(was_training)
 
 

@@ -60,7 +60,6 @@ class EnsembleInferer(Inferer):
                         at T - 1.
         chunk_size:     images * samples evaluated at once, which bounds the memory; a whole volume counts D.
         progress:       show a progress bar over network evaluations.
-        spatial_dims:   of the network: 2, volumes go through it slice by slice, or 3, it takes whole volumes.
 
     Raises:
         ValueError: where a name or a number is out of range.
@@ -84,7 +83,6 @@ class EnsembleInferer(Inferer):
         start: int | None = None,
         chunk_size: int = 64,
         progress: bool = False,
-        spatial_dims: int = 2,
     ) -> None:
         super().__init__()
         self._arguments = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
@@ -93,8 +91,6 @@ class EnsembleInferer(Inferer):
         _check_name("sampler", sampler, SAMPLERS)
         _check_name("fusion", fusion, METHODS)
         _check_name("variance", variance, VARIANCES)
-        if spatial_dims not in (2, 3):
-            raise ValueError(f"spatial_dims is {spatial_dims}, expected 2 or 3, as the network has.")
         if samples < 1 or chunk_size < 1:
             raise ValueError(f"samples and chunk_size must be at least 1, found {samples} and {chunk_size}.")
         self.noise_schedule = noise_schedule
@@ -112,12 +108,11 @@ class EnsembleInferer(Inferer):
         self.truncated = start is not None
         self.chunk_size = chunk_size
         self.progress = progress
-        self.spatial_dims = spatial_dims
 
     @property
     def settings(self) -> dict[str, Any]:
         """What decides the samples, and the list of timesteps that follows from it."""
-        left_out = ("noise_schedule", "chunk_size", "progress", "spatial_dims")  # the last follows from the network
+        left_out = ("noise_schedule", "chunk_size", "progress")
         decided = {name: value for name, value in self._arguments.items() if name not in left_out}
         return decided | {"timesteps": self.timesteps, "noise_schedule": repr(self.noise_schedule)}
 
@@ -173,31 +168,15 @@ class EnsembleInferer(Inferer):
                 "A coarse mask is used by a truncated start only: give the inferer a `start`, such as 400."
             )
         denoiser = cast(Denoiser, unwrap(cast(nn.Module, network)))
-        items = self._to_items(image)  # (b, C, H, W[, D])
-        starts = None if coarse is None else self._to_items(coarse)  # (b, K, H, W[, D])
+        items = _to_items(image, denoiser.spatial_dims)  # (b, C, H, W[, D])
+        starts = None if coarse is None else _to_items(coarse, denoiser.spatial_dims)  # (b, K, H, W[, D])
         was_training = denoiser.training
         denoiser.eval()
         try:
             out = self._sample_items(items, denoiser, starts, callback)  # (b, N, K, H, W[, D])
         finally:
             denoiser.train(was_training)
-        return self._from_items(out, image)  # (B, N, K, H, W[, D])
-
-    def _to_items(self, image: Tensor) -> Tensor:
-        """As it is, or (B, C, H, W, D) -> (B * D, C, H, W) for a network of slices; without MONAI's meta data."""
-        image = without_meta(image)
-        if image.ndim not in ((4, 5) if self.spatial_dims == 2 else (5,)):
-            expected = "Expected images (B, C, H, W) or volumes" if self.spatial_dims == 2 else "Expected volumes"
-            raise ValueError(f"{expected} (B, C, H, W, D), found shape {tuple(image.shape)}.")
-        return image if image.ndim == self.spatial_dims + 2 else image.movedim(4, 1).flatten(0, 1)
-
-    def _from_items(self, samples: Tensor, image: Tensor) -> Tensor:
-        """(b, N, K, H, W[, D]) -> (B, N, K, H, W[, D]): slices become volumes again."""
-        return (
-            samples
-            if image.ndim == self.spatial_dims + 2
-            else samples.unflatten(0, (image.shape[0], -1)).movedim(1, -1)
-        )
+        return _from_items(out, image)  # (B, N, K, H, W[, D])
 
     def _sample_items(
         self,
@@ -300,3 +279,19 @@ def _check_name(what: str, name: str, allowed: Collection[str]) -> None:
 def _ranges(total: int, size: int) -> Iterator[range]:
     """0 .. total - 1 in pieces of at most `size`."""
     return (range(begin, min(begin + size, total)) for begin in range(0, total, size))
+
+
+def _to_items(image: Tensor, spatial_dims: int) -> Tensor:
+    """As it is, or (B, C, H, W, D) -> (B * D, C, H, W) for a network of slices; without MONAI's meta data."""
+    image = without_meta(image)
+    if image.ndim not in ((4, 5) if spatial_dims == 2 else (5,)):
+        expected = "Expected images (B, C, H, W) or volumes" if spatial_dims == 2 else "Expected volumes"
+        raise ValueError(f"{expected} (B, C, H, W, D), found shape {tuple(image.shape)}.")
+    return image if image.ndim == spatial_dims + 2 else image.movedim(4, 1).flatten(0, 1)
+
+
+def _from_items(samples: Tensor, image: Tensor) -> Tensor:
+    """(b, N, K, H, W[, D]) -> (B, N, K, H, W[, D]): slices become volumes again."""
+    if samples.ndim == image.ndim + 1:
+        return samples
+    return samples.unflatten(0, (image.shape[0], -1)).movedim(1, -1)

@@ -78,7 +78,7 @@ class MedSegDiff(Denoiser):
         widths = [base * multiplier for multiplier in MULTIPLIERS]
         deepest = base * TRUNK_MULTIPLIER
         convolution = Conv[Conv.CONV, spatial_dims]
-        self.in_channels, self.stride = in_channels, 2**downsamplings
+        self.in_channels, self.spatial_dims, self.stride = in_channels, spatial_dims, 2**downsamplings
         self.time = TimeEmbedding(base)
         seen = self.time.width  # E
 
