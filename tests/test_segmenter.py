@@ -142,3 +142,42 @@ def test_grey_values_outside_the_window_are_warned_of_and_segmented(segmenter, w
     assert "of its values" not in caplog.text
     segmenter(picture / 255.0)
     assert "The image has 0.0% of its values between 30 and 235" in caplog.text and "intensity_range" in caplog.text
+
+
+# Colour and several modalities
+
+
+def of_channels(folder, channels, reader):
+    """A bundle whose network takes so many, of random weights."""
+    root = shutil.copytree(
+        Path(noise2mask.__file__).parents[2] / "bundles" / "pgdiffseg" / "configs", folder / "configs"
+    )
+    config = (root / "inference.yaml").read_text().replace("GreyReader", reader)
+    (root / "inference.yaml").write_text(config.replace("phase: 0\n", f"phase: 0\nin_channels: {channels}\n"))
+    torch.manual_seed(3)
+    torch.save(PGDiffSeg(**TINY, in_channels=channels).state_dict(), folder / "model.pt")
+    settings = {f"network_def::{name}": value for name, value in TINY.items()} | {"image_size": (16, 16), "samples": 1}
+    return noise2mask.Segmenter(str(folder), folder / "model.pt", **settings, **{"network_def::in_channels": channels})
+
+
+def test_a_picture_in_colour_is_segmented_by_its_path_and_as_an_array(tmp_path):
+    segmenter = of_channels(tmp_path, 3, "ColourReader")
+    colours = np.random.default_rng(0).integers(0, 255, (20, 31, 3), dtype=np.uint8)
+    Image.fromarray(colours).save(tmp_path / "a.png")
+    result = segmenter(tmp_path / "a.png")
+    assert result.mask.shape == (20, 31)
+    equal(segmenter(colours), result)
+    assert np.abs(segmenter(colours[..., ::-1]).probability - result.probability).max() > 1e-6
+    with pytest.raises(ValueError, match="a MetaTensor of 3 channels before these axes"):
+        segmenter(colours[..., 0])
+
+
+def test_modalities_are_given_by_their_paths_and_their_number_must_fit(tmp_path):
+    segmenter = of_channels(tmp_path, 2, "GreyReader")
+    paths = [tmp_path / f"{n}.nii.gz" for n in range(2)]
+    for n, path in enumerate(paths):
+        values = np.random.default_rng(n).integers(0, 255, (20, 31, 2)).astype(np.float32)
+        nib.save(nib.Nifti1Image(values, np.eye(4)), path)
+    assert segmenter(paths).mask.shape == (20, 31, 2)
+    with pytest.raises(ValueError, match="0.nii.gz has 1 channels, of 1 files; expected 2"):
+        segmenter(paths[0])

@@ -20,6 +20,7 @@ from monai.data import MetaTensor
 from monai.transforms import Compose, EnsureChannelFirstd
 
 from .bundles import find_bundle
+from .data.check import channel_problem
 from .data.reader import is_picture
 from .data.window import REMEDY, outside_window
 from .diffusion.fusion import fuse
@@ -71,7 +72,9 @@ class Segmenter:
         parser.update({name: list(value) if isinstance(value, tuple) else value for name, value in given.items()})
         self.slices_as_stored = parser["axcodes"] is None
         with _refusals():
-            self.window = None if parser["per_volume"] else parser.get_parsed_content("intensity_range")
+            self.in_channels = parser.get("in_channels", 1)
+            any_values = parser["per_volume"] or parser.get("z_score", False)
+            self.window = None if any_values else parser.get_parsed_content("intensity_range")
             self.device = parser.get_parsed_content("device")
             self.network = parser.get_parsed_content("network")
             self.inferer = parser.get_parsed_content("inferer")
@@ -80,25 +83,26 @@ class Segmenter:
         self.load, self.prepare = Compose(transforms[:loaded]), Compose(transforms[loaded:])
         self.own_size = OwnSize(self.prepare)
 
-    def __call__(self, image: str | os.PathLike | np.ndarray | MetaTensor) -> Result:
+    def __call__(self, image: str | os.PathLike | Sequence[str | os.PathLike] | np.ndarray | MetaTensor) -> Result:
         """Segment one image.
 
         Args:
-            image: the path of a picture, a volume or a folder of DICOM files; an array (rows, columns) or (rows,
-                columns, slices); or a MetaTensor (1, ...) in MONAI's axes with its affine. Grey values as in a file:
-                where hardly any lie within `intensity_range`, a warning is logged.
+            image: the path of a picture, a volume or a folder of DICOM files, or the paths of its modalities; an array
+                (rows, columns), for a network of three channels (rows, columns, 3), or (rows, columns, slices); or a
+                MetaTensor (C, ...) in MONAI's axes with its affine. Grey values as in a file: where hardly any lie
+                within `intensity_range`, a warning is logged.
 
         Returns:
             Arrays in the image's axes: rows and columns of pictures and arrays, those of the file or the MetaTensor of
             volumes.
 
         Raises:
-            ValueError: where the image can not be read, is not finite, or has another number of axes.
+            ValueError: where the image can not be read, is not finite, or has another number of axes or channels.
         """
-        loaded, turned = self._loaded(image)  # (1, *S) in MONAI's axes
+        loaded, turned = self._loaded(image)  # (C, *S) in MONAI's axes
         if self.window is not None and (found := outside_window(np.asarray(loaded), self.window)):
             logger.warning(f"{image if isinstance(image, str | os.PathLike) else 'The image'} {found}: {REMEDY}.")
-        item = self.prepare({"image": loaded})  # (1, h, w[, D])
+        item = self.prepare({"image": loaded})  # (C, h, w[, D])
         samples = self.inferer.sample(without_meta(item["image"])[None].to(self.device), self.network)
         probability = fuse(samples, self.inferer.fusion, self.inferer.exclusive)[0]  # (1, h, w[, D])
         maps = torch.cat([probability, standard_deviation(samples)[0]]).cpu()  # (2, h, w[, D])
@@ -106,27 +110,44 @@ class Segmenter:
         own = own.swapaxes(1, 2) if turned else own
         return Result(own[0] > 0.5, own[0], own[1], float(triage(samples, self.inferer.exclusive)["triage"][0]))
 
-    def _loaded(self, image: str | os.PathLike | np.ndarray | MetaTensor) -> tuple[MetaTensor, bool]:
-        """The image (1, *S) in MONAI's axes, and whether rows and columns of the result are to be exchanged."""
-        if isinstance(image, str | os.PathLike):
+    def _loaded(self, image: Any) -> tuple[MetaTensor, bool]:
+        """The image (C, *S) in MONAI's axes, and whether rows and columns of the result are to be exchanged."""
+        if paths := _paths(image):
             with _refusals():
-                return self.load({"image": str(image)})["image"], is_picture(str(image))
+                loaded = self.load({"image": paths})["image"]  # (C, *S)
+            if problem := channel_problem({"image": paths}, len(loaded), self.in_channels):
+                raise ValueError(problem)
+            return loaded, is_picture(paths[0])
         turned = False
         if isinstance(image, np.ndarray):
-            _check_array(image)
-            turned = image.ndim == 2 or self.slices_as_stored
-            array = torch.from_numpy(np.array(image, dtype=np.float32))
-            image = MetaTensor((array.transpose(0, 1) if turned else array)[None], affine=ROWS_COLUMNS_SLICES)
-        if not isinstance(image, MetaTensor) or image.ndim not in (3, 4) or len(image) != 1 or not image.numel():
-            shape = getattr(image, "shape", None)
-            found = type(image).__name__ + ("" if shape is None else f" of shape {tuple(shape)}")
+            image, turned = self._from_array(image)
+        channels, shape = self.in_channels, tuple(getattr(image, "shape", ()))
+        if not isinstance(image, MetaTensor) or image.ndim not in (3, 4) or shape[0] != channels or not image.numel():
+            found = type(image).__name__ + (f" of shape {shape}" if hasattr(image, "shape") else "")
             raise ValueError(
-                f"The image is a {found}; expected a path, an array of 2 or 3 axes, or a MetaTensor of one channel "
-                "before these axes: change it, numpy.asarray for one."
+                f"The image is a {found}; expected a path, an array of 2 or 3 axes, or a MetaTensor of "
+                f"{'one channel' if channels == 1 else f'{channels} channels'} before these axes: change it, "
+                "numpy.asarray for one."
             )
         if not torch.isfinite(image).all():
             raise ValueError("The image has values that are not finite: repair it.")
         return image.float(), turned  # type: ignore[return-value]
+
+    def _from_array(self, image: np.ndarray) -> tuple[MetaTensor, bool]:
+        """(rows, columns), (rows, columns, slices) or, in colour, (rows, columns, 3), as `_loaded`."""
+        if self.in_channels == 3 and image.ndim == 3 and image.shape[2] == 3:
+            colours = torch.from_numpy(np.array(image, dtype=np.float32)).permute(2, 1, 0)  # (3, W, H)
+            return MetaTensor(colours, affine=ROWS_COLUMNS_SLICES), True
+        _check_array(image)
+        turned = image.ndim == 2 or self.slices_as_stored
+        array = torch.from_numpy(np.array(image, dtype=np.float32))
+        return MetaTensor((array.transpose(0, 1) if turned else array)[None], affine=ROWS_COLUMNS_SLICES), turned
+
+
+def _paths(image: Any) -> list[str]:
+    """Of an image that is given by the path of its file, or by those of its modalities; none for arrays."""
+    paths = list(image) if isinstance(image, list | tuple) else [image]
+    return [str(path) for path in paths] if all(isinstance(path, str | os.PathLike) for path in paths) else []
 
 
 def _check_array(image: np.ndarray) -> None:
@@ -141,12 +162,12 @@ def _check_array(image: np.ndarray) -> None:
         )
 
 
-def segment(bundle: str, image: str | os.PathLike | np.ndarray | MetaTensor, **settings: Any) -> Result:
+def segment(bundle: str, image: Any, **settings: Any) -> Result:
     """Segment one image; see `Segmenter`, which this keeps for the next call with the same settings.
 
     Args:
         bundle:   its name or folder.
-        image:    a path, an array or a MetaTensor.
+        image:    a path, or several, an array or a MetaTensor.
         settings: `weights`, and any names of inference.yaml.
     """
     weights = Path(settings.get("weights") or find_bundle(bundle).weights)
