@@ -36,7 +36,7 @@ def check_harmless(path: Path) -> None:
 
     Raises:
         ValueError: where it sets anything but `SHARED`, holds an expression, or names anything but our networks and
-            noise schedules, and MONAI's networks.
+            noise schedules and readers, and MONAI's networks.
     """
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))

@@ -140,9 +140,9 @@ def test_the_model_card_is_shown(monkeypatch, capsys):
 # Checking data
 
 
-def checking(data, output, monkeypatch, capsys):
+def checking(data, output, monkeypatch, capsys, *options):
     """Exit code, and what `noise2mask check` says, its table's lines joined."""
-    monkeypatch.setattr("sys.argv", ["noise2mask", "check", str(data), "-o", str(output)])
+    monkeypatch.setattr("sys.argv", ["noise2mask", "check", str(data), "-o", str(output), *options])
     with pytest.raises(SystemExit) as left:
         main()
     return left.value.code, capsys.readouterr().out
@@ -188,6 +188,12 @@ def test_pictures_in_colour_are_checked_and_drawn_in_colour(tmp_path, monkeypatc
     code, _ = checking(tmp_path / "data", tmp_path / "check", monkeypatch, capsys)
     drawn = np.asarray(Image.open(tmp_path / "check" / "overlays.png").convert("RGB")).reshape(-1, 3)
     assert not code and (drawn == (255, 0, 0)).all(axis=1).sum() > 100
+    code, _ = checking(tmp_path / "data", tmp_path / "cup", monkeypatch, capsys, "--foreground", "2")
+    assert code == 2 and "values 0, 255; expected 0, 2" in (tmp_path / "cup" / "problems.txt").read_text()
+    values = ("--foreground", "255", "--background", "0,128")
+    assert not checking(tmp_path / "data", tmp_path / "disc", monkeypatch, capsys, *values)[0]
+    code, _ = checking(tmp_path / "data", tmp_path / "word", monkeypatch, capsys, "--foreground", "cup")
+    assert code == 2
 
 
 def test_cases_of_several_modalities_are_checked_and_one_that_is_missing_is_told(tmp_path, monkeypatch, capsys):

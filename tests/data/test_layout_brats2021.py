@@ -7,7 +7,7 @@ import pytest
 from noise2mask.data.datalist import build, datalist, write_datalist
 from noise2mask.data.fingerprint import survey
 from noise2mask.data.layout_brats2021 import MODALITIES, brats2021_datalist
-from noise2mask.data.layouts import layout_of
+from noise2mask.data.layouts import MASK_VALUES, layout_of
 from noise2mask.data.splits import KEYS
 
 
@@ -61,7 +61,7 @@ def test_a_missing_modality_a_missing_mask_and_an_empty_folder_are_named(folder,
 
 
 def test_a_check_counts_channels_and_finds_the_whole_tumour(folder):
-    found = survey(build(folder, "brats2021", "folder"))
+    found = survey(build(folder, "brats2021", "folder"), values=MASK_VALUES["brats2021"])
     assert found.problems == [] and found.fingerprint["channels"] == {"4": 10}
     assert found.fingerprint["lesion_share_of_image"]["median"] == 0.5 and found.fingerprint["size"][0]["max"] == 2
 
@@ -71,6 +71,6 @@ def test_a_check_names_a_case_of_fewer_modalities_and_one_whose_modalities_diffe
     content["training"][0]["image"] = content["training"][0]["image"][:3]
     other = content["training"][1]["image"][2]
     nib.save(nib.Nifti1Image(np.arange(8.0).reshape(2, 2, 2), np.diag([1, 1, 2, 1])), other)
-    first, second = survey(content).problems
+    first, second = survey(content, values=MASK_VALUES["brats2021"]).problems
     assert f"{other} has another position, spacing or orientation than {content['training'][1]['image'][0]}" in first
     assert "has 3 channels; expected 4, as in most cases" in second

@@ -10,7 +10,7 @@ from noise2mask.data.datalist import build
 from noise2mask.data.ddti_outlines import main, outlines_of, write_plain_folder
 from noise2mask.data.fingerprint import survey
 from noise2mask.data.layout_ddti import FOLD, ddti_datalist
-from noise2mask.data.layouts import layout_of
+from noise2mask.data.layouts import MASK_VALUES, layout_of
 from noise2mask.data.splits import KEYS
 
 
@@ -47,7 +47,7 @@ def test_without_a_fold_validation_is_drawn(tn3k):
 
 
 def test_a_check_cuts_the_lossy_masks_in_the_middle(tn3k):
-    found = survey(build(tn3k, "ddti", "folder"))
+    found = survey(build(tn3k, "ddti", "folder"), values=MASK_VALUES["ddti"])
     assert found.problems == [] and found.fingerprint["lesion_share_of_image"]["median"] == pytest.approx(
         0.25, abs=0.02
     )
@@ -56,7 +56,10 @@ def test_a_check_cuts_the_lossy_masks_in_the_middle(tn3k):
 def test_masks_whose_values_are_all_background_are_refused(tn3k):
     for path in tn3k.glob("*-mask/*.jpg"):
         Image.fromarray(np.ones((16, 16), np.uint8)).save(path)
-    assert "no value that the layout ddti takes for foreground" in survey(build(tn3k, "ddti", "folder")).problems[0]
+    assert (
+        "no mask holds a value of the foreground (128, 129"
+        in survey(build(tn3k, "ddti", "folder"), values=MASK_VALUES["ddti"]).problems[0]
+    )
 
 
 @pytest.mark.parametrize(

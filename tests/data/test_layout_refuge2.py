@@ -7,7 +7,7 @@ from PIL import Image
 from noise2mask.data.datalist import build
 from noise2mask.data.fingerprint import survey
 from noise2mask.data.layout_refuge2 import refuge2_datalist
-from noise2mask.data.layouts import layout_of
+from noise2mask.data.layouts import MASK_VALUES, layout_of
 from noise2mask.data.splits import KEYS
 
 CODES = np.array([[255, 255, 128, 0, 0, 128]] * 5, np.uint8)
@@ -67,8 +67,8 @@ def test_what_stands_alone_is_named_and_a_plain_folder_is_one(parts, tmp_path_fa
 
 
 def test_a_check_takes_the_cup_and_refuses_a_lossy_mask(parts):
-    found = survey(build(parts, "refuge2", "folder"))
+    found = survey(build(parts, "refuge2", "folder"), values=MASK_VALUES["refuge2"])
     assert found.problems == [] and found.fingerprint["lesion_share_of_image"]["median"] == pytest.approx(1 / 3)
     Image.fromarray(CODES + np.uint8(3)).save(parts / "val" / "gts" / "0001.bmp")
-    found = survey(build(parts, "refuge2", "folder"))
+    found = survey(build(parts, "refuge2", "folder"), values=MASK_VALUES["refuge2"])
     assert "0001.bmp holds the values 2, 3, 131; expected 0, 128, 255" in found.problems[0]

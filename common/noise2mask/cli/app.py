@@ -67,11 +67,15 @@ def check(
     layout: Layout = None,
     split: Annotated[str, typer.Option(help="Of the layout busi: folder or pgdiffseg.")] = "folder",
     phase: Annotated[int, typer.Option(help="Point in time of a dynamic examination, counted from 0.")] = 0,
+    foreground: Annotated[
+        str | None, typer.Option(help="Values of masks of several classes that are segmented, such as 1,2,4.")
+    ] = None,
+    background: Annotated[str, typer.Option(help="All their other values.")] = "0",
 ) -> None:
     """All problems of a data set with their remedies, its numbers, a sheet of overlays, and a split to edit."""
     from .check import check_data
 
-    if not check_data(data, output, layout, split, phase, console):
+    if not check_data(data, output, layout, split, phase, console, foreground, background):
         sys.exit(REFUSED)
 
 

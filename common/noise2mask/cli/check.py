@@ -26,15 +26,27 @@ SHOWN = 12  # images on the sheet
 LISTED = 50  # problems in the table on the screen; problems.txt has all
 
 
-def check_data(data: Path, output: Path, layout: str | None, split: str, phase: int, console: Console) -> bool:
+def check_data(
+    data: Path,
+    output: Path,
+    layout: str | None,
+    split: str,
+    phase: int,
+    console: Console,
+    foreground: str | None = None,
+    background: str = "0",
+) -> bool:
     """Look at a data set, write `fingerprint.json`, `datalist.json`, `overlays.png` and `problems.txt`.
 
     Returns:
         Whether it can be trained on.
     """
     check_writable(output)
+    given = None if foreground is None else (_numbers(foreground), _numbers(background))
     content, refused = _content(data, layout, split)
-    found = survey(content, phase, regroup=split == "folder" and not refused)
+    coded: tuple[Sequence[float], Sequence[float]] | None = MASK_VALUES.get(str(content.get("layout")))
+    values = given or coded or (None, ())
+    found = survey(content, phase, regroup=split == "folder" and not refused, values=values)
     content = found.content
     problems = [*refused, *found.problems]
     if any(found.fingerprint["images"].values()):
@@ -43,13 +55,25 @@ def check_data(data: Path, output: Path, layout: str | None, split: str, phase: 
     if problems:
         return False
     write_datalist(content, output / FILE)
-    write_overlays(_some_cases(content, phase), output / "overlays.png")
+    write_overlays(_some_cases(content, phase, values[0]), output / "overlays.png")
     counts = ", ".join(f"{key} {len(content.get(key, []))}" for key in KEYS)
     console.print(f"{counts}; split by {found.fingerprint['split_by']}")
     console.print(
         f"Look at {output / 'overlays.png'}; change the split in {output / FILE}, and train with --data {output / FILE}"
     )
     return True
+
+
+def _numbers(text: str) -> list[int]:
+    """1,2,4 -> the numbers.
+
+    Raises:
+        ValueError: where it is something else.
+    """
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError as error:
+        raise ValueError(f"The values are {text!r}; expected whole numbers such as 1,2,4: correct them.") from error
 
 
 def _content(data: Path, layout: str | None, split: str) -> tuple[dict[str, Any], list[str]]:
@@ -83,12 +107,13 @@ def _show(output: Path, problems: Sequence[str], doubtful: Sequence[str], data: 
         console.print(f"and {len(lines) - LISTED} more in {output / 'problems.txt'}")
 
 
-def _some_cases(content: Mapping[str, Any], phase: int) -> list[tuple[str, np.ndarray, np.ndarray]]:
+def _some_cases(
+    content: Mapping[str, Any], phase: int, foreground: Sequence[float] | None
+) -> list[tuple[str, np.ndarray, np.ndarray]]:
     """Images spread over the data set, in colour where they are, of several modalities the first, with their masks."""
     items = [item for key in KEYS for item in content.get(key, [])]
     chosen = [items[i] for i in np.linspace(0, len(items) - 1, min(SHOWN, len(items))).astype(int)]
     cases: list[tuple[str, np.ndarray, np.ndarray]] = []
-    foreground, _ = MASK_VALUES.get(str(content.get("layout")), (None, ()))
     for item in chosen:
         image, _ = ColourReader(phase).get_data([name_of(item)])  # (W, H), (3, W, H) or (X, Y, Z)
         masks, _ = GreyReader(phase).channels(item["label"])  # (F, W, H) or (F, X, Y, Z)

@@ -14,7 +14,6 @@ import torch
 from ..transforms.binary_mask import is_foreground
 from .check import Expected, problems_of, torn_images
 from .item_paths import name_of
-from .layouts import MASK_VALUES
 from .near_duplicates import across, alike, grouped, thumbnail
 from .reader import GreyReader, is_picture
 from .splits import KEYS, split_groups, torn_patients
@@ -45,19 +44,25 @@ class _Seen(NamedTuple):
     thumbnail: np.ndarray
 
 
-def survey(content: Mapping[str, Any], phase: int = 0, regroup: bool = False) -> Survey:
+def survey(
+    content: Mapping[str, Any],
+    phase: int = 0,
+    regroup: bool = False,
+    values: tuple[Sequence[float] | None, Sequence[float]] = (None, ()),
+) -> Survey:
     """Go through a datalist.
 
     Args:
         content: a datalist with absolute paths.
         phase:   as for `GreyReader`.
         regroup: where images are split one by one, split them by groups of near-duplicates instead.
+        values:  foreground and background of masks of several classes, as for `BinaryMaskd`; they are binary else.
     """
     sections = {key: content.get(key, []) for key in KEYS}
     problems = torn_patients(sections)
     for one, other in (KEYS[:2], KEYS[1:], KEYS[::2]):
         problems += torn_images({one: sections[one], other: sections[other]})
-    expected = Expected(GreyReader(phase), None, *MASK_VALUES.get(str(content.get("layout")), (None, ())))
+    expected = Expected(GreyReader(phase), None, *values)
     seen: dict[str, _Seen] = {}
     for item in (item for items in sections.values() for item in items):
         own = list(problems_of(item, expected))
@@ -66,8 +71,9 @@ def survey(content: Mapping[str, Any], phase: int = 0, regroup: bool = False) ->
             seen[name_of(item)] = _look(item, expected)
     problems += other_channels({name: one.channels for name, one in seen.items()})
     if seen and expected.foreground is not None and not any(one.foreground for one in seen.values()):
-        coded = f"its masks hold no value that the layout {content.get('layout')} takes for foreground"
-        problems.append(f"{coded}; expected other values: take the layout folder for masks of 0 and 1, or 0 and 255.")
+        shown = ", ".join(map(str, [*expected.foreground][:8]))
+        remedy = "name other values, or take the layout folder for masks of 0 and 1, or 0 and 255"
+        problems.append(f"no mask holds a value of the foreground ({shown}): {remedy}.")
     names = list(seen)
     pairs = alike(np.stack([one.thumbnail for one in seen.values()])) if seen else []
     whole = dict(content)
