@@ -21,7 +21,7 @@ import torch
 from noise2mask.networks.pgdiffseg import PGDiffSeg
 
 ROOT = Path(__file__).parents[1]
-BUNDLE = ROOT / "bundles" / "pgdiffseg"
+BUNDLES = ROOT / "bundles"
 LIMIT = 240  # seconds that any command may take
 ENVIRONMENT = {
     "PYTHONPATH": os.pathsep.join([str(ROOT / "common"), os.environ.get("PYTHONPATH", "")]),
@@ -30,7 +30,15 @@ ENVIRONMENT = {
     "CUDA_VISIBLE_DEVICES": "",
     "GIT_PYTHON_REFRESH": "quiet",
 }
-TINY = ("--network_def::base", "8", "--network_def::multipliers", "[1,2]", "--image_size", "[16,16]")
+TINY = {  # what makes a bundle's network quick
+    "pgdiffseg": {"network_def::base": "8", "network_def::multipliers": "[1,2]", "image_size": "[16,16]"},
+    "medsegdiff": {
+        "network_def::base": "4",
+        "network_def::blocks": "[1,1,1,1]",
+        "network_def::grid": "8",
+        "image_size": "[16,16]",
+    },
+}
 SHORT = ("--batch_size", "4", "--prior_epochs", "3", "--epochs", "3")
 
 
@@ -80,11 +88,18 @@ class Commands:
         )
 
     @staticmethod
-    def bundle(run_id: str, configs: str, *options: str | Path) -> list[str]:
-        """`-m monai.bundle run ...` with some of the bundle's configs and a tiny network."""
-        files = [str(BUNDLE / "configs" / name) for name in configs.split()]
-        where = ["--bundle_root", str(BUNDLE), "--config_file", str(files)]
-        return ["-m", "monai.bundle", "run", run_id, *where, *TINY, *map(str, options)]
+    def bundle(run_id: str, configs: str, *options: str | Path, name: str = "pgdiffseg") -> list[str]:
+        """`-m monai.bundle run ...` with some of a bundle's configs and a tiny network."""
+        files = [str(BUNDLES / name / "configs" / config) for config in configs.split()]
+        where = ["--bundle_root", str(BUNDLES / name), "--config_file", str(files)]
+        tiny = [part for key, value in TINY[name].items() for part in (f"--{key}", value)]
+        return ["-m", "monai.bundle", "run", run_id, *where, *tiny, *map(str, options)]
+
+    @staticmethod
+    def command(*arguments: str | Path | int, tiny: str | None = None) -> list[str]:
+        """`-m noise2mask.cli.app ...`, with the tiny network of a bundle where one is named."""
+        settings = [part for key, value in TINY.get(tiny, {}).items() for part in ("--set", f"{key}={value}")]
+        return ["-m", "noise2mask.cli.app", *map(str, arguments), *settings]
 
     def ask(self, request: dict) -> int:
         self.process.stdin.write(json.dumps(request) + "\n")

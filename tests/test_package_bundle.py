@@ -21,11 +21,17 @@ import yaml
 from monai.bundle import ConfigParser
 
 import noise2mask
+from noise2mask.bundles import all_bundles
 from noise2mask.package_bundle import main, package_bundle
 
 ROOT = Path(__file__).parents[1]
-BUNDLE = ROOT / "bundles" / "pgdiffseg"
-TINY = {"network_def::multipliers": [1, 2], "image_size": [16, 32], "steps": 2, "samples": 2}
+PGDIFFSEG = ROOT / "bundles" / "pgdiffseg"
+NETWORKS = {  # quick ones
+    "pgdiffseg": {"network_def::multipliers": [1, 2]},
+    "medsegdiff": {"network_def::base": 4, "network_def::blocks": [1, 1, 1, 1]},
+}
+SAMPLING = {"image_size": [16, 32], "steps": 2, "samples": 2}
+BUNDLES = [bundle.root for bundle in all_bundles() if bundle.root.is_relative_to(ROOT)]
 USE = """
 import json, sys, monai, torch
 from monai.bundle import create_workflow, load, load_bundle_config
@@ -37,10 +43,11 @@ outputs = {}
 for n in (1, 2):
     formats = config["_meta_"]["network_data_format"]
     image = formats["inputs"]["image"]
-    shape = [eval(size, {"n": n}) for size in image["spatial_shape"]]
+    shape = [24 * n if size == "*" else eval(size, {"n": n}) for size in image["spatial_shape"]]
     pred = inferer(inputs=torch.rand(1, image["num_channels"], *shape) * 2 - 1, network=network.eval())
     expected = [1, formats["outputs"]["pred"]["num_channels"]]
-    expected += [eval(size, {"n": n}) for size in formats["outputs"]["pred"]["spatial_shape"]]
+    sizes = zip(shape, formats["outputs"]["pred"]["spatial_shape"])
+    expected += [own if size == "*" else eval(size, {"n": n}) for own, size in sizes]
     outputs[n] = [list(pred.shape), expected, str(pred.dtype), float(pred.min()), float(pred.max())]
 missing = [
     create_workflow(
@@ -63,38 +70,46 @@ print("RESULT" + json.dumps({
 """
 
 
+@pytest.fixture(scope="module", params=BUNDLES, ids=lambda root: root.name)
+def bundle(request):
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def overlay(tmp_path_factory):
+def overlay(bundle, tmp_path_factory):
     path = tmp_path_factory.mktemp("overlay") / "tiny.yaml"
-    path.write_text(yaml.safe_dump(TINY))
+    path.write_text(yaml.safe_dump(NETWORKS[bundle.name] | SAMPLING))
     return path
 
 
 @pytest.fixture(scope="module")
-def model_file(overlay):
+def model_file(bundle, overlay):
     """Random weights that fit the bundle with the overlay."""
     config = ConfigParser()
-    config.read_config([BUNDLE / "configs" / "inference.yaml", overlay])
+    config.read_config([bundle / "configs" / "inference.yaml", overlay])
     torch.manual_seed(9)  # not that of the training, which would begin with the same numbers
+    network = config.get_parsed_content("network_def")
+    for weight in (weight for weight in network.parameters() if not weight.any()):
+        torch.nn.init.normal_(weight, std=0.1)  # else a last layer of zeros answers the same everywhere
     path = overlay.with_name("model.pt")
-    torch.save({"model": config.get_parsed_content("network_def").state_dict()}, path)
+    torch.save({"model": network.state_dict()}, path)
     return path
 
 
 @pytest.fixture(scope="module")
-def archive(overlay, model_file):
-    return package_bundle(BUNDLE, overlay.with_name("dist"), model_file, [overlay])
+def archive(bundle, overlay, model_file):
+    return package_bundle(bundle, overlay.with_name("dist"), model_file, [overlay])
 
 
 @pytest.fixture(scope="module")
-def package(archive):
-    return unpack(archive, archive.parent)
+def package(archive, bundle):
+    return unpack(archive, archive.parent, bundle.name)
 
 
-def unpack(archive, folder):
+def unpack(archive, folder, name):
     with zipfile.ZipFile(archive) as content:
         content.extractall(folder)
-    return folder / "pgdiffseg"
+    return folder / name
 
 
 def read(package, name):
@@ -112,14 +127,14 @@ def strings(value):
 # What is in it
 
 
-def test_the_zip_holds_one_folder_of_the_bundles_name(archive):
+def test_the_zip_holds_one_folder_of_the_bundles_name(archive, bundle):
     with zipfile.ZipFile(archive) as content:
-        assert {name.split("/")[0] for name in content.namelist()} == {"pgdiffseg"}
-    assert archive.name == f"pgdiffseg_v{noise2mask.__version__}.zip"
+        assert {name.split("/")[0] for name in content.namelist()} == {bundle.name}
+    assert archive.name == f"{bundle.name}_v{noise2mask.__version__}.zip"
 
 
-def test_configs_are_json_and_all_are_there(package):
-    names = {path.stem for path in (BUNDLE / "configs").glob("*.yaml")} | {"metadata"}
+def test_configs_are_json_and_all_are_there(package, bundle):
+    names = {path.stem for path in (bundle / "configs").glob("*.yaml")} | {"metadata"}
     assert {path.stem for path in package.glob("configs/*.json")} == names
     assert not [*package.rglob("*.yaml"), *package.rglob("*.yml")]
 
@@ -140,8 +155,8 @@ def test_every_name_of_ours_is_found_in_the_package(package):
         assert re.search(rf"^(def|class) {name}\b", package.joinpath(*module).with_suffix(".py").read_text(), re.M)
 
 
-def test_equal_content_gives_equal_bytes(archive, overlay, model_file, tmp_path):
-    assert package_bundle(BUNDLE, tmp_path, model_file, [overlay]).read_bytes() == archive.read_bytes()
+def test_equal_content_gives_equal_bytes(archive, bundle, overlay, model_file, tmp_path):
+    assert package_bundle(bundle, tmp_path, model_file, [overlay]).read_bytes() == archive.read_bytes()
 
 
 def test_hashes_are_those_of_all_files(package):
@@ -170,40 +185,41 @@ def imported(tree):
 # Overlays
 
 
-def test_overlays_are_baked_into_every_config_that_has_the_key(package, tmp_path):
+def test_overlays_are_baked_into_every_config_that_has_the_key(package, bundle):
     train, inference = read(package, "train"), read(package, "inference")
     assert train["image_size"] == inference["image_size"] == [16, 32]
-    assert train["network_def"]["multipliers"] == inference["network_def"]["multipliers"] == [1, 2]
+    for key, value in NETWORKS[bundle.name].items():
+        name = key.removeprefix("network_def::")
+        assert train["network_def"][name] == inference["network_def"][name] == value
     assert inference["steps"] == 2 and "steps" not in train
     assert not [key for key in (*train, *inference) if "::" in key]
 
 
-def test_epochs_follow_the_one_number_that_monai_label_sets(package):
+@pytest.mark.parametrize(("epochs", "prior_epochs", "interval"), [(50, 10, 5), (1, 1, 1)])
+def test_epochs_follow_the_one_number_that_monai_label_sets(package, epochs, prior_epochs, interval):
     config = ConfigParser(read(package, "train"))
-    config["train"]["trainer"]["max_epochs"] = 50
-    assert config.get_parsed_content("prior::trainer::max_epochs") == 10
-    assert config.get_parsed_content("val_interval") == 5
-    config["train"]["trainer"]["max_epochs"] = 1
-    config.parse(True)
-    assert config.get_parsed_content("prior::trainer::max_epochs") == config.get_parsed_content("val_interval") == 1
+    config["train"]["trainer"]["max_epochs"] = epochs
+    assert config.get_parsed_content("val_interval") == interval
+    if "prior" in config:  # the first of two phases
+        assert config.get_parsed_content("prior::trainer::max_epochs") == prior_epochs
 
 
 @pytest.mark.parametrize(
     "key", ["image_sise", "trian::trainer::max_epochs", "train::traner::max_epochs", "+image_sise"]
 )
-def test_an_overlay_that_sets_what_is_not_there_is_refused(key, model_file, tmp_path):
+def test_an_overlay_that_sets_what_is_not_there_is_refused(key, bundle, model_file, tmp_path):
     (tmp_path / "wrong.yaml").write_text(f"{key}: 3\n")
     with pytest.raises(ValueError, match=r"wrong\.yaml sets .*correct the name"):
-        package_bundle(BUNDLE, tmp_path / "dist", model_file, [tmp_path / "wrong.yaml"])
+        package_bundle(bundle, tmp_path / "dist", model_file, [tmp_path / "wrong.yaml"])
     assert not (tmp_path / "dist").exists()
 
 
 @pytest.mark.parametrize("names", [["joint"], ["presets/basic_unet", "presets/basic_unet_train"]])
 def test_an_overlay_that_trains_in_another_way_leaves_inference_alone(names, tmp_path):
-    files, config = [BUNDLE / "configs" / f"{name}.yaml" for name in names], ConfigParser()
-    config.read_config([BUNDLE / "configs" / "train.yaml", *files])
+    files, config = [PGDIFFSEG / "configs" / f"{name}.yaml" for name in names], ConfigParser()
+    config.read_config([PGDIFFSEG / "configs" / "train.yaml", *files])
     torch.save(config.get_parsed_content("network_def").state_dict(), tmp_path / "model.pt")
-    with zipfile.ZipFile(package_bundle(BUNDLE, tmp_path / "dist", tmp_path / "model.pt", files)) as archive:
+    with zipfile.ZipFile(package_bundle(PGDIFFSEG, tmp_path / "dist", tmp_path / "model.pt", files)) as archive:
         train, inference = (json.loads(archive.read(f"pgdiffseg/configs/{n}.json")) for n in ("train", "inference"))
     assert inference["run"] == ["$@evaluator.run()"] and train["run"] == ["@start_from", "@run_in_one_phase"]
 
@@ -222,19 +238,19 @@ class Evil:
 def test_weights_that_run_code_are_refused_and_not_run(tmp_path):
     torch.save({"model": Evil(str(tmp_path / "harm"))}, tmp_path / "evil.pt")
     with pytest.raises(ValueError, match="evil.pt is no readable checkpoint of plain tensors"):
-        package_bundle(BUNDLE, tmp_path / "dist", tmp_path / "evil.pt")
+        package_bundle(PGDIFFSEG, tmp_path / "dist", tmp_path / "evil.pt")
     assert not (tmp_path / "harm").exists() and not (tmp_path / "dist").exists()
 
 
-def test_weights_that_do_not_fit_the_config_are_refused(model_file, tmp_path):
+def test_weights_that_do_not_fit_the_config_are_refused(bundle, model_file, tmp_path):
     with pytest.raises(ValueError, match="model.pt does not fit the network.*is missing"):
-        package_bundle(BUNDLE, tmp_path / "dist", model_file)  # without the overlay
+        package_bundle(bundle, tmp_path / "dist", model_file)  # without the overlay
     assert not (tmp_path / "dist").exists()
 
 
 def test_missing_weights_are_named_by_the_command_line(tmp_path, capsys):
     with pytest.raises(SystemExit, match="2"):
-        main([str(BUNDLE), "--output", str(tmp_path), "--weights", str(tmp_path / "none.pt")])
+        main([str(PGDIFFSEG), "--output", str(tmp_path), "--weights", str(tmp_path / "none.pt")])
     assert f"{tmp_path / 'none.pt'} does not exist" in capsys.readouterr().err
 
 
@@ -284,17 +300,17 @@ def python(*arguments, package, folder):
 def used(package, archive, demo, tmp_path_factory):
     """What MONAI's loaders and the inferer make of the package."""
     folder = tmp_path_factory.mktemp("elsewhere")
-    zipped = folder / "pgdiffseg.zip"  # load_bundle_config takes the folder's name inside from the file's
+    zipped = folder / f"{package.name}.zip"  # load_bundle_config takes the folder's name inside from the file's
     zipped.write_bytes(archive.read_bytes())
     lines = python("-c", USE, package.parent, package.name, zipped, demo, package=package, folder=folder)
     return json.loads(lines.rpartition("RESULT")[2])
 
 
 @pytest.mark.e2e
-def test_monais_loaders_take_the_package_with_its_own_code(used, model_file):
+def test_monais_loaders_take_the_package_with_its_own_code(used, bundle, model_file):
     state = torch.load(model_file, weights_only=True)["model"]
     tensors = [value for name, value in state.items() if not name.endswith(("running_mean", "running_var", "tracked"))]
-    assert used["network"] == "scripts.noise2mask.networks.pgdiffseg" and used["ours"] == []
+    assert used["network"] == f"scripts.noise2mask.networks.{bundle.name}" and used["ours"] == []
     assert used["parameters"] == pytest.approx(sum(float(value.double().sum()) for value in tensors), abs=1e-6)
     assert used["zip"] == [16, 32]
 
@@ -312,8 +328,10 @@ def test_the_inferer_keeps_metadatas_shapes(used):
 
 
 @pytest.mark.e2e
-def test_the_package_trains_from_its_weights_evaluates_and_infers(archive, commands, demo, model_file, tmp_path):
-    package = unpack(archive, tmp_path)
+def test_the_package_trains_from_its_weights_evaluates_and_infers(
+    archive, bundle, commands, demo, model_file, tmp_path
+):
+    package = unpack(archive, tmp_path, bundle.name)
 
     def run(name, configs, *options):
         files = [str(package / "configs" / f"{config}.json") for config in configs.split()]

@@ -1,4 +1,7 @@
-"""The README's code blocks do what they promise, in a copy of the checkout, in their order and in one folder."""
+"""Code blocks of the README, and of the page for users of MedSegDiff's public code, do what they promise.
+
+They run in a copy of the checkout, in their order and in one folder.
+"""
 
 import configparser
 import json
@@ -16,7 +19,6 @@ from PIL import Image
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = ("bundles", "benchmarks", "common", "docs", "tests")
-BLOCKS = re.findall(r"^```(bash|python)\n(.*?)^```$", (ROOT / "README.md").read_text(encoding="utf-8"), re.M | re.S)
 INSTALLS = re.compile(r"pip install|\btox\b")  # blocks that make environments: checked, not run
 ENVIRONMENT = {
     **os.environ,
@@ -26,6 +28,13 @@ ENVIRONMENT = {
     "MPLBACKEND": "Agg",
 }
 TINY = ("--prior::trainer::max_epochs=1", "--train::trainer::max_epochs=1", "--val_interval=1")
+
+
+def blocks_of(page):
+    return re.findall(r"^```(bash|python)\n(.*?)^```$", (ROOT / page).read_text(encoding="utf-8"), re.M | re.S)
+
+
+BLOCKS = blocks_of("README.md")
 
 pytestmark = [pytest.mark.e2e, pytest.mark.skipif(shutil.which("bash") is None, reason="the blocks are for bash")]
 
@@ -101,6 +110,21 @@ def test_the_blocks_of_the_readme_do_what_it_says(checkout):
     check_masks(checkout / "my_masks", checkout / "my_data" / "images")
     check_masks(checkout / "my_masks_again", checkout / "my_data" / "images")
     check_package(checkout / "my_package")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("block", "run_folder", "masks"), [(1, "my_run", "my_masks"), (2, "my_plain_run", "my_plain_masks")]
+)
+def test_three_commands_train_medsegdiff_on_own_images_and_segment(checkout, block, run_folder, masks):
+    blocks = blocks_of("docs/how-to/from_medsegdiff.md")
+    assert len(blocks) == 3  # the data, the commands, the same by MONAI alone
+    for language, code in (blocks[0], blocks[block]):
+        run_block(language, code, checkout)
+    assert (checkout / run_folder / "model.pt").is_file() and (checkout / run_folder / "model.yaml").is_file()
+    (case,) = json.loads((checkout / masks / "report.json").read_text())["cases"]
+    mask = Image.open(checkout / masks / case["files"][0])
+    assert mask.size == Image.open(checkout / case["image"]).size and set(np.unique(mask)) <= {0, 255}
 
 
 @pytest.mark.slow

@@ -13,6 +13,7 @@ from PIL import Image
 
 import noise2mask
 from noise2mask import segmenter as segmenter_module
+from noise2mask.networks.medsegdiff import MedSegDiff
 from noise2mask.networks.pgdiffseg import PGDiffSeg
 
 TINY = {"base": 8, "multipliers": (1, 2), "dense_layers": 2, "num_groups": 4}
@@ -144,40 +145,45 @@ def test_grey_values_outside_the_window_are_warned_of_and_segmented(segmenter, w
     assert "The image has 0.0% of its values between 30 and 235" in caplog.text and "intensity_range" in caplog.text
 
 
-# Colour and several modalities
+# Several channels
 
 
-def of_channels(folder, channels, reader):
-    """A bundle whose network takes so many, of random weights."""
-    root = shutil.copytree(
-        Path(noise2mask.__file__).parents[2] / "bundles" / "pgdiffseg" / "configs", folder / "configs"
-    )
-    config = (root / "inference.yaml").read_text().replace("GreyReader", reader)
-    (root / "inference.yaml").write_text(config.replace("phase: 0\n", f"phase: 0\nin_channels: {channels}\n"))
+@pytest.fixture(scope="module")
+def coloured(tmp_path_factory):
+    """MedSegDiff for pictures in colour."""
     torch.manual_seed(3)
-    torch.save(PGDiffSeg(**TINY, in_channels=channels).state_dict(), folder / "model.pt")
-    settings = {f"network_def::{name}": value for name, value in TINY.items()} | {"image_size": (16, 16), "samples": 1}
-    return noise2mask.Segmenter(str(folder), folder / "model.pt", **settings, **{"network_def::in_channels": channels})
+    path = tmp_path_factory.mktemp("coloured") / "model.pt"
+    network = MedSegDiff(in_channels=3, base=4, blocks=(1, 1, 1, 1), decoder_blocks=1, downsamplings=4, grid=4)
+    for weight in network.parameters():
+        weight.data += 0.1 * torch.randn(weight.shape)
+    torch.save(network.state_dict(), path)
+    network_def = {"in_channels": "@in_channels", "base": 4, "blocks": [1, 1, 1, 1], "decoder_blocks": 1}
+    network_def |= {"_target_": "noise2mask.networks.medsegdiff.MedSegDiff", "downsamplings": 4, "grid": 4}
+    reader = {"_target_": "noise2mask.data.reader.ColourReader", "phase": "@phase"}
+    settings = {"image_size": [16, 16], "in_channels": 3, "reader": reader, "network_def": network_def}
+    path.with_suffix(".yaml").write_text(yaml.safe_dump(settings))
+    return noise2mask.Segmenter("medsegdiff", path, samples=2, steps=2)
 
 
-def test_a_picture_in_colour_is_segmented_by_its_path_and_as_an_array(tmp_path):
-    segmenter = of_channels(tmp_path, 3, "ColourReader")
-    colours = np.random.default_rng(0).integers(0, 255, (20, 31, 3), dtype=np.uint8)
-    Image.fromarray(colours).save(tmp_path / "a.png")
-    result = segmenter(tmp_path / "a.png")
-    assert result.mask.shape == (20, 31)
-    equal(segmenter(colours), result)
-    assert np.abs(segmenter(colours[..., ::-1]).probability - result.probability).max() > 1e-6
-    with pytest.raises(ValueError, match="a MetaTensor of 3 channels before these axes"):
-        segmenter(colours[..., 0])
+def test_a_colour_picture_and_its_three_channels_as_files_or_array_give_the_same(coloured, tmp_path):
+    picture = np.random.default_rng(0).integers(0, 255, (20, 31, 3), dtype=np.uint8)
+    Image.fromarray(picture).save(tmp_path / "a.png")
+    by_path = coloured(tmp_path / "a.png")
+    assert by_path.mask.shape == (20, 31) and by_path.probability.std() > 0.1
+    equal(by_path, coloured(picture))
+    affine = np.diag([2.0, 2, 3, 1])
+    volume = np.random.default_rng(1).integers(0, 255, (3, 9, 8, 2)).astype(np.int16)
+    for c, channel in enumerate(volume):
+        nib.save(nib.Nifti1Image(channel, affine), tmp_path / f"{c}.nii.gz")
+    by_paths = coloured([tmp_path / f"{c}.nii.gz" for c in range(3)])
+    equal(by_paths, coloured(MetaTensor(torch.from_numpy(volume.astype(np.float32)), affine=torch.from_numpy(affine))))
 
 
-def test_modalities_are_given_by_their_paths_and_their_number_must_fit(tmp_path):
-    segmenter = of_channels(tmp_path, 2, "GreyReader")
-    paths = [tmp_path / f"{n}.nii.gz" for n in range(2)]
-    for n, path in enumerate(paths):
-        values = np.random.default_rng(n).integers(0, 255, (20, 31, 2)).astype(np.float32)
-        nib.save(nib.Nifti1Image(values, np.eye(4)), path)
-    assert segmenter(paths).mask.shape == (20, 31, 2)
-    with pytest.raises(ValueError, match="0.nii.gz has 1 channels, of 1 files; expected 2"):
-        segmenter(paths[0])
+def test_another_number_of_channels_is_refused(coloured, tmp_path):
+    Image.fromarray(np.eye(9, dtype=np.uint8)).save(tmp_path / "g.png")
+    with pytest.raises(ValueError, match=r"g\.png has 6 channels, of 2 files; expected 3"):
+        coloured([tmp_path / "g.png", tmp_path / "g.png"])
+    with pytest.raises(ValueError, match=r"\(9, 9, 4\) has 4 channels, expected 3"):
+        coloured(np.zeros((9, 9, 4), np.uint8))
+    with pytest.raises(ValueError, match="2 or 3 axes and a last one for 3 channels"):
+        coloured(np.zeros((9, 9), np.uint8))

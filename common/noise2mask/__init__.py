@@ -37,17 +37,21 @@ _MODULES = {
     "triage": "diffusion.uncertainty",
     # networks and their layers
     "PGDiffSeg": "networks.pgdiffseg",
+    "MedSegDiff": "networks.medsegdiff",
     "Baseline": "networks.baseline",
     "PriorSupervision": "networks.prior_supervision",
     "load_weights": "networks.weights",
     "ParameterSharedAttention": "layers.psa",
     "SlimDenseBlock": "layers.slim_dense",
+    "DynamicEncoding": "layers.dynamic_encoding",
+    "FFParser": "layers.ff_parser",
     # scores
     "case_scores": "metrics.case_scores",
     "summarise": "metrics.case_scores",
     "generalised_energy_distance": "metrics.ensemble",
     # training
     "DiffusionLoss": "losses.diffusion_loss",
+    "HybridLoss": "losses.hybrid_loss",
     "PriorLoss": "losses.prior_loss",
     "JointLoss": "losses.joint_loss",
     "SliceDataset": "data.slice_dataset",

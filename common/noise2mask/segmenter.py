@@ -3,7 +3,7 @@
 It is what `noise2mask segment` does, by the same configs, without files. Of DICOM it takes one volume, still or clip,
 and refuses what `data.dicom_series` does; frames of Enhanced objects and headers are looked at by the command alone.
 
-Legend: N samples, S the image's own size (two or three axes), h w the network's.
+Legend: N samples, C channels of the image, S its own size (two or three axes), h w the network's.
 """
 
 import logging
@@ -21,6 +21,7 @@ from monai.transforms import Compose, EnsureChannelFirstd
 
 from .bundles import find_bundle
 from .data.check import channel_problem
+from .data.item_paths import paths_of
 from .data.reader import is_picture
 from .data.window import REMEDY, outside_window
 from .diffusion.fusion import fuse
@@ -31,6 +32,8 @@ from .settings import check_settings
 from .transforms.own_size import OwnSize
 
 logger = logging.getLogger(__name__)
+
+Image = str | os.PathLike | Sequence[str | os.PathLike] | np.ndarray | MetaTensor
 
 # Of an array without geometry: rows to the back, columns to the left, slices upwards, as a viewer shows axial slices.
 ROWS_COLUMNS_SLICES = torch.tensor([[0.0, -1, 0, 0], [-1, 0, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
@@ -71,10 +74,9 @@ class Segmenter:
         parser = ConfigParser(ConfigParser.load_config_files([str(path) for path in configs]))
         parser.update({name: list(value) if isinstance(value, tuple) else value for name, value in given.items()})
         self.slices_as_stored = parser["axcodes"] is None
+        self.channels: int = parser.get("in_channels", 1)  # C; of a bundle without this setting 1
         with _refusals():
-            self.in_channels = parser.get("in_channels", 1)
-            any_values = parser["per_volume"] or parser.get("z_score", False)
-            self.window = None if any_values else parser.get_parsed_content("intensity_range")
+            self.window = None if parser["per_volume"] else parser.get_parsed_content("intensity_range")
             self.device = parser.get_parsed_content("device")
             self.network = parser.get_parsed_content("network")
             self.inferer = parser.get_parsed_content("inferer")
@@ -83,14 +85,14 @@ class Segmenter:
         self.load, self.prepare = Compose(transforms[:loaded]), Compose(transforms[loaded:])
         self.own_size = OwnSize(self.prepare)
 
-    def __call__(self, image: str | os.PathLike | Sequence[str | os.PathLike] | np.ndarray | MetaTensor) -> Result:
+    def __call__(self, image: Image) -> Result:
         """Segment one image.
 
         Args:
-            image: the path of a picture, a volume or a folder of DICOM files, or the paths of its modalities; an array
-                (rows, columns), for a network of three channels (rows, columns, 3), or (rows, columns, slices); or a
-                MetaTensor (C, ...) in MONAI's axes with its affine. Grey values as in a file: where hardly any lie
-                within `intensity_range`, a warning is logged.
+            image: the path of a picture, a volume or a folder of DICOM files, or the paths of several modalities; an
+                array (rows, columns) or (rows, columns, slices), with the channels as a last axis where the network
+                takes several; or a MetaTensor (C, ...) in MONAI's axes with its affine. Values as in a file: where
+                hardly any lie within `intensity_range`, a warning is logged.
 
         Returns:
             Arrays in the image's axes: rows and columns of pictures and arrays, those of the file or the MetaTensor of
@@ -101,7 +103,7 @@ class Segmenter:
         """
         loaded, turned = self._loaded(image)  # (C, *S) in MONAI's axes
         if self.window is not None and (found := outside_window(np.asarray(loaded), self.window)):
-            logger.warning(f"{image if isinstance(image, str | os.PathLike) else 'The image'} {found}: {REMEDY}.")
+            logger.warning(f"{_name(image)} {found}: {REMEDY}.")
         item = self.prepare({"image": loaded})  # (C, h, w[, D])
         samples = self.inferer.sample(without_meta(item["image"])[None].to(self.device), self.network)
         probability = fuse(samples, self.inferer.fusion, self.inferer.exclusive)[0]  # (1, h, w[, D])
@@ -110,64 +112,72 @@ class Segmenter:
         own = own.swapaxes(1, 2) if turned else own
         return Result(own[0] > 0.5, own[0], own[1], float(triage(samples, self.inferer.exclusive)["triage"][0]))
 
-    def _loaded(self, image: Any) -> tuple[MetaTensor, bool]:
+    def _loaded(self, image: Image) -> tuple[MetaTensor, bool]:
         """The image (C, *S) in MONAI's axes, and whether rows and columns of the result are to be exchanged."""
-        if paths := _paths(image):
+        if _is_path(image):
+            paths = paths_of(image)
             with _refusals():
-                loaded = self.load({"image": paths})["image"]  # (C, *S)
-            if problem := channel_problem({"image": paths}, len(loaded), self.in_channels):
+                loaded, turned = (
+                    self.load({"image": paths if len(paths) > 1 else paths[0]})["image"],
+                    is_picture(paths[0]),
+                )
+            if problem := channel_problem({"image": image}, len(loaded), self.channels):
                 raise ValueError(problem)
-            return loaded, is_picture(paths[0])
+            return loaded, turned
         turned = False
         if isinstance(image, np.ndarray):
-            image, turned = self._from_array(image)
-        channels, shape = self.in_channels, tuple(getattr(image, "shape", ()))
-        if not isinstance(image, MetaTensor) or image.ndim not in (3, 4) or shape[0] != channels or not image.numel():
-            found = type(image).__name__ + (f" of shape {shape}" if hasattr(image, "shape") else "")
+            _check_array(image, self.channels)
+            array = torch.from_numpy(np.array(image, dtype=np.float32))
+            array = array.movedim(-1, 0) if self.channels > 1 else array[None]  # (C, rows, columns[, slices])
+            turned = array.ndim == 3 or self.slices_as_stored
+            image = MetaTensor(array.transpose(1, 2) if turned else array, affine=ROWS_COLUMNS_SLICES)
+        shape = tuple(getattr(image, "shape", ()))
+        fits = len(shape) in (3, 4) and shape[0] == self.channels and 0 not in shape
+        if not isinstance(image, MetaTensor) or not fits:
+            found = type(image).__name__ + (f" of shape {shape}" if shape else "")
+            channels = "one channel" if self.channels == 1 else f"{self.channels} channels"
             raise ValueError(
-                f"The image is a {found}; expected a path, an array of 2 or 3 axes, or a MetaTensor of "
-                f"{'one channel' if channels == 1 else f'{channels} channels'} before these axes: change it, "
-                "numpy.asarray for one."
+                f"The image is a {found}; expected a path, an array of 2 or 3 axes, or a MetaTensor of {channels} "
+                "before these axes: change it, numpy.asarray for one."
             )
         if not torch.isfinite(image).all():
             raise ValueError("The image has values that are not finite: repair it.")
         return image.float(), turned  # type: ignore[return-value]
 
-    def _from_array(self, image: np.ndarray) -> tuple[MetaTensor, bool]:
-        """(rows, columns), (rows, columns, slices) or, in colour, (rows, columns, 3), as `_loaded`."""
-        if self.in_channels == 3 and image.ndim == 3 and image.shape[2] == 3:
-            colours = torch.from_numpy(np.array(image, dtype=np.float32)).permute(2, 1, 0)  # (3, W, H)
-            return MetaTensor(colours, affine=ROWS_COLUMNS_SLICES), True
-        _check_array(image)
-        turned = image.ndim == 2 or self.slices_as_stored
-        array = torch.from_numpy(np.array(image, dtype=np.float32))
-        return MetaTensor((array.transpose(0, 1) if turned else array)[None], affine=ROWS_COLUMNS_SLICES), turned
+
+def _name(image: Image) -> str:
+    """Of an image in a message."""
+    return paths_of(image)[0] if _is_path(image) else "The image"
 
 
-def _paths(image: Any) -> list[str]:
-    """Of an image that is given by the path of its file, or by those of its modalities; none for arrays."""
-    paths = list(image) if isinstance(image, list | tuple) else [image]
-    return [str(path) for path in paths] if all(isinstance(path, str | os.PathLike) for path in paths) else []
+def _is_path(image: Any) -> bool:
+    """A path, or those of several modalities."""
+    parts = image if isinstance(image, list | tuple) else [image]
+    return bool(parts) and all(isinstance(part, str | os.PathLike) for part in parts)
 
 
-def _check_array(image: np.ndarray) -> None:
-    """Refuse what is no image in grey; float slices are taken, as no colour picture comes so."""
-    if image.size == 0 or image.ndim not in (2, 3) or image.dtype.kind not in "buif":
+def _check_array(image: np.ndarray, channels: int) -> None:
+    """Refuse other axes or channels; in grey slices are taken as floats, as no colour picture comes so."""
+    axes = image.ndim - (channels > 1)
+    if image.size == 0 or axes not in (2, 3) or image.dtype.kind not in "buif":
         found = f"{image.dtype} of shape {image.shape}"
-        raise ValueError(f"The array is {found}; expected numbers in 2 or 3 axes, none of length 0: change it.")
-    if image.ndim == 3 and image.shape[2] in (3, 4) and image.dtype == np.uint8:
+        last = f" and a last one for {channels} channels" if channels > 1 else ""
+        raise ValueError(f"The array is {found}; expected numbers in 2 or 3 axes{last}, none of length 0: change it.")
+    if channels > 1 and image.shape[-1] != channels:
+        raise ValueError(f"The array {image.shape} has {image.shape[-1]} channels, expected {channels}: change it.")
+    if channels == 1 and axes == 3 and image.shape[2] in (3, 4) and image.dtype == np.uint8:
         raise ValueError(
             f"The array {image.shape} may be a colour picture, or {image.shape[2]} slices; expected grey values: give "
             "a picture as (rows, columns) in grey, and slices as floats, array.astype('float32')."
         )
 
 
-def segment(bundle: str, image: Any, **settings: Any) -> Result:
+def segment(bundle: str, image: Image, **settings: Any) -> Result:
     """Segment one image; see `Segmenter`, which this keeps for the next call with the same settings.
 
     Args:
         bundle:   its name or folder.
-        image:    a path, or several, an array or a MetaTensor.
+        image:    a path, several, an array or a MetaTensor.
         settings: `weights`, and any names of inference.yaml.
     """
     weights = Path(settings.get("weights") or find_bundle(bundle).weights)

@@ -2,55 +2,24 @@
 
 import random
 import shutil
-import socket
 import sqlite3
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from monai.bundle import ConfigParser, create_workflow
+from monai.bundle import ConfigParser
 from PIL import Image
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from noise2mask.files import load_plain
+
+from .runs import assert_equal_runs, flat, scalars
 
 ROOT = Path(__file__).parents[2]
 BUNDLE = ROOT / "bundles" / "pgdiffseg"
 CONFIGS = BUNDLE / "configs"
 
 pytestmark = pytest.mark.e2e
-
-
-def flat(value, name=""):
-    """Every tensor and number of a checkpoint by name."""
-    if isinstance(value, dict):
-        return {k: v for key, item in value.items() for k, v in flat(item, f"{name}::{key}").items()}
-    if isinstance(value, list | tuple):
-        return flat(dict(enumerate(value)), name)
-    return {name: value}
-
-
-def assert_equal_runs(folder, expected):
-    """Network, moving average, optimiser, best metric and weights are equal to the last bit."""
-    for name in ("last.pt", "model.pt"):
-        found, wanted = load_plain(folder / name), load_plain(expected / name)
-        for part in ("objects", "best", "phase", "epoch", "iteration", "finished", "model"):
-            ours, theirs = flat(found.get(part)), flat(wanted.get(part))
-            assert list(ours) == list(theirs)
-            for key, value in ours.items():
-                same = torch.equal(value, theirs[key]) if torch.is_tensor(value) else value == theirs[key]
-                assert same, f"{name}: {part}{key} is {value}, expected {theirs[key]}"
-
-
-def scalars(folder):
-    """name -> {step: value} of all event files."""
-    found = {}
-    for path in folder.glob("events.out.tfevents.*"):
-        events = EventAccumulator(str(path)).Reload()
-        for name in events.Tags()["scalars"]:
-            found.setdefault(name, {}).update({event.step: event.value for event in events.Scalars(name)})
-    return found
 
 
 @pytest.fixture(scope="module")
@@ -292,41 +261,6 @@ def test_mlflow_follows_a_run_that_is_resumed(commands, training, trained, tmp_p
 
 
 # Configs
-
-TRAINING = [f"train.yaml {name}" for name in ("", "data/demo.yaml", "data/folder.yaml", "multi_gpu_train.yaml")]
-TRAINING += [f"train.yaml {name}" for name in ("joint.yaml", "presets/paper.yaml", "presets/small.yaml data/busi.yaml")]
-TRAINING += ["train.yaml presets/size_64.yaml"]
-INFERENCE = ["inference.yaml", "inference.yaml evaluate.yaml data/folder.yaml"]
-INFERENCE += ["inference.yaml evaluate.yaml multi_gpu_evaluate.yaml", "inference.yaml evaluate.yaml sampler_study.yaml"]
-
-
-@pytest.fixture
-def one_rank(monkeypatch):
-    """What torchrun would set."""
-    for name, value in {"RANK": 0, "LOCAL_RANK": 0, "WORLD_SIZE": 1, "MASTER_ADDR": "127.0.0.1"}.items():
-        monkeypatch.setenv(name, str(value))
-    with socket.socket() as some:
-        some.bind(("127.0.0.1", 0))
-        monkeypatch.setenv("MASTER_PORT", str(some.getsockname()[1]))
-
-
-@pytest.mark.parametrize("names", TRAINING + INFERENCE)
-@pytest.mark.filterwarnings("ignore:parsing config_file")
-def test_every_combination_of_configs_has_the_properties_that_monai_asks_for(names, demo, trained, tmp_path, one_rank):
-    workflow = create_workflow(
-        config_file=[str(CONFIGS / name) for name in names.split()],
-        workflow_type="train" if names in TRAINING else "infer",
-        bundle_root=str(BUNDLE),
-        dataset_dir=str(demo),
-        output_dir=str(tmp_path),
-        logging_file=False,
-        **{"network_def::base": 8, "network_def::multipliers": [1, 2], "image_size": [16, 16]},
-        **({} if names in TRAINING else {"model_file": str(trained / "model.pt"), "input": str(demo / "images")}),
-    )
-    try:
-        assert workflow.check_properties() == []
-    finally:
-        workflow.finalize()
 
 
 def test_the_light_augmentation_moves_images_and_leaves_their_grey_values():

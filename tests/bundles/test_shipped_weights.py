@@ -44,9 +44,10 @@ def test_they_come_with_terms_with_what_they_were_trained_on_and_with_scores(bun
     assert {"dice", "dice_lesion"} <= set(bundle.metadata["eval_metrics"])
 
 
-def test_pgdiffseg_answers_to_the_image(tmp_path):
+@each
+def test_they_answer_to_the_image(bundle, tmp_path):
     make_demo(["--output", str(tmp_path), "--patients", "4"])
     images = sorted((tmp_path / "images").iterdir())[:2]
-    first, second = (noise2mask.segment("pgdiffseg", path, samples=2) for path in images)
+    first, second = (noise2mask.segment(bundle.name, path, samples=2) for path in images)
     assert first.probability.max() > 0.5 and not np.allclose(first.probability, second.probability, atol=0.1)
     assert 0 <= first.triage <= 1 and first.mask.any()

@@ -16,6 +16,7 @@ import pytest
 import yaml
 from PIL import Image
 
+from noise2mask.bundles import all_bundles
 from noise2mask.cli.app import main
 from noise2mask.data.datalist import datalist
 
@@ -51,7 +52,7 @@ def test_listing_imports_nothing_heavy(tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", script], check=True, capture_output=True, encoding="utf-8", cwd=tmp_path
     )
-    assert all(word in done.stdout for word in ("pgdiffseg", "binary", "segmentation", "US", "lesion"))
+    assert all(word in done.stdout for word in ("pgdiffseg", "medsegdiff", "binary", "US", "lesion", "nodule"))
 
 
 def test_weights_come_with_what_inference_must_repeat(trained):
@@ -129,8 +130,9 @@ def test_packing_gives_a_zip_with_the_trainings_settings(trained, tmp_path, monk
     assert config["image_size"] == [16, 16] and config["intensity_range"] == [10, 200]
 
 
-def test_the_model_card_is_shown(monkeypatch, capsys):
-    monkeypatch.setattr("sys.argv", ["noise2mask", "model-card", "pgdiffseg"])
+@pytest.mark.parametrize("bundle", [bundle.name for bundle in all_bundles()])
+def test_the_model_card_is_shown(bundle, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["noise2mask", "model-card", bundle])
     with pytest.raises(SystemExit):
         main()
     said = capsys.readouterr().out

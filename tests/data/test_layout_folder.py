@@ -54,6 +54,14 @@ def test_the_split_of_the_manifest_is_kept(make):
     assert [[item["patient"] for item in content[key]] for key in KEYS] == [["x"], ["y"], ["z", "z"]]
 
 
+def test_a_manifest_without_validation_images_has_them_drawn_from_whole_training_patients(make):
+    rows = "".join(f"a{i},{i // 2},{'train' if i < 32 else 'test'}\n" for i in range(40))
+    content = folder_datalist(make(stems(40), stems(40), f"stem,patient,split\n{rows}"))
+    assert [len(content[key]) for key in KEYS] == [28, 4, 8]
+    train, validation = ({item["patient"] for item in content[key]} for key in KEYS[:2])
+    assert not train & validation and len(validation) == 2
+
+
 def test_the_same_seed_gives_the_same_split(make):
     folder = make(stems(20), stems(20))
     assert folder_datalist(folder, 5) == folder_datalist(folder, 5) != folder_datalist(folder, 6)

@@ -132,3 +132,13 @@ def test_volumes_are_prepared_once_and_whole():
 def test_image_and_mask_of_different_depth_are_refused():
     with pytest.raises(ValueError, match=r"tensors of \[2, 3\] slices"):
         SliceDataset([{"image": torch.zeros(1, 2, 2, 3), "label": torch.zeros(1, 2, 2, 2)}], NOTHING)
+
+
+def test_volumes_come_whole_to_a_network_of_three_dimensions():
+    data = SliceDataset(VOLUMES, Compose([RandGaussianNoised("image", prob=1.0)]), slices=False)
+    assert [tuple(item["image"].shape) for item in data] == [(1, 2, 4, 3), (1, 2, 4), (1, 2, 4, 2)]
+    first = data[0]["image"]
+    data.set_epoch(2)
+    assert not torch.equal(data[0]["image"], first) and torch.equal(data[0]["label"], VOLUMES[0]["label"])
+    data.set_epoch(0)
+    assert torch.equal(data[0]["image"], first)

@@ -239,6 +239,32 @@ def test_every_sampler_runs_with_every_target(network, sampler, target):
     assert samples.isfinite().all() and 0 <= samples.min() and samples.max() <= 1
 
 
+class Oracle(Echo):
+    """Predicts the noise that x holds of the image, which is the mask; remembers the timesteps it was asked at."""
+
+    def __init__(self, schedule, scale=0.3):
+        super().__init__()
+        self.schedule, self.scale, self.asked = schedule, scale, []
+
+    def denoise(self, x, timesteps, condition):
+        self.asked += timesteps.tolist()
+        alpha, sigma = self.schedule.alpha_sigma(timesteps.item())
+        mask = self.scale * condition.image.repeat_interleave(len(x) // len(condition.image), dim=0)
+        return (x - alpha * mask) / sigma
+
+
+@pytest.mark.parametrize("timesteps", [1000, 300])
+@pytest.mark.parametrize(("sampler", "steps"), [("ddpm", 100), ("ddim", 30), ("dpm_solver_pp", 7), ("unipc", 80)])
+def test_the_true_noise_leads_to_the_mask_along_trained_timesteps(sampler, steps, timesteps):
+    schedule, masks = NoiseSchedule(timesteps=timesteps), images().sign()
+    network = Oracle(schedule)
+    run = EnsembleInferer(schedule, target="epsilon", sampler=sampler, steps=steps, samples=2)
+    assert torch.allclose(run.sample(masks, network), (masks[:, None] + 1) / 2, atol=1e-3)
+    asked = [int(t) for t in network.asked]
+    assert asked == network.asked == run.timesteps and len(asked) == steps  # whole, in one chunk
+    assert asked[0] == timesteps - 1 and asked == sorted(set(asked), reverse=True) and asked[-1] >= 0
+
+
 @pytest.mark.parametrize("fusion", ["mean", "majority", "staple"])
 def test_the_result_is_the_fused_samples(network, fusion):
     run = inferer(fusion=fusion)
@@ -354,6 +380,40 @@ def test_the_large_variance_is_ddpm_s_alone(network):
     assert close(*(inferer(variance=v).sample(images(), network) for v in ("small", "large")))
 
 
+class Learned(Echo):
+    """Predicts x0 = 0.1 x, and the same place between the bounds of the variance everywhere."""
+
+    def __init__(self, place, channels=2):
+        super().__init__()
+        self.place, self.channels = place, channels
+
+    def denoise(self, x, timesteps, condition):
+        return torch.cat([0.1 * x, *[torch.full_like(x, self.place)] * (self.channels - 1)], dim=1)
+
+
+@pytest.mark.parametrize(("place", "variance"), [(-1.0, "small"), (1.0, "large")])
+def test_a_learned_variance_at_its_bounds_is_the_small_and_the_large_one(place, variance):
+    learned = inferer(sampler="ddpm", variance="learned").sample(images(), Learned(place))
+    assert close(learned, inferer(sampler="ddpm", variance=variance).sample(images(), Learned(place, channels=1)))
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_a_learned_variance_is_left_out_where_it_is_not_asked_for(sampler):
+    network, run = Learned(0.4), inferer(sampler=sampler, steps=4)
+    assert torch.equal(run.sample(images(), network), run.sample(images(), Learned(0.4, channels=1)))
+    assert sampler == "ddpm" or torch.equal(run.changed(variance="learned")(images(), network), run(images(), network))
+
+
+def test_a_learned_variance_of_a_network_that_has_none_is_refused(network):
+    with pytest.raises(ValueError, match="variance is 'learned', but the network gives none"):
+        inferer(sampler="ddpm", variance="learned").sample(images(), network)
+
+
+def test_a_prediction_of_other_channels_is_refused():
+    with pytest.raises(ValueError, match="predicts 3 channels, expected 1, or 2 with a learned variance"):
+        inferer().sample(images(), Learned(0.0, channels=3))
+
+
 def test_an_unknown_variance_is_refused():
-    with pytest.raises(ValueError, match="variance is 'huge', expected one of small, large"):
+    with pytest.raises(ValueError, match="variance is 'huge', expected one of small, large, learned"):
         inferer(variance="huge")

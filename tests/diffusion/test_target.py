@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from noise2mask.diffusion.noise_schedule import NoiseSchedule
-from noise2mask.diffusion.target import KINDS, check_kind, to_target, to_x0
+from noise2mask.diffusion.target import KINDS, check_kind, split_variance, to_target, to_x0
 
 
 def pair():
@@ -48,3 +48,16 @@ def test_unknown_kind_is_an_error_that_lists_the_known_ones():
     for call in (lambda: check_kind("eps"), lambda: to_target("eps", x, x, 1.0, 0.0), lambda: to_x0("eps", x, x, 1, 0)):
         with pytest.raises(ValueError, match="'eps', expected one of epsilon, x0, v"):
             call()
+
+
+def test_a_prediction_is_taken_apart_into_mask_and_fraction_of_the_variance():
+    both = torch.arange(8.0).reshape(1, 4, 2, 1) - 5  # classes 0 and 1, then the places of their variances
+    prediction, fraction = split_variance(both, classes=2)
+    assert prediction.flatten().tolist() == [-5, -4, -3, -2] and fraction.flatten().tolist() == [0, 0.5, 1, 1.5]
+    assert split_variance(both, classes=4)[0] is both and split_variance(both, classes=4)[1] is None
+
+
+def test_other_numbers_of_channels_are_an_error_that_names_found_and_expected():
+    for classes in (1, 3):
+        with pytest.raises(ValueError, match=f"predicts 4 channels, expected {classes}, or {2 * classes} with"):
+            split_variance(torch.zeros(1, 4, 2, 2), classes)

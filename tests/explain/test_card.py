@@ -43,7 +43,7 @@ def test_every_card_agrees_with_metadata_and_results(root):
 @pytest.fixture
 def bundle(tmp_path):
     """A copy whose card may be changed."""
-    return shutil.copytree(BUNDLES[0], tmp_path / "bundle")
+    return shutil.copytree(ROOT / "bundles" / "pgdiffseg", tmp_path / "bundle")
 
 
 @pytest.mark.parametrize(
@@ -56,6 +56,7 @@ def bundle(tmp_path):
         ("| 0.7", "| 0.8", "a table is not what its results say"),
         ("arXiv:2410", "arXiv:2411", "reference"),
         ("| batch size | 8 |", "| batch size | 9 |", "the batch size of train.yaml is missing"),
+        ("| epochs | 20 | 100 |", "| epochs | 20 | 99 |", "the epochs of train.yaml is missing"),
         ("| image size | 128 x 128 |", "| image size | 64 x 64 |", "the image size of train.yaml is missing"),
     ],
 )
@@ -135,6 +136,12 @@ def test_rows_of_a_study_make_its_table_and_are_not_mixed_with_evaluations(tmp_p
     assert places == sorted(places)  # whatever the order in which they were made
     both = filled("<!-- table: study study -->\n<!-- end -->", tmp_path)
     assert both.count("| study | ddim | noise | 2 |") == 2 and "| network | sampler |" in both
+    bare = {name: value for name, value in row.items() if "prior" not in name}
+    (tmp_path / "none.json").write_text(json.dumps({"title": "none", "rows": [bare]}))
+    mixed = filled("<!-- table: none study -->\n<!-- end -->", tmp_path).splitlines()
+    assert "prior alone" in mixed[1] and mixed[3].endswith("| 0.125 | - | 0.500 |")
+    assert len({line.count("|") for line in mixed[1:-1]}) == 1
+    assert "prior alone" not in filled("<!-- table: none -->\n<!-- end -->", tmp_path)
     with pytest.raises(ValueError, match="mixes evaluations and studies"):
         filled("<!-- table: study one -->\n<!-- end -->", tmp_path)
     with pytest.raises(ValueError, match=r"other.json does not exist"):

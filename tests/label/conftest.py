@@ -26,13 +26,23 @@ import pytest
 from PIL import Image
 
 ROOT = Path(__file__).parents[2]
-BUNDLE = ROOT / "bundles" / "pgdiffseg"
-MODELS = ("pgdiffseg", "pgdiffseg_copy")
-LESION = {"pgdiffseg": 1, "pgdiffseg_copy": 2}  # the copy's own code calls it 2
-COPY = "{image_size: [48, 64], intensity_range: [10, 220], sampler: dpm_solver_pp, steps: 3, samples: 2}\n"
+BUNDLES = {"pgdiffseg": "pgdiffseg", "pgdiffseg_copy": "pgdiffseg", "medsegdiff": "medsegdiff"}  # of each model
+MODELS = tuple(BUNDLES)
+LESION = {"pgdiffseg": 1, "pgdiffseg_copy": 2, "medsegdiff": 1}  # the copy's own code calls it 2
+COPY = "{image_size: [48, 64], intensity_range: [10, 220], sampler: dpm_solver_pp, steps: 3, samples: 2}"
+SMALL = "{network_def::base: 4, network_def::blocks: [1, 1, 1, 1], image_size: [32, 32], steps: 3, samples: 2}"
+OVERLAYS = {"pgdiffseg": "{}", "pgdiffseg_copy": COPY, "medsegdiff": SMALL}
 EPOCHS = ("--prior::trainer::max_epochs", 2, "--train::trainer::max_epochs", 8, "--val_interval", 8)
 # A seed of its own, because equal ones begin with equal weights; no decay, which would end so short a training early
 TRAINING = (*EPOCHS, "--batch_size", 4, "--learning_rate_decay", "False", "--seed", 9)
+RANDOM = """
+import torch
+from noise2mask import MedSegDiff
+torch.manual_seed(3)
+network = MedSegDiff(base=4, blocks=(1, 1, 1, 1), decoder_blocks=1, downsamplings=4, num_groups=8, grid=32)
+torch.nn.init.normal_(network.output[-1].weight, std=0.1)  # it begins at zero
+torch.save(network.state_dict(), "medsegdiff.pt")
+"""
 PICTURES = ("grey", "other", "rgb", "jpeg")
 LOSSLESS = {"result_extension": ".png"}  # MONAI Label's answer to a JPEG is one, whose masks are not exact
 
@@ -72,27 +82,30 @@ def data(folder):
 
 @pytest.fixture(scope="session")
 def weights(folder, data):
-    """Of a short training that gives masks neither empty nor full."""
-    config = ("--bundle_root", BUNDLE, "--config_file", BUNDLE / "configs" / "train.yaml")
+    """By bundle, of masks neither empty nor full: of a short training; random ones, which take no time."""
+    root = ROOT / "bundles" / "pgdiffseg"
+    config = ("--bundle_root", root, "--config_file", root / "configs" / "train.yaml")
     where = ("--dataset_dir", data, "--output_dir", folder / "trained")
     python("-m", "monai.bundle", "run", "training", *config, *where, *TRAINING, folder=folder, path=ROOT / "common")
-    return folder / "trained" / "model.pt"
+    python("-c", RANDOM, folder=folder, path=ROOT / "common")
+    return {"pgdiffseg": folder / "trained" / "model.pt", "medsegdiff": folder / "medsegdiff.pt"}
 
 
 @pytest.fixture(scope="session")
 def packages(folder, weights):
-    """MONAI Label's sample application with both packages, by name."""
+    """MONAI Label's sample application with all packages, by name."""
     python(
         "-m", "monailabel.main", "apps", "--name", "monaibundle", "--download", "--output", "apps", **shimmed(folder)
     )
-    (folder / "copy.yaml").write_text(COPY)
     models = folder / "apps" / "monaibundle" / "model"
-    for name, overlays in zip(MODELS, ((), ("--overlay", "copy.yaml")), strict=True):
-        options = ("--weights", weights, "--output", name, *overlays)
-        python("-m", "noise2mask.package_bundle", BUNDLE, *options, folder=folder, path=ROOT / "common")
+    for name, bundle in BUNDLES.items():
+        overlay = folder / f"{name}.yaml"
+        overlay.write_text(OVERLAYS[name])
+        options = (ROOT / "bundles" / bundle, "--weights", weights[bundle], "--output", name, "--overlay", overlay)
+        python("-m", "noise2mask.package_bundle", *options, folder=folder, path=ROOT / "common")
         with zipfile.ZipFile(next((folder / name).glob("*.zip"))) as archive:
             archive.extractall(folder / name)
-        shutil.move(folder / name / "pgdiffseg", models / name)
+        shutil.move(folder / name / bundle, models / name)
     change_code(models / "pgdiffseg_copy" / "scripts" / "noise2mask" / "transforms" / "hard_mask.py")
     return {name: models / name for name in MODELS}
 

@@ -1,6 +1,7 @@
-"""The packaged bundle in MONAI Label's server: over REST it infers what the command line infers, and it trains.
+"""Packaged bundles in MONAI Label's server: over REST they infer what the command line infers, and they train.
 
-Two packages run side by side, the second with other settings and with code of its own, so that a mix-up would show.
+Three packages run side by side: both bundles, and a second one of the first with other settings and with code of its
+own, so that a mix-up would show.
 """
 
 import importlib.util
@@ -33,11 +34,11 @@ def server(folder, packages, studies):
 # Inference
 
 
-def test_both_models_are_offered_for_inference_and_training(server):
+def test_all_models_are_offered_for_inference_and_training(server):
     info = json.loads(server.request("/info/"))
     assert set(MODELS) <= set(info["models"]) and set(MODELS) <= set(info["trainers"])
     for name in MODELS:
-        assert list(info["models"][name]["labels"]) == ["lesion"]
+        assert list(info["models"][name]["labels"]) == ["nodule" if name == "medsegdiff" else "lesion"]
         assert info["models"][name]["dimension"] == 2
 
 
@@ -76,11 +77,15 @@ def state(package):
     return content.get("model", content)
 
 
-@pytest.mark.parametrize("options", [{"run_id": "training"}, {}, {"run_id": ""}], ids=["training", "default", "empty"])
-def test_training_starts_from_the_weights_and_writes_new_ones(server, packages, options):
-    package = packages["pgdiffseg"]
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("pgdiffseg", {"run_id": "training"}), ("pgdiffseg", {}), ("pgdiffseg", {"run_id": ""}), ("medsegdiff", {})],
+    ids=["training", "default", "empty", "medsegdiff"],
+)
+def test_training_starts_from_the_weights_and_writes_new_ones(server, packages, name, options):
+    package = packages[name]
     before = state(package)
-    server.train("pgdiffseg", options, "?run_sync=true")
+    server.train(name, options, "?run_sync=true")
     after = state(package)
     largest = max(before, key=lambda name: before[name].numel())
     assert not torch.equal(before[largest], after[largest])

@@ -13,15 +13,16 @@ from noise2mask.losses.diffusion_loss import DiffusionLoss
 from noise2mask.networks.medsegdiff import MedSegDiff
 
 CONFIGS = Path(__file__).parents[2] / "bundles" / "medsegdiff" / "configs"
-SIZES = {"s": 4, "b": 5, "l": 6, "plus_plus": 6}  # downsamplings of section 4
+SIZES = {"s": 4, "b": 5, "l": 6, "plus_plus": 6}  # downsamplings of section III-B
 SWITCHES = [(gate, parser) for gate in ("tanh", "exact", "residual", "none") for parser in (True, False)]
 T = torch.tensor([3, 900])
 
 
 def network_def(config):
-    """What a config gives to the network, less its path."""
-    arguments = yaml.safe_load((CONFIGS / config).read_text())["network_def"]
-    return {name: value for name, value in arguments.items() if name != "_target_"}
+    """What a config gives to the network, less its path, with the settings at the top that it names."""
+    content = yaml.safe_load((CONFIGS / config).read_text())
+    arguments = {name: value for name, value in content["network_def"].items() if name != "_target_"}
+    return {name: content[str(v)[1:]] if str(v).startswith("@") else v for name, v in arguments.items()}
 
 
 COMPACT = network_def("train.yaml")

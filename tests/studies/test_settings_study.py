@@ -4,9 +4,12 @@ import csv
 
 import pytest
 
+from noise2mask.diffusion.denoiser import Denoiser
 from noise2mask.diffusion.inferer import EnsembleInferer
 from noise2mask.diffusion.noise_schedule import NoiseSchedule
 from noise2mask.studies.settings_study import SettingsStudy
+
+from .conftest import Threshold
 
 INFERER = EnsembleInferer(NoiseSchedule("linear", 20))
 
@@ -26,6 +29,29 @@ def test_every_row_stands_beside_another_condition_and_the_prior(toy, threshold,
     text = (tmp_path / "settings_study.md").read_text()
     assert text.count("| ddim | noise |") == text.count("| ddim | prior at 9 |") == 4
     assert "| 1.000 (1.000 to 1.000) | 1.000 (1.000 to 1.000) | 0.000 | 0.667 |" in text and "4 images. Policy:" in text
+
+
+class WithoutPrior(Threshold):
+    """The same network without a coarse mask."""
+
+    coarse = Denoiser.coarse
+
+
+def test_a_network_without_a_prior_has_the_same_rows_without_its_column(toy, threshold, tmp_path):
+    grid = {"samplers": ["ddim"], "steps": [1, 2], "samples": [1], "starts": [None]}
+    tables = {}
+    for name, network in (("with", threshold), ("without", WithoutPrior().eval())):
+        rows = SettingsStudy(*toy, network, INFERER, output_dir=str(tmp_path / name), **grid).run()
+        tables[name] = [{key: row[key] for key in row if key != "seconds_per_image"} for row in rows]
+    assert tables["without"] == [{k: row[k] for k in row if "prior" not in k} for row in tables["with"]]
+    text = (tmp_path / "without" / "settings_study.md").read_text()
+    assert "prior" not in text and "| 1.000 (1.000 to 1.000) | 1.000 (1.000 to 1.000) | 0.000 |" in text
+
+
+def test_a_start_from_a_coarse_mask_that_is_not_made_is_refused(toy, tmp_path):
+    grid = {"samplers": ["ddim"], "steps": [1], "samples": [1], "starts": [None, 9]}
+    with pytest.raises(ValueError, match=r"starts are \[None, 9\], but this network makes no coarse mask"):
+        SettingsStudy(*toy, WithoutPrior().eval(), INFERER, output_dir=str(tmp_path), **grid)
 
 
 def test_a_set_without_a_lesion_or_another_patient_has_rows_all_the_same(toy, threshold, tmp_path):

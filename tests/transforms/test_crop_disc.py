@@ -73,6 +73,8 @@ def test_in_training_the_centre_is_that_of_the_labels_box():
     data["label"][0, 40:60, 50:81] = 1  # rows 40 .. 59, columns 50 .. 80
     data["label"][0, 42, 77] = 2
     assert label_centre(data["label"]) == (50, 65.5)
+    inverted = torch.where(data["label"] > 0, 128, 255)  # REFUGE-2
+    assert label_centre(inverted, (0, 128)) == (50, 65.5)
     out = CropDiscd(["image", "label"], "label")(data)
     assert window(out["image"]) == window(out["label"]) == (50, 66, 56)
     assert (out["label"] > 0).sum() == (data["label"] > 0).sum()

@@ -141,13 +141,11 @@ def show_cases(outputs: Sequence[Path], console: Console) -> None:
 
 
 def _data_overlay(bundle: Bundle, data: Path, layout: str | None) -> list[str]:
-    """The overlay of the bundle for a layout; that of a plain folder where there is none."""
-    name = f"data/{layout or layout_of(data)}"
-    try:
-        bundle.config(name)
-    except ValueError:
-        return ["data/folder"]
-    return [name]
+    """The overlay of the bundle for a layout, such as refuge2_cup for refuge2; without one that of a plain folder."""
+    name = layout or layout_of(data)
+    there = sorted(path.stem for path in (bundle.root / "configs" / "data").iterdir())
+    fitting = [stem for stem in there if stem == name or stem.startswith(f"{name}_")]
+    return [f"data/{fitting[0] if fitting else 'folder'}"]
 
 
 def _training_presets(bundle: Bundle, name: str) -> list[Path]:

@@ -51,7 +51,7 @@ def check_before_training(
         training:        items of a datalist, which may list a file several times.
         validation:      the same.
         network:         to be trained; it must take images of this size, and says how many classes items have.
-        image_size:      rows, columns.
+        image_size:      rows, columns and, of a network of three dimensions, slices.
         intensity_range: grey values that become -1 and +1.
         output_dir:      where the run will write.
         reader:          that the images are read with; None: a `GreyReader`.
@@ -127,7 +127,8 @@ def _check_settings(
         raise ValueError(f"intensity_range is {low:g} to {high:g}; expected the lower value first: correct it.")
     was_training = network.training
     device = next(network.parameters()).device
-    network.eval().encode(torch.zeros(1, in_channels, *image_size, device=device))
+    size = [*image_size, *[1] * (network.spatial_dims - len(image_size))]  # a volume's slices are as many as it has
+    network.eval().encode(torch.zeros(1, in_channels, *size, device=device))
     network.train(was_training)
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from .dicom_series import is_dicom_folder
 from .problems import knowing_pairs, path_text
 from .problems import refuse as problems_refuse
-from .splits import FRACTIONS, KEYS, natural, split_groups, torn_patients
+from .splits import FRACTIONS, KEYS, natural, split_groups, split_training, torn_patients
 
 __all__ = ["SUFFIXES", "folder_datalist", "grouped"]
 
@@ -34,7 +34,8 @@ def folder_datalist(folder: str | os.PathLike, seed: int = 0, fractions: Sequenc
             volume may be a folder of DICOM files); `manifest.csv`, if there, names each image (column image, stem,
             file, filename, file_name or name) and may say `patient` (or `group`) and `split` (train, val or test);
             `annotations/<annotator>/`, if there, holds masks of single annotators.
-        seed: of the random split, used where the manifest has no split.
+        seed: of what is drawn at random: the split where the manifest has none, and validation images (one in eight of
+            the training images, by whole groups) where its split has none.
         fractions: share of the patients for training, validation, testing.
     """
     folder = existing(folder)
@@ -52,6 +53,10 @@ def grouped(
     if any("split" in row for row in rows.values()):
         keys = manifest_split(folder, rows, "split")
         keep_together(folder, owner, keys)
+        if "validation" not in keys.values():  # as published with training and test images alone
+            training = {stem: owner[stem] for stem, key in keys.items() if key == "training"}
+            drawn = split_training(training.values(), seed)
+            keys |= {stem: drawn[name] for stem, name in training.items()}
         return assemble(images, labels, owner, keys, group_by, "manifest")
     of_group = split_groups(owner.values(), seed, fractions)
     keys = {stem: of_group[name] for stem, name in owner.items()}

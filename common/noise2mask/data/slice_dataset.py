@@ -1,9 +1,9 @@
 """A cached data set of slices whose random transforms depend on (seed, epoch, index) alone.
 
-Networks here see slices: a picture is one, a volume is as many as it has along its last axis. Files are read and
-prepared once, volumes whole (so that grey values can be scaled per patient), and handed out slice by slice. Since
-augmentation follows from seed, epoch and index, it is the same whatever the number of workers, and an epoch that is
-repeated after a crash is the same too.
+Most networks here see slices: a picture is one, a volume is as many as it has along its last axis. Files are read and
+prepared once, volumes whole (so that grey values can be scaled per patient), and handed out slice by slice, or whole to
+networks of three dimensions. Since augmentation follows from seed, epoch and index, it is the same whatever the number
+of workers, and an epoch that is repeated after a crash is the same too.
 
 Legend: C channels, H W rows and columns, D slices.
 """
@@ -26,8 +26,9 @@ class SliceDataset(CacheDataset):
     Args:
         data:        items of a datalist.
         transform:   MONAI transforms; what comes before the first random one is applied to files and cached, the
-                     rest to slices.
+                     rest to slices, or to whole volumes.
         seed:        of the augmentation.
+        slices:      False hands volumes out whole.
         num_workers: threads that fill the cache.
         progress:    show a bar while the cache is filled.
 
@@ -42,16 +43,20 @@ class SliceDataset(CacheDataset):
         seed: int = 0,
         num_workers: int | None = None,
         progress: bool = False,
+        slices: bool = True,
     ) -> None:
         if not data:
             raise ValueError("The data set is empty: check the folder and its datalist.")
         super().__init__(data, transform, num_workers=num_workers, progress=progress)
         self.seed = seed
         self.epoch = 0
-        self.places = [(file, k) for file, item in enumerate(self._cache) for k in range(_depth(item))]
+        depths = [_depth(item) for item in self._cache]
+        self.places: list[tuple[int, int | None]] = [
+            (file, k) for file, depth in enumerate(depths) for k in (range(depth) if slices else [None])
+        ]
 
     def __len__(self) -> int:
-        """Number of slices."""
+        """Number of slices, or of files."""
         return len(self.places)
 
     def set_epoch(self, epoch: int) -> None:
@@ -60,10 +65,11 @@ class SliceDataset(CacheDataset):
 
     def _transform(self, index: int) -> Any:
         if not -len(self) <= index < len(self):
-            raise IndexError(f"slice {index} of {len(self)}")  # ends `for item in dataset`
+            raise IndexError(f"item {index} of {len(self)}")  # ends `for item in dataset`
         index %= len(self)
         file, k = self.places[index]
-        item, transform = _slice(self._cache[file], k), self.transform
+        cached, transform = self._cache[file], self.transform
+        item = deepcopy(cached) if k is None else _slice(cached, k)
         if not isinstance(transform, Compose):
             return item
         first = transform.get_index_of_first(_is_random)

@@ -5,7 +5,8 @@ at(condition, timesteps)        -> Condition: plus what depends on image and tim
 denoise(x, timesteps, condition) -> prediction for N samples of each of the B images
 forward(x, timesteps, context)  =  denoise(x, timesteps, encode(context))
 
-Legend: B images, N samples of each, K classes, H W size; x is (B * N, K, H, W), image-major.
+Legend: B images, N samples of each, K classes, H W size, for whole volumes H W D; x is (B * N, K, H, W),
+image-major.
 """
 
 from abc import ABC, abstractmethod
@@ -73,6 +74,7 @@ class Condition(dict[str, Tensor]):
 class Denoiser(nn.Module, ABC):
     """Base of every denoising network; see the contract above."""
 
+    spatial_dims = 2  # 2: volumes go through it slice by slice; 3: it takes whole volumes
     item_classes = 1  # how many classes training tells apart by the items' `class`; 1: none
 
     @abstractmethod
@@ -82,6 +84,11 @@ class Denoiser(nn.Module, ABC):
     def at(self, condition: Condition, timesteps: Tensor) -> Condition:
         """Add what depends on image and timestep: timesteps (B,) or (1,). Here: nothing."""
         return condition
+
+    @property
+    def has_coarse(self) -> bool:
+        """Whether the network makes a first guess of its own: whether its class defines `coarse`."""
+        return type(self).coarse is not Denoiser.coarse
 
     def coarse(self, condition: Condition) -> Tensor:
         """The network's own first guess (B, K, H, W) in [0, 1], where a truncated start begins.
@@ -95,7 +102,10 @@ class Denoiser(nn.Module, ABC):
 
     @abstractmethod
     def denoise(self, x: Tensor, timesteps: Tensor, condition: Condition) -> Tensor | dict[str, Tensor]:
-        """x (B * N, K, H, W), timesteps (B,) or (1,) -> prediction (B * N, K, H, W); in train mode a dict."""
+        """x (B * N, K, H, W), timesteps (B,) or (1,) -> prediction (B * N, K, H, W); in train mode a dict.
+
+        A network that learns the variance gives 2 K channels, see `target.split_variance`.
+        """
 
     def forward(self, x: Tensor, timesteps: Tensor, context: Tensor) -> Tensor | dict[str, Tensor]:
         """x (B * N, K, H, W), timesteps (B,) or (1,), context (B, C, H, W) -> as `denoise`."""

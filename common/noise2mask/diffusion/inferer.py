@@ -3,7 +3,8 @@
 Everything that changes separately is an argument: the noise schedule, what the network predicts, the sampler, the
 fusion. The network is encoded once per image and evaluated for all samples of it in one batch.
 
-Legend: B images (slices of volumes count as images inside), N samples, K classes, H W D size, T trained timesteps.
+Legend: B images, b items that the network takes one by one (images, slices of volumes, or, with 3 dimensions, whole
+volumes), N samples, K classes, H W D size, T trained timesteps.
 """
 
 from collections.abc import Callable, Collection, Iterator
@@ -19,8 +20,8 @@ from .denoiser import Condition, Denoiser, unwrap
 from .fusion import METHODS, fuse
 from .noise import NoiseSource
 from .noise_schedule import NoiseSchedule
-from .samplers import DEFAULT_SPACING, SAMPLERS, Denoised, evaluations
-from .target import check_kind, check_mask_scale, to_x0
+from .samplers import DEFAULT_SPACING, SAMPLERS, VARIANCES, Denoised, evaluations
+from .target import check_kind, check_mask_scale, split_variance, to_x0
 from .timesteps import select_timesteps
 from .uncertainty import triage
 
@@ -28,12 +29,12 @@ from .uncertainty import triage
 class Intermediate(NamedTuple):
     """What a callback gets before every transition of a sampler."""
 
-    images: range  # numbers of the images (of the slices, for volumes) in this chunk
+    images: range  # numbers of the images, or slices, in this chunk
     samples: range  # numbers of the samples in this chunk
     step: int  # 0, 1, ...
     timestep: int
-    x: Tensor  # (images * samples, K, H, W), the noisy mask, on +-mask_scale plus noise
-    x0: Tensor  # (images * samples, K, H, W), the clean mask estimated from it, on +-mask_scale
+    x: Tensor  # (images * samples, K, H, W[, D]), the noisy mask, on +-mask_scale plus noise
+    x0: Tensor  # (images * samples, K, H, W[, D]), the clean mask estimated from it, on +-mask_scale
 
 
 class EnsembleInferer(Inferer):
@@ -51,12 +52,13 @@ class EnsembleInferer(Inferer):
         seed:           sample n of every image takes its noise from seed + n.
         fusion:         "mean", "majority" or "staple".
         exclusive:      classes exclude one another (one-hot masks, K >= 2).
-        variance:       of the noise that "ddpm" adds, "small" or "large" (the authors of PGDiffSeg take the large one).
+        variance:       of the noise that "ddpm" adds: "small", "large" (the authors of PGDiffSeg take it) or "learned",
+                        of a network that predicts it; other samplers add no noise.
         clip:           bound the clean mask to +-mask_scale before every step; without it samples from steep noise
                         schedules leave their range.
         start:          first timestep t0 of a truncated start from the network's coarse mask; None starts from noise
                         at T - 1.
-        chunk_size:     images * samples evaluated at once, which bounds the memory.
+        chunk_size:     images * samples evaluated at once, which bounds the memory; a whole volume counts D.
         progress:       show a progress bar over network evaluations.
 
     Raises:
@@ -88,7 +90,7 @@ class EnsembleInferer(Inferer):
         check_mask_scale(mask_scale)
         _check_name("sampler", sampler, SAMPLERS)
         _check_name("fusion", fusion, METHODS)
-        _check_name("variance", variance, ("small", "large"))
+        _check_name("variance", variance, VARIANCES)
         if samples < 1 or chunk_size < 1:
             raise ValueError(f"samples and chunk_size must be at least 1, found {samples} and {chunk_size}.")
         self.noise_schedule = noise_schedule
@@ -110,7 +112,8 @@ class EnsembleInferer(Inferer):
     @property
     def settings(self) -> dict[str, Any]:
         """What decides the samples, and the list of timesteps that follows from it."""
-        decided = {k: v for k, v in self._arguments.items() if k not in ("noise_schedule", "chunk_size", "progress")}
+        left_out = ("noise_schedule", "chunk_size", "progress")
+        decided = {name: value for name, value in self._arguments.items() if name not in left_out}
         return decided | {"timesteps": self.timesteps, "noise_schedule": repr(self.noise_schedule)}
 
     def changed(self, **options: Any) -> "EnsembleInferer":
@@ -121,14 +124,16 @@ class EnsembleInferer(Inferer):
         """Class probabilities, as a MONAI evaluator, MONAI Label and MONAI Deploy expect them.
 
         Args:
-            inputs:  (B, C, H, W) or volumes (B, C, H, W, D), in the range the network was trained on.
+            inputs:  (B, C, H, W) or volumes (B, C, H, W, D), in the range the network was trained on; volumes alone for
+                a network of three dimensions.
             network: a `Denoiser`, in DistributedDataParallel or not.
 
         Returns:
             (B, K, H, W[, D]) in [0, 1].
 
         Raises:
-            ValueError: where a sample is not finite, or as the network's `encode` does.
+            ValueError: where the image has other axes, a sample is not finite, the network predicts other channels than
+                K (or 2 K, the variance with them), or none of a variance that is "learned"; or as its `encode` does.
         """
         return fuse(self.sample(inputs, network), self.fusion, self.exclusive)
 
@@ -163,36 +168,37 @@ class EnsembleInferer(Inferer):
                 "A coarse mask is used by a truncated start only: give the inferer a `start`, such as 400."
             )
         denoiser = cast(Denoiser, unwrap(cast(nn.Module, network)))
-        slices = _to_slices(image)  # (B', C, H, W), B' = B or B * D
-        starts = None if coarse is None else _to_slices(coarse)  # (B', K, H, W)
+        items = _to_items(image, denoiser.spatial_dims)  # (b, C, H, W[, D])
+        starts = None if coarse is None else _to_items(coarse, denoiser.spatial_dims)  # (b, K, H, W[, D])
         was_training = denoiser.training
         denoiser.eval()
         try:
-            out = self._sample_slices(slices, denoiser, starts, callback)  # (B', N, K, H, W)
+            out = self._sample_items(items, denoiser, starts, callback)  # (b, N, K, H, W[, D])
         finally:
             denoiser.train(was_training)
-        return _from_slices(out, image)  # (B, N, K, H, W[, D])
+        return _from_items(out, image)  # (B, N, K, H, W[, D])
 
-    def _sample_slices(
+    def _sample_items(
         self,
         images: Tensor,
         network: Denoiser,
         coarse: Tensor | None,
         callback: Callable[[Intermediate], None] | None,
     ) -> Tensor:
-        """(B', C, H, W) -> (B', N, K, H, W), chunk by chunk."""
+        """(b, C, H, W[, D]) -> (b, N, K, H, W[, D]), chunk by chunk."""
         out = images.new_empty((len(images), self.samples, self.out_channels, *images.shape[2:]))
-        together = min(self.samples, self.chunk_size)  # samples of one image in one batch
-        with self._bar(len(images), together) as bar:
-            for some in _ranges(len(images), max(1, self.chunk_size // together)):
+        chunk_size = max(1, self.chunk_size // (images.shape[4] if images.ndim == 5 else 1))
+        together = min(self.samples, chunk_size)  # samples of one image in one batch
+        with self._bar(len(images), chunk_size // together, together) as bar:
+            for some in _ranges(len(images), chunk_size // together):
                 condition = network.encode(images[some.start : some.stop])
-                start = None if coarse is None else coarse[some.start : some.stop]  # (b, K, H, W)
+                start = None if coarse is None else coarse[some.start : some.stop]  # (b, K, H, W[, D])
                 for numbers in _ranges(self.samples, together):
                     show = _Show(some, numbers, callback)
-                    x0 = self._run(network, condition, numbers, start, show, bar)  # (b * n, K, H, W)
-                    soft = ((x0 / self.mask_scale + 1) / 2).clamp(0, 1)  # (b * n, K, H, W)
+                    x0 = self._run(network, condition, numbers, start, show, bar)  # (b * n, K, H, W[, D])
+                    soft = ((x0 / self.mask_scale + 1) / 2).clamp(0, 1)  # (b * n, K, H, W[, D])
                     out[some.start : some.stop, numbers.start : numbers.stop] = soft.unflatten(0, (len(some), -1))
-        return out  # (B', N, K, H, W)
+        return out  # (b, N, K, H, W[, D])
 
     def _run(
         self,
@@ -203,16 +209,16 @@ class EnsembleInferer(Inferer):
         show: "_Show",
         bar: tqdm,
     ) -> Tensor:
-        """One chunk: the samples `numbers` of the encoded images -> x0 (b * n, K, H, W)."""
+        """One chunk: the samples `numbers` of the encoded images -> x0 (b * n, K, H, W[, D])."""
         image = condition.image
         shape = (self.out_channels, *image.shape[2:])
         noise = NoiseSource(self.seed, numbers, len(image), shape, image.device, image.dtype)
-        x = noise()  # (b * n, K, H, W)
+        x = noise()  # (b * n, K, H, W[, D])
         if self.truncated:
-            coarse = network.coarse(condition) if coarse is None else coarse  # (b, K, H, W)
+            coarse = network.coarse(condition) if coarse is None else coarse  # (b, K, H, W[, D])
             if coarse.shape[1] != self.out_channels:
                 raise ValueError(f"The coarse mask has {coarse.shape[1]} classes, expected {self.out_channels}.")
-            x = self._noised(coarse.repeat_interleave(len(numbers), dim=0), x)  # (b * n, K, H, W)
+            x = self._noised(coarse.repeat_interleave(len(numbers), dim=0), x)  # (b * n, K, H, W[, D])
         denoise = self._denoise(network, condition, bar)
         options: dict[str, Any] = {"variance": self.variance} if self.sampler == "ddpm" else {}
         return SAMPLERS[self.sampler](denoise, x, self.timesteps, self.noise_schedule, noise, callback=show, **options)
@@ -228,17 +234,18 @@ class EnsembleInferer(Inferer):
         def denoise(x: Tensor, t: float) -> Denoised:
             timesteps = torch.tensor([t], device=x.device)  # (1,)
             at = network.at(condition, timesteps)
-            prediction = cast(Tensor, network.denoise(x, timesteps, at))  # (b * n, K, H, W), a tensor in eval mode
-            _check_finite(prediction, len(condition.image), t)
-            x0 = to_x0(self.target, prediction.float(), x, *self.noise_schedule.alpha_sigma(t))  # (b * n, K, H, W)
+            output = cast(Tensor, network.denoise(x, timesteps, at))  # (b * n, K or 2 K, ...), a tensor in eval mode
+            _check_finite(output, len(condition.image), t)
+            prediction, variance = split_variance(output.float(), self.out_channels)  # (b * n, K, ...) each
+            x0 = to_x0(self.target, prediction, x, *self.noise_schedule.alpha_sigma(t))  # (b * n, K, ...)
             bar.update()
-            return Denoised(x0 if self.bound is None else x0.clamp(-self.bound, self.bound))
+            return Denoised(x0 if self.bound is None else x0.clamp(-self.bound, self.bound), variance)
 
         return denoise
 
-    def _bar(self, images: int, together: int) -> tqdm:
+    def _bar(self, images: int, images_at_once: int, samples_at_once: int) -> tqdm:
         """A progress bar that counts network evaluations."""
-        chunks = -(-images // max(1, self.chunk_size // together)) * -(-self.samples // together)
+        chunks = -(-images // images_at_once) * -(-self.samples // samples_at_once)
         total = chunks * evaluations(self.sampler, len(self.timesteps))
         return tqdm(total=total, desc="sampling", unit="evaluation", disable=not self.progress, leave=False)
 
@@ -255,7 +262,7 @@ class _Show:
 
 
 def _check_finite(prediction: Tensor, images: int, t: float) -> None:
-    """Raise ValueError where a prediction (b * n, K, H, W) is not finite: clipping would hide an infinite one."""
+    """Raise ValueError where a prediction (b * n, K, ...) is not finite: clipping would hide an infinite one."""
     finite = torch.isfinite(prediction).flatten(1).all(dim=1)  # (b * n,)
     if not finite.all():
         image, sample = divmod(int((~finite).nonzero()[0]), len(prediction) // images)
@@ -274,14 +281,17 @@ def _ranges(total: int, size: int) -> Iterator[range]:
     return (range(begin, min(begin + size, total)) for begin in range(0, total, size))
 
 
-def _to_slices(image: Tensor) -> Tensor:
-    """(B, C, H, W) as it is, (B, C, H, W, D) -> (B * D, C, H, W); a plain tensor, without MONAI's meta data."""
+def _to_items(image: Tensor, spatial_dims: int) -> Tensor:
+    """As it is, or (B, C, H, W, D) -> (B * D, C, H, W) for a network of slices; without MONAI's meta data."""
     image = without_meta(image)
-    if image.ndim not in (4, 5):
-        raise ValueError(f"Expected images (B, C, H, W) or volumes (B, C, H, W, D), found shape {tuple(image.shape)}.")
-    return image if image.ndim == 4 else image.movedim(4, 1).flatten(0, 1)
+    if image.ndim not in ((4, 5) if spatial_dims == 2 else (5,)):
+        expected = "Expected images (B, C, H, W) or volumes" if spatial_dims == 2 else "Expected volumes"
+        raise ValueError(f"{expected} (B, C, H, W, D), found shape {tuple(image.shape)}.")
+    return image if image.ndim == spatial_dims + 2 else image.movedim(4, 1).flatten(0, 1)
 
 
-def _from_slices(samples: Tensor, image: Tensor) -> Tensor:
-    """(B', N, K, H, W) -> (B, N, K, H, W) or, where `image` is a volume, (B, N, K, H, W, D)."""
-    return samples if image.ndim == 4 else samples.unflatten(0, (image.shape[0], -1)).movedim(1, -1)
+def _from_items(samples: Tensor, image: Tensor) -> Tensor:
+    """(b, N, K, H, W[, D]) -> (B, N, K, H, W[, D]): slices become volumes again."""
+    if samples.ndim == image.ndim + 1:
+        return samples
+    return samples.unflatten(0, (image.shape[0], -1)).movedim(1, -1)

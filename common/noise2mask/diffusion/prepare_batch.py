@@ -1,6 +1,6 @@
 """From a batch of images and masks to one training step of the diffusion.
 
-Legend: B batch, C image channels, K classes, H W size, T trained timesteps.
+Legend: B batch, C image channels, K classes, H W size, for volumes H W D, T trained timesteps.
 """
 
 from collections.abc import Mapping
@@ -41,16 +41,16 @@ class PrepareDiffusion:
 
         Returns:
             x_t (B, K, H, W); the target: `prediction` (B, K, H, W) beside what it follows from, `mask`, `noisy`,
-            `alpha`, `sigma`, and `class`; `timesteps` (B,) and `context` (B, C, H, W).
+            `alpha`, `sigma`, `timesteps` (B,), and `class`; `timesteps` (B,) and `context` (B, C, H, W).
         """
         image, supervision = PrepareSupervised()(batch, device, non_blocking)
         mask = supervision["mask"]  # (B, K, H, W)
         timesteps, noise = self.draw(mask)
         x0 = self.mask_scale * (2 * mask - 1)  # (B, K, H, W)
-        alpha, sigma = self.noise_schedule.gather(timesteps, like=x0)  # (B, 1, 1, 1) twice
+        alpha, sigma = self.noise_schedule.gather(timesteps, like=x0)  # (B, 1, ...) twice
         x = alpha * x0 + sigma * noise  # (B, K, H, W)
         prediction = to_target(self.target, x0, noise, alpha, sigma)  # (B, K, H, W)
-        known = {"noisy": x, "alpha": alpha, "sigma": sigma, **supervision}
+        known = {"noisy": x, "alpha": alpha, "sigma": sigma, "timesteps": timesteps, **supervision}
         return x, {"prediction": prediction, **known}, (), {"timesteps": timesteps, "context": image}
 
     def draw(self, mask: Tensor) -> tuple[Tensor, Tensor]:

@@ -24,7 +24,7 @@ from .noise_schedule import CLEAN_END, NoiseSchedule
 
 
 class Denoised(NamedTuple):
-    """What `denoise` returns: the clean estimate and, if the network learned one, the variance's fraction in [0, 1]."""
+    """What `denoise` returns: the clean estimate and, if the network learned one, the variance's fraction, 0 to 1."""
 
     x0: Tensor
     variance: Tensor | None = None
@@ -218,7 +218,10 @@ def _deviation(variance: str, fraction: Tensor | None, log_small: float, log_lar
     """Standard deviation of the noise that DDPM adds (Nichol and Dhariwal 2021, eq. 15)."""
     if variance == "learned":
         if fraction is None:
-            raise ValueError("variance is 'learned', but the network gives none: choose 'small' or 'large'")
+            raise ValueError(
+                "variance is 'learned', but the network gives none: choose 'small' or 'large', or train a network with "
+                "learn_sigma"
+            )
         return (0.5 * (fraction * log_large + (1 - fraction) * log_small)).exp()  # (B*N, ...)
     return math.exp(0.5 * (log_small if variance == "small" else log_large))
 

@@ -4,6 +4,9 @@ With x_t = alpha x0 + sigma noise and alpha^2 + sigma^2 = 1, a network may predi
 eq. 14), the clean mask ("x0"), or the velocity v = alpha noise - sigma x0 ("v", Salimans and Ho 2022, "Progressive
 distillation", appendix D). Everything after the network works on x0, so both directions stand here and nowhere else.
 
+A network that learns the variance of a step (`learn_sigma`) gives 2 K channels: the prediction, then where between its
+bounds the logarithm of the variance lies, -1 at the lower and 1 at the upper one (Nichol and Dhariwal 2021, eq. 15).
+
 Legend: B batch; every tensor is (B, K, H, W[, D]); alpha and sigma are numbers or tensors that broadcast to that.
 """
 
@@ -42,3 +45,29 @@ def to_x0(kind: str, prediction: Tensor, x_t: Tensor, alpha: float | Tensor, sig
     if kind == "x0":
         return prediction  # (B, K, ...)
     return alpha * x_t - sigma * prediction  # (B, K, ...), as alpha^2 + sigma^2 = 1
+
+
+def split_variance(prediction: Tensor, classes: int) -> tuple[Tensor, Tensor | None]:
+    """Takes a prediction apart: what it says of the mask and, where the network learned one, the variance's fraction.
+
+    Args:
+        prediction: (B, K, ...), or (B, 2 K, ...) of a network that learned the variance.
+        classes:    K.
+
+    Returns:
+        (B, K, ...) twice. The fraction is the v of eq. 15: 0 the lower bound, 1 the upper one. As in the paper nothing
+        keeps it between them but training.
+
+    Raises:
+        ValueError: where the prediction has neither K nor 2 K channels.
+    """
+    channels = prediction.shape[1]
+    if channels == classes:
+        return prediction, None  # (B, K, ...)
+    if channels != 2 * classes:
+        raise ValueError(
+            f"The network predicts {channels} channels, expected {classes}, or {2 * classes} with a learned variance: "
+            "give network, inferer and masks the same out_channels."
+        )
+    prediction, place = prediction.chunk(2, dim=1)  # (B, K, ...) twice, the place in [-1, 1]
+    return prediction, (place + 1) / 2  # (B, K, ...) twice

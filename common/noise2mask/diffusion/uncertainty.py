@@ -52,8 +52,9 @@ def triage(samples: Tensor, exclusive: bool = False) -> dict[str, Tensor]:
     hard = harden(samples, exclusive)  # (B, N, K, *S)
     if exclusive and samples.shape[2] > 1:
         hard = hard[:, :, 1:]
-    area = hard.any(dim=2).flatten(2).sum(dim=2).double() / hard[0, 0, 0].numel()  # (B, N)
-    # One image and class at a time: the float copy that the product needs stays small.
+    # One sample, and one image and class, at a time: 25 samples of a volume are large, and copies of them larger.
+    sizes = torch.stack([torch.stack([one.any(dim=0).count_nonzero() for one in image]) for image in hard])  # (B, N)
+    area = sizes.double() / hard[0, 0, 0].numel()  # (B, N)
     dice = [[_pairwise_dice(masks.flatten(1)) for masks in image.unbind(dim=1)] for image in hard]
     agreement = torch.stack([torch.stack(classes).mean() for classes in dice])  # (B,)
     result = {"agreement": agreement, "area_mean": area.mean(dim=1), "area_std": area.std(dim=1, correction=0)}
@@ -65,9 +66,10 @@ def _pairwise_dice(masks: Tensor) -> Tensor:
     raters = len(masks)
     if raters == 1:
         return torch.ones((), device=masks.device)
-    values = masks.float()
+    voted = masks[:, masks.any(dim=0)]  # (N, pixels that any mask has); the others add nothing
+    values = voted.float()
     shared = values @ values.T  # (N, N)
-    sizes = masks.sum(dim=1)
+    sizes = voted.sum(dim=1)
     total = sizes[:, None] + sizes[None]  # (N, N)
     dice = torch.where(total > 0, 2 * shared / total, 1.0)
     rows, columns = torch.triu_indices(raters, raters, offset=1, device=masks.device)

@@ -120,11 +120,11 @@ def _table(names: str, results: Sequence[Mapping[str, Any]]) -> str:
 
 def _studies(results: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[str]]]:
     """Head and rows; of several studies, each row with the title of its own."""
-    tables = [(result["title"], *study_table(result["rows"])) for result in results]
-    head = tables[0][1]
-    if len(tables) == 1:
-        return head, tables[0][2]
-    return ["network", *head], [[title, *row] for title, _, rows in tables for row in rows]
+    titles = [result["title"] for result in results for _ in result["rows"]]
+    head, body = study_table([row for result in results for row in result["rows"]])
+    if len(results) == 1:
+        return head, body
+    return ["network", *head], [[title, *row] for title, row in zip(titles, body, strict=True)]
 
 
 def _subgroups(names: str, results: Sequence[Mapping[str, Any]]) -> str:
@@ -158,11 +158,11 @@ def card_problems(root: Path) -> list[str]:
 def _rows_of_settings(train: Mapping[str, Any]) -> dict[str, str]:
     """How the card's tables begin that repeat settings of the training."""
     rows, columns = train["image_size"]
-    epochs = " | ".join(str(train[name]) for name in ("prior_epochs", "epochs") if name in train)  # of its phases
+    epochs = [str(train[name]) for name in ("prior_epochs", "epochs") if name in train]  # a column per phase
     return {
         "the image size of train.yaml": f"| image size | {rows} x {columns} |",
         "the batch size of train.yaml": f"| batch size | {train['batch_size']} |",
-        "the epochs of train.yaml": f"| epochs | {epochs} |",
+        "the epochs of train.yaml": f"| epochs | {' | '.join(epochs)} |",
     }
 
 

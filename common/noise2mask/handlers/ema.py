@@ -7,12 +7,13 @@ from ignite.engine import Engine, Events
 from torch import nn
 
 from ..diffusion.denoiser import unwrap
+from .optimiser_steps import is_step, step_number
 
 
 class EMA:
-    """ema <- decay * ema + (1 - decay) * network after every iteration, buffers included.
+    """ema <- decay * ema + (1 - decay) * network after every optimiser step, buffers included.
 
-    Ignite's EMAHandler restarts its warm-up when a run resumes; here the decay follows from the iteration alone:
+    Ignite's EMAHandler restarts its warm-up when a run resumes; here the decay follows from the step's number alone:
     min(decay, (1 + i) / (10 + i)).
 
     Args:
@@ -38,8 +39,10 @@ class EMA:
 
     @torch.no_grad()
     def update(self, engine: Engine) -> None:
-        """One step of the average."""
-        i = engine.state.iteration
+        """One step of the average, where the weights have changed."""
+        if not is_step(engine):
+            return
+        i = step_number(engine)
         weight = 1 - min(self.decay, (1 + i) / (10 + i))
         averages, currents = self.network.state_dict(), unwrap(self.source).state_dict()
         for name, average in averages.items():

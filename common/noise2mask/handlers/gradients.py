@@ -6,6 +6,8 @@ from monai.engines import IterationEvents
 from monai.utils import CommonKeys
 from torch import nn
 
+from .optimiser_steps import is_step
+
 
 class ClipGradients:
     """Scale the gradients down to a total norm of at most `max_norm` before every optimiser step.
@@ -32,7 +34,7 @@ class ClipGradients:
 
     def clip(self, engine: Engine) -> None:
         """Raise RuntimeError where the gradients' norm is not finite, else clip; accumulated ones when whole."""
-        if not _optimiser_steps(engine):
+        if not is_step(engine):
             return
         scaler = getattr(engine, "scaler", None)
         scaled = scaler is not None and scaler.is_enabled()  # a scaler skips steps that are not finite itself
@@ -41,14 +43,6 @@ class ClipGradients:
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.max_norm)
         if not scaled and not torch.isfinite(norm):
             raise RuntimeError(_stopped("norm of the gradients", norm, engine))
-
-
-def _optimiser_steps(engine: Engine) -> bool:
-    """Whether this iteration ends with an optimiser step, by MONAI's rule for `accumulation_steps`."""
-    every, length, done = getattr(engine, "accumulation_steps", 1), engine.state.epoch_length, engine.state.iteration
-    if length is not None:
-        done = (done - 1) % length + 1  # within the epoch
-    return done % every == 0 or done == length
 
 
 def _stopped(what: str, value: torch.Tensor, engine: Engine) -> str:

@@ -1,17 +1,19 @@
-"""The learning rate of an iteration, as a function of that iteration alone: a resumed run needs no state for it."""
+"""The learning rate of an optimiser step, as a function of its number alone: a resumed run needs no state for it."""
 
 import math
 
 from ignite.engine import Engine, Events
 from torch.optim import Optimizer
 
+from .optimiser_steps import step_number, steps_in_all
+
 
 class CosineDecay:
-    """Linear rise over the first iterations, then half a cosine down to 0 at the end of the run.
+    """Linear rise over the first optimiser steps, then half a cosine down to 0 at the end of the run.
 
     Args:
         optimizer: whose learning rates, as they are now, are the highest.
-        warmup:    iterations of the rise, at least 1.
+        warmup:    steps of the rise, at least 1.
     """
 
     def __init__(self, optimizer: Optimizer, warmup: int = 50) -> None:
@@ -24,9 +26,8 @@ class CosineDecay:
         engine.add_event_handler(Events.ITERATION_STARTED, self.set)
 
     def set(self, engine: Engine) -> None:
-        """Iterations are counted from 1."""
-        done = engine.state.iteration - 1
-        total = engine.state.max_epochs * engine.state.epoch_length
+        """The rates of the step that this iteration belongs to."""
+        done, total = step_number(engine) - 1, steps_in_all(engine)
         factor = min(1.0, (done + 1) / self.warmup) * 0.5 * (1 + math.cos(math.pi * done / total))
         for group, highest in zip(self.optimizer.param_groups, self.highest, strict=True):
             group["lr"] = highest * factor

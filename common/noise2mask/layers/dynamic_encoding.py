@@ -1,4 +1,4 @@
-"""Dynamic conditional encoding of MedSegDiff (section 3.2, equation 3): the noisy mask gates the image.
+"""Dynamic conditional encoding of MedSegDiff (section II-A, equation 3): the noisy mask gates the image.
 
 Legend: B images, N samples of each, M = B * N, C channels, H W D size.
 """

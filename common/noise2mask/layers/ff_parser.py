@@ -1,4 +1,4 @@
-"""FF-Parser of MedSegDiff (section 3.3, equations 4 to 6): a learned filter on the Fourier spectrum of a feature map.
+"""FF-Parser of MedSegDiff (section II-B, equations 4 to 6): a learned filter on the Fourier spectrum of a feature map.
 
 Legend: B batch, C channels, H W D size, G stored frequencies per axis.
 """

@@ -1,4 +1,4 @@
-"""Time vectors: a sinusoid of the timestep through a small MLP (PGDiffSeg, figure 12; MedSegDiff, section 3.1).
+"""Time vectors: a sinusoid of the timestep through a small MLP (PGDiffSeg, figure 12; MedSegDiff, section II-C).
 
 Legend: B batch, C channels, E width of the embedding.
 """

@@ -1,6 +1,6 @@
 """Loss of the denoising network (PGDiffSeg, supplement: the simple loss of DDPM), and Dice of the mask it stands for.
 
-Legend: B batch, K classes, H W size.
+Legend: B batch, K classes, H W size, for volumes H W D.
 """
 
 from collections.abc import Mapping
@@ -42,9 +42,18 @@ class DiffusionLoss(nn.Module):
         Args:
             output: of a denoiser in train mode, `prediction` (B, K, H, W).
             target: of `PrepareDiffusion`: `prediction`, `mask` in {0, 1} and `noisy`, each (B, K, H, W), `alpha` and
-                `sigma`, each (B, 1, 1, 1).
+                `sigma`, each (B, 1, ...).
+
+        Raises:
+            ValueError: where the prediction has another shape than its target.
         """
         prediction = output["prediction"].float()  # (B, K, H, W)
+        if prediction.shape != target["prediction"].shape:
+            found, expected = tuple(prediction.shape), tuple(target["prediction"].shape)
+            raise ValueError(
+                f"The prediction has shape {found}, expected {expected} as the mask: take HybridLoss for a network "
+                "with learn_sigma, else correct its out_channels."
+            )
         unit = self.mask_scale if self.target == "x0" else 1.0
         loss = mse_loss(prediction / unit, target["prediction"] / unit)
         if not self.dice_weight:

@@ -28,7 +28,7 @@ from ..layers.residual_block import ResidualBlock, Stage, UpStage
 from ..layers.self_attention import SelfAttention
 from ..layers.time_embedding import TimeEmbedding
 
-MULTIPLIERS = (1, 2, 4)  # widths of the three stages, over the base; the trunk's is 8 (section 3.1: as ResNet34)
+MULTIPLIERS = (1, 2, 4)  # widths of the three stages, over the base; the trunk's is 8 (section II-C: as ResNet34)
 TRUNK_MULTIPLIER = 8
 
 
@@ -78,7 +78,7 @@ class MedSegDiff(Denoiser):
         widths = [base * multiplier for multiplier in MULTIPLIERS]
         deepest = base * TRUNK_MULTIPLIER
         convolution = Conv[Conv.CONV, spatial_dims]
-        self.in_channels, self.stride = in_channels, 2**downsamplings
+        self.in_channels, self.spatial_dims, self.stride = in_channels, spatial_dims, 2**downsamplings
         self.time = TimeEmbedding(base)
         seen = self.time.width  # E
 

@@ -1,20 +1,21 @@
 """One trained network under many settings: steps, samples and start, beside what would show that it is fooling itself.
 
 Every row stands beside the Dice with another patient's image as condition (a network that does not look at the image
-loses nothing) and beside the Dice of the prior branch alone.
+loses nothing) and, where the network has a prior branch, beside the Dice of that alone.
 """
 
 from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from monai.transforms import InvertibleTransform
 from torch import nn
 
+from ..diffusion.denoiser import Denoiser, unwrap
 from ..diffusion.fusion import fuse
 from ..diffusion.inferer import EnsembleInferer
 from ..files import write_text_atomically
@@ -31,7 +32,7 @@ class SettingsStudy:
     Args:
         dataset:       items with `image` (preprocessed), `label` (own size) and `patient`.
         preprocessing: of `image`, to be inverted.
-        network:       a `Denoiser` with its weights and a coarse mask of its own.
+        network:       a `Denoiser` with its weights.
         inferer:       whose other arguments are used.
         samplers:      names of `samplers.SAMPLERS`.
         steps:         numbers of steps.
@@ -41,7 +42,8 @@ class SettingsStudy:
         device:        of the network.
 
     Raises:
-        ValueError: where there are more steps than timesteps, a name is unknown, or the folder can not be written to.
+        ValueError: where there are more steps than timesteps, a name is unknown, a start needs a coarse mask that the
+            network does not make, or the folder can not be written to.
     """
 
     def __init__(
@@ -58,6 +60,10 @@ class SettingsStudy:
         device: torch.device | str = "cpu",
     ) -> None:
         names = ("sampler", "start", "steps", "samples")
+        self.has_prior = cast(Denoiser, unwrap(network)).has_coarse
+        if not self.has_prior and any(start is not None for start in starts):
+            found = f"starts are {list(starts)}, but this network makes no coarse mask"
+            raise ValueError(f"{found}; expected [null], from noise alone: correct them.")
         self.settings = [dict(zip(names, v, strict=True)) for v in product(samplers, starts, steps, samples)]
         self.inferers = [inferer.changed(**setting) for setting in self.settings]
         self.cases = cases_of(dataset, preprocessing, torch.device(device))
@@ -66,7 +72,7 @@ class SettingsStudy:
 
     def run(self) -> list[dict[str, Any]]:
         """Sample, score, write."""
-        prior = _means(prior_dice(self.cases, self.network), self.cases)
+        prior = _means(prior_dice(self.cases, self.network), self.cases) if self.has_prior else {}
         rows = []
         for setting, inferer in zip(self.settings, self.inferers, strict=True):
             compute = partial(self._row, setting, inferer, prior)
@@ -107,14 +113,18 @@ def _means(dice: Sequence[float], cases: Sequence[Case]) -> dict[str, float]:
 
 
 def study_table(rows: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[str]]]:
-    """Head and rows of the Markdown table of a study."""
+    """Head and rows of the Markdown table of a study; the prior has a column where any row has one."""
+    shown = {
+        "dice_lesion_of_another_condition": "Dice, lesion: another's condition",
+        "dice_lesion_of_the_prior": "Dice, lesion: prior alone",
+        "seconds_per_image": "seconds per image",
+    }
+    shown = {name: title for name, title in shown.items() if any(name in row for row in rows)}
     head = ["sampler", "start", "steps", "samples", "Dice (95 % interval)", "Dice, lesion (95 % interval)"]
-    head += ["Dice, lesion: another's condition", "Dice, lesion: prior alone", "seconds per image"]
     body = []
     for row in rows:
         start = "noise" if row["start"] is None else f"prior at {row['start']}"
         dice = [with_interval(*(row[f"{n}{end}"] for end in ("", "_low", "_high"))) for n in ("dice", "dice_lesion")]
-        names = ("dice_lesion_of_another_condition", "dice_lesion_of_the_prior", "seconds_per_image")
-        numbers = [number(row[name]) for name in names]
+        numbers = [number(row.get(name)) for name in shown]
         body.append([row["sampler"], start, str(row["steps"]), str(row["samples"]), *dice, *numbers])
-    return head, body
+    return [*head, *shown.values()], body

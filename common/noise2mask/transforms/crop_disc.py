@@ -17,7 +17,7 @@ crops hold the disc too, but centre it worse. `tests/real/test_drishti_gs.py` ha
 Legend: C channels, H W size of the picture, h w of its thumbnail, s side of the crop.
 """
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,7 @@ from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d, pad
 
 from ..meta import without_meta
+from .binary_mask import is_foreground
 
 FINDERS = ("label", "image")
 DISC = 0.5  # width of the disc that is looked for, in sides of the crop
@@ -46,9 +47,10 @@ class CropDiscd(MapTransform, InvertibleTransform):
 
     Args:
         keys: of pictures and masks of one size.
-        find: "label" takes the centre of the box of `label` > 0, the disc with its cup; "image" that of the brightest
+        find: "label" takes the centre of the box of the disc with its cup in `label`; "image" that of the brightest
             region of `image`. The item needs `image` in both cases.
         size: side of the crop in extents of the field of view, above 0 up to 1; about two widths of a disc.
+        disc: values of `label` that are disc or cup, such as (0, 128) of REFUGE-2; None: all above 0.
 
     Raises:
         ValueError: where an argument is another; where the image is a volume, has no field of view or no bright
@@ -56,7 +58,12 @@ class CropDiscd(MapTransform, InvertibleTransform):
     """
 
     def __init__(
-        self, keys: KeysCollection, find: str = "image", size: float = 0.4, allow_missing_keys: bool = False
+        self,
+        keys: KeysCollection,
+        find: str = "image",
+        size: float = 0.4,
+        disc: Sequence[float] | None = None,
+        allow_missing_keys: bool = False,
     ) -> None:
         super().__init__(keys, allow_missing_keys)
         if find not in FINDERS:
@@ -65,6 +72,7 @@ class CropDiscd(MapTransform, InvertibleTransform):
             raise ValueError(f"size is {size}, expected a part of the field of view, above 0 up to 1.")
         self.find = find
         self.size = size
+        self.disc = disc
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Crop the keys; the picture's size and the window's place are remembered."""
@@ -93,7 +101,7 @@ class CropDiscd(MapTransform, InvertibleTransform):
         extent = _extent(field)
         side = max(1, min(round(self.size * extent * zoom), height, width))
         if self.find == "label":
-            row, column = label_centre(data["label"])
+            row, column = label_centre(data["label"], self.disc)
         else:
             row, column = self._brightest(image, small, field, DISC * self.size * extent)
         return _first(row, side, height), _first(column, side, width), side
@@ -146,15 +154,16 @@ def brightest_region(picture: np.ndarray, field: np.ndarray, disc: float) -> tup
     return float(row) + 0.5, float(column) + 0.5
 
 
-def label_centre(label: Tensor) -> tuple[float, float]:
-    """Centre (row, column) in pixels, from the picture's corner, of the box of what is above 0 in (C, H, W).
+def label_centre(label: Tensor, values: Sequence[float] | None = None) -> tuple[float, float]:
+    """Centre (row, column) in pixels, from the picture's corner, of the box of these values, or of what is above 0.
 
     Raises:
-        ValueError: where nothing is; it names the file.
+        ValueError: where nothing in the label (C, H, W) is; it names the file.
     """
-    disc = (without_meta(label) > 0).any(0)
+    disc = is_foreground(without_meta(label), values).any(0)
     if not disc.any():
-        raise ValueError(f"{_name(label)} has no optic disc, expected values above 0: correct or remove it.")
+        expected = "values above 0" if values is None else f"the values {', '.join(f'{value:g}' for value in values)}"
+        raise ValueError(f"{_name(label)} has no optic disc, expected {expected}: correct or remove it.")
     rows, columns = disc.any(1).nonzero(), disc.any(0).nonzero()
     return float(rows[0] + rows[-1] + 1) / 2, float(columns[0] + columns[-1] + 1) / 2
 

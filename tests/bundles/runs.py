@@ -1,0 +1,37 @@
+"""What the output folders of trainings hold."""
+
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from noise2mask.files import load_plain
+
+
+def flat(value, name=""):
+    """Every tensor and number of a checkpoint by name."""
+    if isinstance(value, dict):
+        return {k: v for key, item in value.items() for k, v in flat(item, f"{name}::{key}").items()}
+    if isinstance(value, list | tuple):
+        return flat(dict(enumerate(value)), name)
+    return {name: value}
+
+
+def assert_equal_runs(folder, expected):
+    """Network, moving average, optimiser, best metric and weights are equal to the last bit."""
+    for name in ("last.pt", "model.pt"):
+        found, wanted = load_plain(folder / name), load_plain(expected / name)
+        for part in ("objects", "best", "phase", "epoch", "iteration", "finished", "model"):
+            ours, theirs = flat(found.get(part)), flat(wanted.get(part))
+            assert list(ours) == list(theirs)
+            for key, value in ours.items():
+                same = torch.equal(value, theirs[key]) if torch.is_tensor(value) else value == theirs[key]
+                assert same, f"{name}: {part}{key} is {value}, expected {theirs[key]}"
+
+
+def scalars(folder):
+    """name -> {step: value} of all event files."""
+    found = {}
+    for path in folder.glob("events.out.tfevents.*"):
+        events = EventAccumulator(str(path)).Reload()
+        for name in events.Tags()["scalars"]:
+            found.setdefault(name, {}).update({event.step: event.value for event in events.Scalars(name)})
+    return found

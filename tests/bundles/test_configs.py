@@ -1,0 +1,100 @@
+"""The configs of every bundle: each overlay goes together with what it lies over, and has what MONAI asks for."""
+
+import socket
+from itertools import cycle
+from pathlib import Path
+
+import pytest
+import yaml
+from monai.bundle import create_workflow
+
+from noise2mask.bundles import all_bundles
+
+from ..conftest import TINY
+
+ROOT = Path(__file__).parents[2]
+BUNDLES = [bundle.root for bundle in all_bundles() if bundle.root.is_relative_to(ROOT)]
+TRAINING_ALONE = ("joint", "multi_gpu_train")  # what lies over train.yaml beside it
+BY_ITSELF = ("ablation",)  # no workflow of MONAI: it starts some
+GREY = {  # settings of data overlays, as the demonstration's pictures and masks need them
+    "in_channels": 1, "foreground": [255], "background": [0], "crop_disc": False, "per_volume": False,
+    "reader::_target_": "noise2mask.data.reader.GreyReader",
+}  # fmt: skip
+
+
+def read(root, name):
+    return yaml.safe_load((root / "configs" / f"{name}.yaml").read_text())
+
+
+def named(root, pattern):
+    """Configs of a bundle, such as data/folder."""
+    return sorted(path.relative_to(root / "configs").with_suffix("").as_posix() for path in root.glob(pattern))
+
+
+def fits(root, overlay, base):
+    """Whether the overlay changes anything of the base, which has every section that it changes a part of."""
+    base, overlay = read(root, base), read(root, overlay)
+    return bool(set(overlay) & set(base)) and all(key.split("::")[0] in base for key in overlay if "::" in key)
+
+
+def combinations(root):
+    """Every preset and every data overlay over training and evaluation, every other overlay over what it is for."""
+    presets = [name for name in named(root, "configs/presets/*.yaml") if not name.endswith("_train")]
+    data, there = cycle(named(root, "configs/data/*.yaml")), named(root, "configs/*.yaml")
+    for base in ("train", "inference evaluate"):
+        for preset in ["", *presets]:
+            if not preset or fits(root, preset, base.split()[0]):
+                second = (
+                    f"{preset}_train" if base == "train" and (root / f"configs/{preset}_train.yaml").is_file() else ""
+                )
+                yield f"{base} {next(data)} {preset} {second}"
+    yield "inference"
+    yield from (f"train {name}" for name in TRAINING_ALONE if name in there)
+    yield from (
+        f"inference evaluate {name}" for name in there if name.endswith("_study") or name == "multi_gpu_evaluate"
+    )
+
+
+CASES = [(root, " ".join(names.split())) for root in BUNDLES for names in combinations(root)]
+
+
+@pytest.fixture
+def one_rank(monkeypatch):
+    """What torchrun would set."""
+    for name, value in {"RANK": 0, "LOCAL_RANK": 0, "WORLD_SIZE": 1, "MASTER_ADDR": "127.0.0.1"}.items():
+        monkeypatch.setenv(name, str(value))
+    with socket.socket() as some:
+        some.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("MASTER_PORT", str(some.getsockname()[1]))
+
+
+def test_every_overlay_is_in_some_combination():
+    for root in BUNDLES:
+        tried = {name for where, names in CASES if where == root for name in names.split()}
+        assert tried == set(named(root, "configs/**/*.yaml")) - {*BY_ITSELF}
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize(("root", "names"), CASES, ids=lambda value: getattr(value, "name", value))
+@pytest.mark.filterwarnings("ignore:parsing config_file")
+def test_every_combination_of_configs_has_the_properties_that_monai_asks_for(root, names, demo, tmp_path, one_rank):
+    files = [str(root / "configs" / f"{name}.yaml") for name in names.split()]
+    tiny = {} if "basic_unet" in names else {key: yaml.safe_load(value) for key, value in TINY[root.name].items()}
+    untrained = {"input": str(demo / "images"), "network": "$@network_def"}
+    workflow = create_workflow(
+        config_file=files,
+        workflow_type="train" if names.startswith("train") else "infer",
+        bundle_root=str(root),
+        dataset_dir=str(demo),
+        output_dir=str(tmp_path),
+        logging_file=False,
+        layout="folder",  # whatever the data overlay reads
+        split="folder",
+        **(GREY if root.name == "medsegdiff" else {}),
+        **tiny,
+        **({} if names.startswith("train") else untrained),
+    )
+    try:
+        assert workflow.check_properties() == []
+    finally:
+        workflow.finalize()
