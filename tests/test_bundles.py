@@ -67,6 +67,7 @@ SETTINGS = {
     "axcodes": None,
     "mask_scale": 0.3,
     "noise_schedule": {"_target_": "noise2mask.diffusion.noise_schedule.NoiseSchedule", "timesteps": 10},
+    "reader": {"_target_": "noise2mask.data.reader.ColourReader", "phase": "@phase"},
     "network_def": {
         "_target_": "noise2mask.networks.baseline.Baseline",
         "network": {"_target_": "monai.networks.nets.BasicUNet"},
@@ -94,6 +95,7 @@ def test_settings_beside_weights_are_taken(own, tmp_path):
         {"network_def": {"_target_": "os.system", "command": "true"}},
         {"network_def": {"_target_": "ConfigWorkflow", "config_file": "evil.yaml"}},
         {"network_def": {"_target_": "noise2mask.files.load_plain", "path": "x"}},
+        {"reader": {"_target_": "noise2mask.data.datalist.load_datalist", "path": "x", "key": "y"}},
         {"network_def": {"_target_": "monai.networks.nets.BasicUNet", "features": [{"_target_": "subprocess.run"}]}},
         {"network_def": {"_target_": "monai.networks.nets.BasicUNet", "_requires_": "$exit()"}},
     ],
