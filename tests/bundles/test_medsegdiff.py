@@ -173,7 +173,7 @@ def test_the_paper_s_preset_trains_and_samples_100_steps_of_ddpm_at_a_tenth_of_i
 
 def test_a_u_net_in_its_place_trains_and_is_scored(commands, demo, tmp_path):
     train = commands.command("train", NAME, "--data", demo, "-o", tmp_path / "run", "--preset", "basic_unet")
-    commands.run([*train, *options({**SHORT, "epochs": 1, "image_size": "[16,16]"}, "--set")])
+    commands.run([*train, *options({**SHORT, "epochs": 1, "image_size": "[32,32]"}, "--set")])
     where = ("-o", tmp_path / "scores", "--weights", tmp_path / "run" / "model.pt")
     commands.run(commands.command("evaluate", NAME, "--data", demo, *where))
     scores = read(tmp_path / "scores" / "scores.json")
