@@ -1,11 +1,14 @@
 """BraTS cases as downloaded: four modalities in a fixed order, whole patients in one split."""
 
+from pathlib import Path
+
 import nibabel as nib
 import numpy as np
 import pytest
 
 from noise2mask.data.datalist import build, datalist, write_datalist
 from noise2mask.data.fingerprint import survey
+from noise2mask.data.inputs import find_inputs
 from noise2mask.data.layout_brats2021 import MODALITIES, brats2021_datalist
 from noise2mask.data.layouts import MASK_VALUES, layout_of
 from noise2mask.data.splits import KEYS
@@ -35,6 +38,19 @@ def test_modalities_are_listed_in_order_and_cases_are_patients(folder):
     assert item["image"] == [str(folder / case / f"{case}_{kind}.nii.gz") for kind in ("t1", "t1ce", "t2", "flair")]
     assert item["label"] == str(folder / case / f"{case}_seg.nii.gz") and layout_of(folder) == "brats2021"
     assert content == brats2021_datalist(folder) != brats2021_datalist(folder, seed=1)
+
+
+def test_a_case_and_a_folder_of_cases_without_labels_are_segmented_with_all_modalities(tmp_path):
+    for n in (10, 9):
+        write(tmp_path / f"BraTS2021_{n:05d}", MODALITIES)
+    found = find_inputs(tmp_path)
+    assert [[Path(path).name for path in item["image"]] for item in found] == [
+        [f"BraTS2021_{n:05d}_{kind}.nii.gz" for kind in MODALITIES] for n in (9, 10)
+    ]
+    assert find_inputs(tmp_path / "BraTS2021_00009") == found[:1]
+    Path(found[1]["image"][2]).unlink()
+    with pytest.raises(ValueError, match=r"BraTS2021_00010_t2\.nii\.gz is missing; expected t1, t1ce, t2, flair"):
+        find_inputs(tmp_path)
 
 
 def test_the_datalist_survives_its_file(folder):

@@ -8,6 +8,7 @@ from typing import Any
 
 from .datalist import load_datalist
 from .dicom_series import is_dicom, is_dicom_folder
+from .layout_brats2021 import brats2021_images, is_brats2021
 from .reader import NIFTI, PICTURES
 
 logger = logging.getLogger(__name__)
@@ -17,11 +18,11 @@ ENDINGS = (*PICTURES, *NIFTI, ".nrrd", ".mha", ".mhd")
 
 
 def find_inputs(path: str | Path, key: str = "testing") -> list[dict[str, Any]]:
-    """Items {"image": path} for inference; a datalist may list the paths of several modalities.
+    """Items {"image": path, or the paths of its modalities} for inference.
 
     Args:
-        path: a picture or volume (a file, or a folder of its DICOM files), a folder of them (not searched deeper), or a
-              datalist (.json).
+        path: a picture or volume (a file, or a folder of its DICOM files), a folder of them (not searched deeper), a
+              case of BraTS or a folder of such, or a datalist (.json).
         key:  which section of a datalist.
 
     Raises:
@@ -34,6 +35,8 @@ def find_inputs(path: str | Path, key: str = "testing") -> list[dict[str, Any]]:
         return [{"image": item["image"]} for item in load_datalist(path, key)]
     if path.is_file():
         return [{"image": str(path)}]
+    if is_brats2021(path):
+        return [{"image": files} for files in brats2021_images(path)]
     seen = [file for file in path.iterdir() if not file.name.startswith(".")]
     files = [file for file in seen if _is_image(file) or is_dicom_folder(file)]
     if any(map(is_dicom, seen)):

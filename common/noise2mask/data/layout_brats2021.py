@@ -17,7 +17,7 @@ from .layout_folder import assemble, existing, refuse
 from .problems import knowing_pairs
 from .splits import natural, split_groups
 
-__all__ = ["MODALITIES", "brats2021_datalist", "is_brats2021"]
+__all__ = ["MODALITIES", "brats2021_datalist", "brats2021_images", "is_brats2021"]
 
 MODALITIES = ("t1", "t1ce", "t2", "flair")  # in the order of the channels
 CASE = re.compile(r"BraTS(2021|20_Training)_\d+")
@@ -35,7 +35,7 @@ def brats2021_datalist(folder: str | os.PathLike, seed: int = 0) -> dict:
         ValueError: where there is no case, or a case lacks a modality or its `seg`; it names the files.
     """
     folder = existing(folder)
-    cases = sorted((path for path in folder.iterdir() if _is_case(path)), key=lambda path: natural(path.name))
+    cases = _cases(folder)
     files = {case.name: [_file(case, kind) for kind in (*MODALITIES, "seg")] for case in cases}
     whole = {name: paths for name, paths in files.items() if all(path.is_file() for path in paths)}
     lost = [path for paths in files.values() for path in paths if not path.is_file()]
@@ -49,9 +49,27 @@ def brats2021_datalist(folder: str | os.PathLike, seed: int = 0) -> dict:
     return assemble(images, labels, {name: name for name in images}, split_groups(images, seed), "patient", "patient")
 
 
+def brats2021_images(folder: Path) -> list[list[str]]:
+    """The files of MODALITIES of every case, with labels or without; of a folder of cases, or of one case.
+
+    Raises:
+        ValueError: where a case lacks a modality; it names the files.
+    """
+    files = [[_file(case, kind) for kind in MODALITIES] for case in ([folder] if _is_case(folder) else _cases(folder))]
+    lost = [path for paths in files for path in paths if not path.is_file()]
+    expected = f"expected {', '.join(MODALITIES)} of every case: add it, or remove the case"
+    refuse(folder, [f"{path.name} is missing; {expected}." for path in lost])
+    return [[str(path) for path in paths] for paths in files]
+
+
 def is_brats2021(folder: Path) -> bool:
-    """Whether a folder holds a folder that is called like a case."""
-    return folder.is_dir() and any(map(_is_case, folder.iterdir()))
+    """Whether a folder holds a folder that is called like a case, or is one."""
+    return folder.is_dir() and (_is_case(folder) or bool(_cases(folder)))
+
+
+def _cases(folder: Path) -> list[Path]:
+    """In natural order."""
+    return sorted((path for path in folder.iterdir() if _is_case(path)), key=lambda path: natural(path.name))
 
 
 def _is_case(path: Path) -> bool:
