@@ -188,7 +188,7 @@ def test_a_u_net_in_its_place_trains_and_is_scored(commands, demo, tmp_path):
 def test_a_network_for_other_channels_than_the_images_have_is_refused_before_training(commands, run, tmp_path):
     command = run("training", "train.yaml", output_dir=tmp_path / "run", **{"network_def::in_channels": 4})
     text = commands.fails(command)
-    assert "change network_def::in_channels, or the images" in text
+    assert "change in_channels, or the images" in text
     assert "diffusion epoch" not in text and not list(tmp_path.rglob("*.pt"))
 
 

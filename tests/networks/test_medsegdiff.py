@@ -72,7 +72,7 @@ def test_the_prediction_has_the_noisy_mask_s_shape(options, size):
 
 def test_another_number_of_channels_is_refused():
     x, image = batch(channels=3)
-    with pytest.raises(ValueError, match=r"has 3 channels, this network takes 1: change network_def::in_channels"):
+    with pytest.raises(ValueError, match=r"has 3 channels, this network takes 1: change in_channels"):
         network()(x, T, image)
 
 

@@ -138,7 +138,7 @@ class MedSegDiff(Denoiser):
         """
         if image.shape[1] != self.in_channels:
             found = f"The image has {image.shape[1]} channels, this network takes {self.in_channels}"
-            raise ValueError(f"{found}: change network_def::in_channels, or the images.")
+            raise ValueError(f"{found}: change in_channels, or the images.")
         stem = self.image_stem(self._padded(image))  # (B, w, H', W')
         return Condition(image, self.training, {"stage1": self.image_stages[0](stem)})
 
