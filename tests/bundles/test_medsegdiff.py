@@ -142,7 +142,8 @@ def test_both_commands_segment_alike_with_the_default_sampling(commands, run, de
         shutil.copy(path, tmp_path / "in")
     ours, theirs = tmp_path / "ours", tmp_path / "theirs"
     commands.run(commands.command("segment", NAME, tmp_path / "in", "-o", ours, "--weights", weights))
-    commands.run(run("inferring", "inference.yaml", model_file=weights, input=tmp_path / "in", output_dir=theirs))
+    where = {"model_file": weights, "input": tmp_path / "in", "output_dir": theirs}
+    commands.run(run("inferring", "inference.yaml data/folder.yaml", **where))
     report = read(ours / "report.json")
     sampling = report["sampling"]
     assert (sampling["sampler"], len(sampling["timesteps"]), sampling["samples"]) == ("dpm_solver_pp", 10, 5)

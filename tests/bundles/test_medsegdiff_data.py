@@ -97,13 +97,12 @@ def test_a_missing_modality_of_one_case_is_named(refused):
 
 def test_modalities_that_differ_in_geometry_are_named_all_at_once(refused):
     def change(folder):
-        shifted = AFFINE + np.eye(4)[:, [3]] @ np.eye(4)[[3]] * 0
-        shifted[0, 3] += 5
-        nib.save(nib.Nifti1Image(np.ones(SHAPE, np.int16), shifted), path_of(folder, 1, "t1ce"))
+        shifted = AFFINE + np.array([[0, 0, 0, 5]] + 3 * [[0, 0, 0, 0]])
+        nib.save(nib.Nifti1Image(np.ones(SHAPE, np.int16), shifted), path_of(folder, 3, "t1ce"))
         nib.save(nib.Nifti1Image(np.ones((12, 10, 4), np.int16), AFFINE), path_of(folder, 2, "flair"))
 
-    refused(change, "BraTS2021_00001_t1ce.nii.gz has another position, spacing or orientation than",
-            "BraTS2021_00001_t1.nii.gz", "BraTS2021_00002_flair.nii.gz has shape (12, 10, 4), but")  # fmt: skip
+    refused(change, "BraTS2021_00003_t1ce.nii.gz has another position, spacing or orientation than",
+            "BraTS2021_00003_t1.nii.gz", "BraTS2021_00002_flair.nii.gz has shape (12, 10, 4), but")  # fmt: skip
 
 
 def test_another_number_of_channels_than_the_config_has_is_named(refused):
