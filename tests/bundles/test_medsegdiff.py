@@ -124,7 +124,7 @@ def test_two_processes_score_like_one(commands, demo, weights, scored, tmp_path)
 
 def test_the_study_agrees_with_evaluation_and_has_no_prior(commands, run, weights, scored, tmp_path):
     grid = {"study_steps": "[2]", "study_samples": "[2]"}
-    configs = "inference.yaml evaluate.yaml settings_study.yaml"
+    configs = "inference.yaml evaluate.yaml data/folder.yaml settings_study.yaml"
     commands.run(run("studying", configs, model_file=weights, output_dir=tmp_path, **grid))
     with open(tmp_path / "settings_study.csv", newline="") as file:
         (row,) = csv.DictReader(file)
