@@ -8,7 +8,7 @@ import pytest
 import yaml
 from monai.bundle import create_workflow
 
-from noise2mask.bundles import all_bundles
+from noise2mask.bundles import SHARED, all_bundles
 
 from ..conftest import TINY
 
@@ -72,6 +72,24 @@ def test_every_overlay_is_in_some_combination():
     for root in BUNDLES:
         tried = {name for where, names in CASES if where == root for name in names.split()}
         assert tried == set(named(root, "configs/**/*.yaml")) - {*BY_ITSELF}
+
+
+@pytest.mark.parametrize("root", BUNDLES, ids=lambda root: root.name)
+def test_training_and_inference_have_the_same_network_and_settings(root):
+    train, inference = read(root, "train"), read(root, "inference")
+    both = [name for name in SHARED if name in train and name in inference]
+    expected = {
+        "axcodes",
+        "image_size",
+        "intensity_range",
+        "target",
+        "noise_schedule",
+        "network_def",
+        "variance",
+        "clip",
+    }
+    assert expected <= set(both)
+    assert {name: train[name] for name in both} == {name: inference[name] for name in both}
 
 
 @pytest.mark.e2e

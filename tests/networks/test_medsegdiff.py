@@ -4,34 +4,23 @@ from pathlib import Path
 
 import pytest
 import torch
-import yaml
 
-from noise2mask.bundles import SHARED
 from noise2mask.diffusion.noise_schedule import NoiseSchedule
 from noise2mask.diffusion.prepare_batch import PrepareDiffusion
 from noise2mask.losses.diffusion_loss import DiffusionLoss
 from noise2mask.networks.medsegdiff import MedSegDiff
 
+from . import configs
+
 CONFIGS = Path(__file__).parents[2] / "bundles" / "medsegdiff" / "configs"
 SIZES = {"s": 4, "b": 5, "l": 6, "plus_plus": 6}  # downsamplings of section III-B
 SWITCHES = [(gate, parser) for gate in ("tanh", "exact", "residual", "none") for parser in (True, False)]
 T = torch.tensor([3, 900])
-
-
-def network_def(config):
-    """What a config gives to the network, less its path, with the settings at the top that it names."""
-    content = yaml.safe_load((CONFIGS / config).read_text())
-    arguments = {name: value for name, value in content["network_def"].items() if name != "_target_"}
-    return {name: content[str(v)[1:]] if str(v).startswith("@") else v for name, v in arguments.items()}
-
-
-COMPACT = network_def("train.yaml")
+COMPACT = configs.network_def("medsegdiff")
 
 
 def preset(name):
-    """The compact network's arguments with those of an overlay."""
-    overlay = yaml.safe_load((CONFIGS / "presets" / f"{name}.yaml").read_text())
-    return COMPACT | {key.split("::")[1]: value for key, value in overlay.items() if key.startswith("network_def::")}
+    return configs.preset("medsegdiff", name)
 
 
 def network(**options):
@@ -212,11 +201,3 @@ def test_the_loss_reaches_every_weight(gate, parser):
     x, target, _, arguments = prepare({"image": image, "label": label}, torch.device("cpu"))
     DiffusionLoss("x0", 0.3, 1.0)(net(x, **arguments), target).backward()
     assert not [name for name, weight in net.named_parameters() if weight.grad is None or not weight.grad.any()]
-
-
-def test_training_and_inference_have_the_same_network_and_settings():
-    assert COMPACT == network_def("inference.yaml")
-    train, inference = (yaml.safe_load((CONFIGS / name).read_text()) for name in ("train.yaml", "inference.yaml"))
-    both = [name for name in SHARED if name in train and name in inference]
-    assert {"axcodes", "image_size", "intensity_range", "target", "noise_schedule", "variance", "clip"} <= set(both)
-    assert {name: train[name] for name in both} == {name: inference[name] for name in both}

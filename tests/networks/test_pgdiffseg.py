@@ -5,9 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-import yaml
 
-from noise2mask.bundles import SHARED
 from noise2mask.diffusion.inferer import EnsembleInferer
 from noise2mask.diffusion.noise_schedule import NoiseSchedule
 from noise2mask.diffusion.prepare_batch import PrepareDiffusion
@@ -15,22 +13,14 @@ from noise2mask.losses.diffusion_loss import DiffusionLoss
 from noise2mask.metrics.overlap import count, overlap
 from noise2mask.networks.pgdiffseg import PGDiffSeg
 
+from . import configs
+
 CONFIGS = Path(__file__).parents[2] / "bundles" / "pgdiffseg" / "configs"
-
-
-def network_def(config):
-    """What a config gives to the network, less its path."""
-    arguments = yaml.safe_load((CONFIGS / config).read_text())["network_def"]
-    return {name: value for name, value in arguments.items() if name != "_target_"}
-
-
-COMPACT = network_def("train.yaml")
+COMPACT = configs.network_def("pgdiffseg")
 
 
 def preset(name):
-    """The compact network's arguments with those of an overlay."""
-    overlay = yaml.safe_load((CONFIGS / "presets" / f"{name}.yaml").read_text())
-    return COMPACT | {key.split("::")[1]: value for key, value in overlay.items() if key.startswith("network_def::")}
+    return configs.preset("pgdiffseg", name)
 
 
 def network(**options):
@@ -88,14 +78,6 @@ def test_presets_predict_at_a_tenth_of_their_width(name):
     with torch.no_grad():
         assert net(x, torch.tensor([3, 200]), image).shape == x.shape
     assert net.prior(image)["classification"].shape == (2, preset(name)["prior_classes"])
-
-
-def test_training_and_inference_have_the_same_network_and_settings():
-    assert COMPACT == network_def("inference.yaml")
-    train, inference = (yaml.safe_load((CONFIGS / name).read_text()) for name in ("train.yaml", "inference.yaml"))
-    both = [name for name in SHARED if name in train and name in inference]
-    assert {"axcodes", "image_size", "intensity_range", "target", "noise_schedule", "variance", "clip"} <= set(both)
-    assert {name: train[name] for name in both} == {name: inference[name] for name in both}
 
 
 def test_the_readme_and_the_benchmark_build_the_compact_network():
