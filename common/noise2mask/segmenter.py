@@ -117,13 +117,10 @@ class Segmenter:
         if _is_path(image):
             paths = paths_of(image)
             with _refusals():
-                loaded, turned = (
-                    self.load({"image": paths if len(paths) > 1 else paths[0]})["image"],
-                    is_picture(paths[0]),
-                )
-            if problem := channel_problem({"image": image}, len(loaded), self.channels):
+                loaded = self.load({"image": paths})["image"]  # (C, *S)
+            if problem := channel_problem({"image": paths}, len(loaded), self.channels):
                 raise ValueError(problem)
-            return loaded, turned
+            return loaded, is_picture(paths[0])
         turned = False
         if isinstance(image, np.ndarray):
             _check_array(image, self.channels)

@@ -159,6 +159,7 @@ class MedSegDiff(Denoiser):
         samples = condition.samples_of(x, self.training)
         of_image = self.time(timesteps)  # (B, E) or (1, E)
         embedding = of_image.repeat_interleave(samples, dim=0) if len(timesteps) > 1 else of_image  # (M, E) or (1, E)
+        flow = of_image if self.gates is None else embedding  # (B, E), (M, E) or (1, E)
 
         # Encoders and junctions: without gates the image's flow belongs to the image, else to one noisy mask
         m_x = self.mask_stem(self._padded(x))  # (M, w, H', W')
@@ -168,9 +169,7 @@ class MedSegDiff(Denoiser):
             m_x = self.mask_stages[k](m_x, embedding)  # (M, w_k, h_k, w_k)
             skips.append(m_x)
             if k > 0:
-                m_i = self.image_stages[k](
-                    m_i, of_image if self.gates is None else embedding
-                )  # (B or M, w_k, h_k, w_k)
+                m_i = self.image_stages[k](m_i, flow)  # (B or M, w_k, h_k, w_k)
             if k < 2:
                 m_i, m_x = self._meet(k, m_i, m_x)  # (B or M, w_k, h_k, w_k), (M, w_k, h_k, w_k)
             m_i, m_x = self.image_downs[k](m_i), self.mask_downs[k](m_x)  # the same at half the size
