@@ -3,6 +3,8 @@
 Legend: B batch, C channels, H W D size, G stored frequencies per axis.
 """
 
+from functools import lru_cache
+
 import torch
 from torch import Tensor, nn
 
@@ -67,6 +69,8 @@ def _symmetric(weight: Tensor) -> Tensor:
     return torch.cat([first[..., None, :], weight[..., 1:-1, :], last[..., None, :]], dim=-2)
 
 
+@lru_cache(maxsize=64)  # every step of a sampler asks for the same
+@torch.inference_mode(False)  # what is kept must serve training too
 def _interpolation(length: int, grid: int, half: bool, device: torch.device) -> Tensor:
     """Linear weights (frequencies of an axis of this length, stored frequencies).
 
