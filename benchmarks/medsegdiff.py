@@ -76,7 +76,8 @@ def measured(options: dict, together: bool) -> dict:
     """Seconds, peak memory beyond that of the loaded network, and some pixels of the samples."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.manual_seed(0)
-    network = MedSegDiff(base=16, blocks=(1, 2, 2, 1), decoder_blocks=1, downsamplings=4, num_groups=8, grid=32)
+    compact = {"base": 16, "blocks": (1, 2, 2, 1), "decoder_blocks": 1, "downsamplings": 4, "num_groups": 8, "grid": 32}
+    network = MedSegDiff(**compact, condition_skips=True)
     for weight in network.parameters():
         weight.data += 0.02 * torch.randn(weight.shape)  # else the prediction is zero
     network.to(device).eval()

@@ -10,15 +10,20 @@ from torch import distributed
 Value = TypeVar("Value")
 
 
-def join() -> None:
+def join(device: torch.device) -> None:
     """Join the processes that torchrun has started, over NCCL where there are GPUs, else over Gloo.
+
+    From here on CUDA's own default is this process's device: NCCL, and whatever names no device, would take the first.
 
     Where one has died, `torchrun --max-restarts` starts all of them again with the same store of addresses, and the
     first to come would connect to those of the dead (PyTorch 2.13). So each start has addresses of its own.
     """
     store, rank, world_size = next(distributed.rendezvous("env://"))
     store = distributed.PrefixStore(f"start {os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
-    backend = "nccl" if torch.cuda.is_available() else "gloo"
+    backend = "gloo"
+    if device.type == "cuda":
+        backend = "nccl"
+        torch.cuda.set_device(device)
     distributed.init_process_group(backend, store=store, rank=rank, world_size=world_size)
 
 

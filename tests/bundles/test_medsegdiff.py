@@ -54,7 +54,7 @@ def weights(trained, tmp_path_factory):
     """Random weights, whose masks depend on the image, with the settings of the training beside them."""
     torch.manual_seed(3)
     network = MedSegDiff(base=4, blocks=(1, 1, 1, 1), decoder_blocks=1, downsamplings=4, num_groups=8, grid=8)
-    torch.nn.init.normal_(network.output[-1].weight, std=0.2)  # it begins at zero
+    torch.nn.init.normal_(network.decoder.output[-1].weight, std=0.2)  # it begins at zero
     for weight in (weight for weight in network.parameters() if weight.ndim == 4):
         weight.data.mul_(3)  # at the usual size the noise outweighs the image
     path = tmp_path_factory.mktemp("weights") / "model.pt"

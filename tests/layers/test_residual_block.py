@@ -31,8 +31,8 @@ def test_a_stage_widens_in_its_first_block():
 @pytest.mark.parametrize("size", [(3, 5), (2, 3, 4)])
 def test_an_up_stage_doubles_and_takes_the_skip(size):
     double = tuple(2 * length for length in size)
-    stage = UpStage(8, 4, 6, 2, 16, 2, len(size))
+    stage = UpStage(8, 4, 2, 16, 2, len(size))
     x, skip, embedding = torch.randn(2, 8, *size), torch.randn(2, 4, *double), torch.randn(2, 16)
     out = stage(x, skip, embedding)
-    assert out.shape == (2, 6, *double)
+    assert out.shape == (2, 4, *double)
     assert not torch.allclose(out, stage(x, skip + 1, embedding))

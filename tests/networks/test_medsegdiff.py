@@ -109,8 +109,9 @@ def test_the_largest_preset_predicts_at_an_eighth_of_its_width():
         assert net(x, T[:1], image).shape == x.shape
 
 
-def test_the_paper_s_preset_is_equation_3():
-    assert preset("paper")["dynamic_encoding"] == "exact" and preset("paper")["ff_parser"]
+def test_the_paper_s_preset_is_equation_3_and_figure_1():
+    paper = preset("paper")
+    assert paper["dynamic_encoding"] == "exact" and paper["ff_parser"] and not paper["condition_skips"]
 
 
 # Figure 1
@@ -118,7 +119,8 @@ def test_the_paper_s_preset_is_equation_3():
 
 def test_two_encoders_of_three_stages_meet_after_the_first_and_the_second():
     net = MedSegDiff(**preset("b"))
-    assert [len(stage) for stage in net.image_stages] == [len(stage) for stage in net.mask_stages] == [3, 4, 6]
+    for encoder in (net.image_encoder, net.mask_encoder):
+        assert [len(stage) for stage in encoder.stages] == [3, 4, 6]
     assert [gate.image_norm.normalized_shape for gate in net.gates] == [(64,), (128,)]
     assert [parser.weight.shape[0] for parser in net.parsers] == [64, 128]
 
@@ -145,21 +147,24 @@ def test_every_switch_of_the_ablation_changes_the_prediction(gate, parser):
     assert not torch.allclose(*outs, atol=1e-4)
 
 
-def test_without_gates_and_filters_both_flows_meet_in_the_sum_alone():
-    net, (x, image) = network(dynamic_encoding="none", ff_parser=False), batch()
+@pytest.mark.parametrize("skips", [False, True])
+def test_past_the_sum_the_image_reaches_the_decoder_by_the_skips_alone(skips):
+    net, (x, image) = network(dynamic_encoding="none", ff_parser=False, condition_skips=skips), batch()
     with torch.no_grad():
-        net.image_downs[2].weight.zero_()
-        net.image_downs[2].bias.zero_()
-        assert torch.equal(net(x, T, image), net(x, T, -image))
+        net.image_encoder.downs[2].weight.zero_()
+        net.image_encoder.downs[2].bias.zero_()
+        assert torch.equal(net(x, T, image), net(x, T, -image)) is not skips
 
 
 # Caches
 
 
 @pytest.mark.parametrize("t", [torch.tensor([500]), T])
+@pytest.mark.parametrize("skips", [False, True])
 @pytest.mark.parametrize(("gate", "parser"), SWITCHES)
-def test_samples_in_one_batch_equal_a_loop_without_a_cache(t, gate, parser):
-    net, (x, image) = network(dynamic_encoding=gate, ff_parser=parser), batch(images=2, samples=3, size=(16, 20))
+def test_samples_in_one_batch_equal_a_loop_without_a_cache(t, skips, gate, parser):
+    net = network(dynamic_encoding=gate, ff_parser=parser, condition_skips=skips)
+    x, image = batch(images=2, samples=3, size=(16, 20))
     with torch.no_grad():
         together = net.denoise(x, t, net.encode(image))
         for m, one in enumerate(together):
@@ -170,7 +175,7 @@ def test_samples_in_one_batch_equal_a_loop_without_a_cache(t, gate, parser):
 def test_the_first_stage_of_the_image_is_computed_once_and_sees_no_timestep():
     net, (x, image) = network(), batch()
     calls = []
-    net.image_stages[0].register_forward_hook(lambda *_: calls.append(1))
+    net.image_encoder.stages[0].register_forward_hook(lambda *_: calls.append(1))
     with torch.no_grad():
         condition = net.encode(image)
         for t in (3, 500, 900):

@@ -42,6 +42,13 @@ def test_what_is_done_is_not_done_again(ablated):
     assert before == {path: path.stat().st_mtime_ns for path in folder.rglob("*.pt")}
 
 
+def test_a_row_of_other_settings_is_not_taken_for_done(ablated, demo):
+    ablation, _, folder = ablated
+    other = Ablation(str(BUNDLE), str(demo), str(folder), ablation.rows, ["data/folder"], {**SETTINGS, "epochs": 2})
+    with pytest.raises(ValueError, match=r"sum_only_no_filter/trained_with\.json names other overlays or settings"):
+        other.run()
+
+
 def test_a_run_that_stops_ends_the_ablation(tmp_path):
     ablation = Ablation(str(BUNDLE), str(tmp_path / "nowhere"), str(tmp_path), {"one": {}}, ["data/folder"])
     with pytest.raises(ValueError, match="one: the run stopped, its last lines say why"):

@@ -68,8 +68,7 @@ class UpStage(nn.Module):
 
     Args:
         in_channels:  of the input.
-        skip:         channels of the skip.
-        channels:     C of the output.
+        channels:     C of the skip and of the output.
         blocks:       residual blocks.
         time_width:   E.
         num_groups:   of GroupNorm.
@@ -77,20 +76,13 @@ class UpStage(nn.Module):
     """
 
     def __init__(
-        self,
-        in_channels: int,
-        skip: int,
-        channels: int,
-        blocks: int,
-        time_width: int,
-        num_groups: int,
-        spatial_dims: int = 2,
+        self, in_channels: int, channels: int, blocks: int, time_width: int, num_groups: int, spatial_dims: int = 2
     ) -> None:
         super().__init__()
         convolution = Conv[Conv.CONV, spatial_dims](in_channels, channels, 3, padding=1)
         self.up = nn.Sequential(nn.Upsample(scale_factor=2, mode="nearest"), convolution)
-        self.stage = Stage(channels + skip, channels, blocks, time_width, num_groups, spatial_dims)
+        self.stage = Stage(2 * channels, channels, blocks, time_width, num_groups, spatial_dims)
 
     def forward(self, x: Tensor, skip: Tensor, embedding: Tensor) -> Tensor:
-        """(B, in_channels, h, w[, d]), (B, skip, 2h, 2w[, 2d]), (B, E) or (1, E) -> (B, C, 2h, 2w[, 2d])."""
+        """(B, in_channels, h, w[, d]), (B, C, 2h, 2w[, 2d]), (B, E) or (1, E) -> (B, C, 2h, 2w[, 2d])."""
         return self.stage(torch.cat([self.up(x), skip], dim=1), embedding)  # (B, C, 2h, 2w[, 2d])

@@ -2,7 +2,7 @@
 
 Two encoders of three stages, for the image (I) and for the noisy mask (x); after the first and the second stage the
 mask's features, filtered by FF-Parser, gate the image's (A); behind the third both are added and go through a shared
-trunk and a decoder, whose skips come from the mask's encoder.
+trunk and a decoder, whose skips come from the mask's encoder, and by option from both.
 
     I -> C1 -(A)-> C2 -(A)-> C3 -+
              |         |        (+) -> trunk -> decoder -> prediction
@@ -10,7 +10,7 @@ trunk and a decoder, whose skips come from the mask's encoder.
     x -> X1 -+---> X2 -+---> X3 -+
 
 Legend: B images, N samples of each, M = B * N, C image channels, K classes, H W D size (D in 3D alone), w = base,
-E width of the time embedding, n downsamplings; stage k has size h_k = H / 2^(k-1).
+E width of the time embedding, n downsamplings; stage k has width w_k and size h_k = H / 2^(k-1).
 """
 
 from collections.abc import Sequence
@@ -46,9 +46,11 @@ class MedSegDiff(Denoiser):
                           the others those of the trunk.
         num_groups:       of GroupNorm, reduced where it does not divide a width.
         dynamic_encoding: "tanh", "exact" (equation 3) or "residual", see `DynamicEncoding`; "none" leaves the image's
-                          features as they are, so that both flows meet in the sum alone (ablation).
+                          features as they are, so that both flows meet in sums alone (ablation).
         ff_parser:        False for no filter (ablation). Without dynamic encoding it filters the mask's own flow.
         grid:             stored frequencies per axis of `FFParser`.
+        condition_skips:  add the image's features to the skips of the decoder; False is figure 1, where the image
+                          reaches it through the trunk alone.
         learn_sigma:      predict the variance's fraction beside the mask: 2K channels (improved DDPM).
 
     Raises:
@@ -68,6 +70,7 @@ class MedSegDiff(Denoiser):
         dynamic_encoding: Literal["tanh", "exact", "residual", "none"] = "tanh",
         ff_parser: bool = True,
         grid: int = 64,
+        condition_skips: bool = False,
         learn_sigma: bool = False,
     ) -> None:
         super().__init__()
@@ -75,54 +78,26 @@ class MedSegDiff(Denoiser):
             raise ValueError(f"downsamplings is {downsamplings}, expected 4 or more: three are those of the encoders.")
         if len(blocks) != 4 or min(blocks) < 1:
             raise ValueError(f"blocks is {list(blocks)}, expected 4 numbers from 1 up: three stages and the trunk.")
-        widths = [base * multiplier for multiplier in MULTIPLIERS]
-        deepest = base * TRUNK_MULTIPLIER
-        convolution = Conv[Conv.CONV, spatial_dims]
         self.in_channels, self.spatial_dims, self.stride = in_channels, spatial_dims, 2**downsamplings
+        self.condition_skips = condition_skips
         self.time = TimeEmbedding(base)
         seen = self.time.width  # E
+        widths = [base * multiplier for multiplier in MULTIPLIERS]
+        trunk = [base * TRUNK_MULTIPLIER] * (downsamplings - len(MULTIPLIERS))
 
-        def stages(first: int | None) -> nn.ModuleList:
-            """Three stages; the image's first one does not see the timestep, so that it is computed once per image."""
-            times = (first, seen, seen)
-            ins = [base, *widths[:-1]]
-            made = zip(ins, widths, blocks[:3], times, strict=True)
-            return nn.ModuleList(Stage(i, o, count, time, num_groups, spatial_dims) for i, o, count, time in made)
-
-        def downs() -> nn.ModuleList:
-            return nn.ModuleList(convolution(width, width, 3, stride=2, padding=1) for width in widths)
-
-        # Both encoders (figure 1), their junctions (equations 3 to 6)
-        self.image_stem = convolution(in_channels, base, 3, padding=1)
-        self.mask_stem = convolution(out_channels, base, 3, padding=1)
-        self.image_stages, self.image_downs = stages(None), downs()
-        self.mask_stages, self.mask_downs = stages(seen), downs()
+        # The image's first stage does not see the timestep, so that it is computed once per image
+        self.image_encoder = Encoder(in_channels, widths, blocks[:3], (None, seen, seen), num_groups, spatial_dims)
+        self.mask_encoder = Encoder(out_channels, widths, blocks[:3], (seen, seen, seen), num_groups, spatial_dims)
         self.parsers = nn.ModuleList(
             FFParser(c, spatial_dims, grid) if ff_parser else nn.Identity() for c in widths[:2]
         )
         self.gates = None
         if dynamic_encoding != "none":
             self.gates = nn.ModuleList(DynamicEncoding(c, dynamic_encoding) for c in widths[:2])
-
-        # Shared trunk: every stage behind a convolution of stride 2; then a middle with attention
-        ins = [widths[-1], *[deepest] * (downsamplings - 4)]
-        self.trunk_downs = nn.ModuleList(convolution(i, deepest, 3, stride=2, padding=1) for i in ins)
-        self.trunk = nn.ModuleList(Stage(deepest, deepest, blocks[3], seen, num_groups, spatial_dims) for _ in ins)
-        self.before = ResidualBlock(deepest, deepest, seen, num_groups, spatial_dims)
-        self.attention = SelfAttention(deepest, num_groups, spatial_dims)
-        self.after = ResidualBlock(deepest, deepest, seen, num_groups, spatial_dims)
-
-        # Decoder, deepest stage first; then norm and a convolution that starts at zero (improved DDPM)
-        skips = [*widths, widths[-1], *[deepest] * (downsamplings - 4)][::-1]
-        outs = [*[deepest] * (downsamplings - 4), widths[-1], *widths[::-1]]
-        pairs = zip([deepest, *outs[:-1]], skips, outs, strict=True)
-        self.decoder = nn.ModuleList(
-            UpStage(i, skip, o, decoder_blocks, seen, num_groups, spatial_dims) for i, skip, o in pairs
-        )
-        last = convolution(base, (2 if learn_sigma else 1) * out_channels, 3, padding=1)
-        nn.init.zeros_(last.weight)
-        nn.init.zeros_(last.bias)
-        self.output = nn.Sequential(group_norm(num_groups, base), nn.SiLU(), last)
+        self.trunk = Trunk(widths[-1], trunk, blocks[3], seen, num_groups, spatial_dims)
+        channels = (2 if learn_sigma else 1) * out_channels
+        skips = [*widths, widths[-1], *trunk[:-1]]
+        self.decoder = Decoder(trunk[-1], skips, decoder_blocks, channels, seen, num_groups, spatial_dims)
 
     def encode(self, image: Tensor) -> Condition:
         """The image encoder's first stage, which sees neither timestep nor noisy mask.
@@ -139,8 +114,8 @@ class MedSegDiff(Denoiser):
         if image.shape[1] != self.in_channels:
             found = f"The image has {image.shape[1]} channels, this network takes {self.in_channels}"
             raise ValueError(f"{found}: change in_channels, or the images.")
-        stem = self.image_stem(self._padded(image))  # (B, w, H', W')
-        return Condition(image, self.training, {"stage1": self.image_stages[0](stem)})
+        stem = self.image_encoder.stem(self._padded(image))  # (B, w, H', W')
+        return Condition(image, self.training, {"stage1": self.image_encoder.stages[0](stem)})
 
     def denoise(self, x: Tensor, timesteps: Tensor, condition: Condition) -> Tensor | dict[str, Tensor]:
         """One evaluation.
@@ -162,27 +137,23 @@ class MedSegDiff(Denoiser):
         flow = of_image if self.gates is None else embedding  # (B, E), (M, E) or (1, E)
 
         # Encoders and junctions: without gates the image's flow belongs to the image, else to one noisy mask
-        m_x = self.mask_stem(self._padded(x))  # (M, w, H', W')
+        images, masks = self.image_encoder, self.mask_encoder
+        m_x = masks.stem(self._padded(x))  # (M, w, H', W')
         m_i = condition["stage1"]  # (B, w, H', W')
         skips = []
-        for k in range(3):
-            m_x = self.mask_stages[k](m_x, embedding)  # (M, w_k, h_k, w_k)
-            skips.append(m_x)
+        for k in range(len(MULTIPLIERS)):
+            m_x = masks.stages[k](m_x, embedding)  # (M, w_k, h_k, w_k)
             if k > 0:
-                m_i = self.image_stages[k](m_i, flow)  # (B or M, w_k, h_k, w_k)
-            if k < 2:
+                m_i = images.stages[k](m_i, flow)  # (B or M, w_k, h_k, w_k)
+            skips.append(add_to_samples(m_x, m_i) if self.condition_skips else m_x)  # (M, w_k, h_k, w_k)
+            if k < len(self.parsers):
                 m_i, m_x = self._meet(k, m_i, m_x)  # (B or M, w_k, h_k, w_k), (M, w_k, h_k, w_k)
-            m_i, m_x = self.image_downs[k](m_i), self.mask_downs[k](m_x)  # the same at half the size
+            m_i, m_x = images.downs[k](m_i), masks.downs[k](m_x)  # the same at half the size
 
         # Trunk and decoder (equation 2)
-        m = add_to_samples(m_x, m_i)  # (M, 4w, h_4, w_4)
-        for down, stage in zip(self.trunk_downs, self.trunk, strict=True):
-            skips.append(m)
-            m = stage(down(m), embedding)  # (M, 8w, H'/2^n, W'/2^n) at the last one
-        m = self.after(self.attention(self.before(m, embedding)), embedding)  # (M, 8w, H'/2^n, W'/2^n)
-        for up, skip in zip(self.decoder, reversed(skips), strict=True):
-            m = up(m, skip, embedding)  # (M, w, H', W') at the last one
-        prediction = self.output(m)[(..., *map(slice, x.shape[2:]))]  # (M, K, H, W[, D])
+        m, deeper = self.trunk(add_to_samples(m_x, m_i), embedding)  # (M, 8w, H'/2^n, W'/2^n), (M, .., h_4, w_4) ..
+        prediction = self.decoder(m, skips + deeper, embedding)  # (M, K, H', W'[, D'])
+        prediction = prediction[(..., *map(slice, x.shape[2:]))]  # (M, K, H, W[, D])
         return {"prediction": prediction} if self.training else prediction
 
     def _meet(self, k: int, m_i: Tensor, m_x: Tensor) -> tuple[Tensor, Tensor]:
@@ -196,3 +167,104 @@ class MedSegDiff(Denoiser):
         if not any(missing):
             return x
         return F.pad(x, [amount for size in reversed(missing) for amount in (0, size)], mode="replicate")
+
+
+class Encoder(nn.Module):
+    """What image and noisy mask have of their own: a stem, and three stages, each with the convolution behind it.
+
+    Args:
+        in_channels:  of the image or of the mask.
+        widths:       w_k of the stages.
+        blocks:       residual blocks of each.
+        times:        E for stages that see the timestep, None for those that do not.
+        num_groups:   of GroupNorm.
+        spatial_dims: 2 or 3.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        widths: Sequence[int],
+        blocks: Sequence[int],
+        times: Sequence[int | None],
+        num_groups: int,
+        spatial_dims: int,
+    ) -> None:
+        super().__init__()
+        convolution = Conv[Conv.CONV, spatial_dims]
+        self.stem = convolution(in_channels, widths[0], 3, padding=1)
+        made = zip([widths[0], *widths], widths, blocks, times, strict=False)
+        self.stages = nn.ModuleList(Stage(i, o, count, time, num_groups, spatial_dims) for i, o, count, time in made)
+        self.downs = nn.ModuleList(convolution(width, width, 3, stride=2, padding=1) for width in widths)
+
+
+class Trunk(nn.Module):
+    """The stages of both flows' sum, each behind a convolution of stride 2; then a middle with attention.
+
+    Args:
+        in_channels:  of the sum.
+        widths:       of the stages.
+        blocks:       residual blocks of each.
+        time_width:   E.
+        num_groups:   of GroupNorm.
+        spatial_dims: 2 or 3.
+    """
+
+    def __init__(
+        self, in_channels: int, widths: Sequence[int], blocks: int, time_width: int, num_groups: int, spatial_dims: int
+    ) -> None:
+        super().__init__()
+        convolution, width = Conv[Conv.CONV, spatial_dims], widths[-1]
+        pairs = list(zip([in_channels, *widths], widths, strict=False))
+        self.downs = nn.ModuleList(convolution(i, o, 3, stride=2, padding=1) for i, o in pairs)
+        self.stages = nn.ModuleList(Stage(o, o, blocks, time_width, num_groups, spatial_dims) for o in widths)
+        self.before = ResidualBlock(width, width, time_width, num_groups, spatial_dims)
+        self.attention = SelfAttention(width, num_groups, spatial_dims)
+        self.after = ResidualBlock(width, width, time_width, num_groups, spatial_dims)
+
+    def forward(self, m: Tensor, embedding: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """m (M, 4w, h_4, w_4) -> (M, 8w, H'/2^n, W'/2^n) and what went into every stage, for the decoder's skips."""
+        skips = []
+        for down, stage in zip(self.downs, self.stages, strict=True):
+            skips.append(m)
+            m = stage(down(m), embedding)  # (M, 8w, h_k, w_k)
+        return self.after(self.attention(self.before(m, embedding)), embedding), skips  # (M, 8w, H'/2^n, W'/2^n)
+
+
+class Decoder(nn.Module):
+    """A stage per skip, the deepest first; then norm and a convolution that starts at zero (improved DDPM).
+
+    Args:
+        in_channels:  of what comes from the trunk.
+        widths:       of the skips, and of the stages that take them, the first encoders' stage first.
+        blocks:       residual blocks of a stage.
+        out_channels: of the prediction.
+        time_width:   E.
+        num_groups:   of GroupNorm.
+        spatial_dims: 2 or 3.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        widths: Sequence[int],
+        blocks: int,
+        out_channels: int,
+        time_width: int,
+        num_groups: int,
+        spatial_dims: int,
+    ) -> None:
+        super().__init__()
+        outs = list(reversed(widths))
+        pairs = zip([in_channels, *outs], outs, strict=False)
+        self.stages = nn.ModuleList(UpStage(i, o, blocks, time_width, num_groups, spatial_dims) for i, o in pairs)
+        last = Conv[Conv.CONV, spatial_dims](widths[0], out_channels, 3, padding=1)
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+        self.output = nn.Sequential(group_norm(num_groups, widths[0]), nn.SiLU(), last)
+
+    def forward(self, m: Tensor, skips: Sequence[Tensor], embedding: Tensor) -> Tensor:
+        """m (M, 8w, H'/2^n, W'/2^n), skips (M, w, H', W') .. (M, .., h_n, w_n) -> (M, out_channels, H', W'[, D'])."""
+        for stage, skip in zip(self.stages, reversed(skips), strict=True):
+            m = stage(m, skip, embedding)  # (M, w_k, h_k, w_k)
+        return self.output(m)  # (M, out_channels, H', W'[, D'])

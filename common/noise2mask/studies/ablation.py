@@ -4,6 +4,7 @@ Every row is a run of the bundle by its own commands, which are printed; what an
 done again, and a training that was interrupted goes on.
 """
 
+import json
 import logging
 import re
 import shlex
@@ -33,7 +34,8 @@ class Ablation:
         section:     of the data that is scored: validation, testing or training.
 
     Raises:
-        ValueError: where there is no row, a config does not exist, or the folder can not be written to.
+        ValueError: where there is no row, a config does not exist, the folder can not be written to, or (`run`) holds a
+            row that was trained with other settings.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class Ablation:
     def _row(self, title: str, settings: Mapping[str, Any]) -> dict[str, Any]:
         """Train, unless it is done; score, unless it is done; keep what a card shows."""
         folder = self.folder / file_name(title)
+        self._check_settings(folder, {**self.settings, **settings})
         weights, scores = folder / "model.pt", folder / self.section
         if not finished(folder):
             self._bundle("training", ["train"], self.overlays, folder, {**self.settings, **settings})
@@ -77,6 +80,15 @@ class Ablation:
         result = kept(scores / "scores.json", title)
         write_text_atomically(written(result), folder.with_suffix(".json"))
         return result
+
+    def _check_settings(self, folder: Path, settings: Mapping[str, Any]) -> None:
+        """A row's folder keeps what it was trained with, so that other settings are not taken for done."""
+        own = {"overlays": [path.stem for path in self.overlays], "settings": settings}
+        text, path = json.dumps(own, indent=1, default=str) + "\n", folder / "trained_with.json"
+        if not path.exists():
+            write_text_atomically(text, path)
+        elif path.read_text(encoding="utf-8") != text:
+            raise ValueError(f"{path} names other overlays or settings than this call: give another output_dir.")
 
     def _bundle(
         self, run_id: str, names: Sequence[str], overlays: Sequence[Path], output: Path, settings: Mapping[str, Any]
