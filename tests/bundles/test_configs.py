@@ -5,8 +5,11 @@ from itertools import cycle
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
-from monai.bundle import create_workflow
+from monai.bundle import ConfigParser, create_workflow
+from monai.data import MetaTensor
+from monai.transforms import Compose
 
 from noise2mask.bundles import SHARED, all_bundles
 
@@ -116,3 +119,19 @@ def test_every_combination_of_configs_has_the_properties_that_monai_asks_for(roo
         assert workflow.check_properties() == []
     finally:
         workflow.finalize()
+
+
+def test_each_modality_of_brats_gets_mean_0_and_deviation_1_over_the_brain_and_3_becomes_1():
+    configs = ROOT / "bundles" / "medsegdiff" / "configs"
+    parser = ConfigParser()
+    parser.read_config([str(configs / "train.yaml"), str(configs / "data" / "brats2021.yaml")])
+    parser["image_size"] = [2, 2]
+    brain = torch.tensor([[[0.0], [100.0]], [[200.0], [300.0]]])  # one slice; mean 200, deviation sqrt(20000 / 3)
+    outlier = torch.tensor([[[0.0], [1.0]], [[1.0], [1.0]]]).repeat(1, 1, 12)
+    outlier[0, 0, 0] = 1000.0  # of 37 voxels: at 6 deviations
+    channels = torch.stack([brain.expand(2, 2, 12), 5 * brain.expand(2, 2, 12), outlier])
+    item = {"image": MetaTensor(channels), "label": MetaTensor(torch.zeros(1, 2, 2, 12))}
+    image = Compose(parser.get_parsed_content("train::scaling"))(item)["image"]
+    step = 100 / (20000 / 3) ** 0.5 / 3
+    assert torch.allclose(image[:2, ..., 0], torch.tensor([[0, -step], [0, step]]).expand(2, 2, 2), atol=1e-5)
+    assert image[2].max() == 1 and image[2, 1, 1, 0] == pytest.approx(-1 / 6 / 3, abs=1e-5)
