@@ -9,11 +9,13 @@ trunk and a decoder, whose skips come from the mask's encoder, and by option fro
             FFP       FFP        |
     x -> X1 -+---> X2 -+---> X3 -+
 
-Legend: B images, N samples of each, M = B * N, C image channels, K classes, H W D size (D in 3D alone), w = base,
-E width of the time embedding, n downsamplings; stage k has width w_k and size h_k = H / 2^(k-1).
+Legend: B images, N samples of each, M = B * N, C image channels, K classes, H W D size (D in 3D alone), H' W' D' the
+same padded to multiples of 2^n, n downsamplings, w = base, E width of the time embedding. After k of them the size is
+s_k = (H'/2^k, W'/2^k[, D'/2^k]); stage k of the encoders, k = 0, 1, 2, has c_k = 2^k w channels.
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Literal
 
 import torch.nn.functional as F
@@ -106,7 +108,7 @@ class MedSegDiff(Denoiser):
             image: (B, C, H, W[, D]) in [-1, 1], of any size: it is padded to multiples of 2^n.
 
         Returns:
-            `stage1` (B, w, H', W'[, D']), at the padded size.
+            `stage1` (B, w, *s_0), at the padded size.
 
         Raises:
             ValueError: where the image has another number of channels.
@@ -114,7 +116,7 @@ class MedSegDiff(Denoiser):
         if image.shape[1] != self.in_channels:
             found = f"The image has {image.shape[1]} channels, this network takes {self.in_channels}"
             raise ValueError(f"{found}: change in_channels, or the images.")
-        stem = self.image_encoder.stem(self._padded(image))  # (B, w, H', W')
+        stem = self.image_encoder.stem(self._padded(image))  # (B, w, *s_0)
         return Condition(image, self.training, {"stage1": self.image_encoder.stages[0](stem)})
 
     def denoise(self, x: Tensor, timesteps: Tensor, condition: Condition) -> Tensor | dict[str, Tensor]:
@@ -138,27 +140,27 @@ class MedSegDiff(Denoiser):
 
         # Encoders and junctions: without gates the image's flow belongs to the image, else to one noisy mask
         images, masks = self.image_encoder, self.mask_encoder
-        m_x = masks.stem(self._padded(x))  # (M, w, H', W')
-        m_i = condition["stage1"]  # (B, w, H', W')
+        m_x = masks.stem(self._padded(x))  # (M, w, *s_0)
+        m_i = condition["stage1"]  # (B, w, *s_0)
         skips = []
         for k in range(len(MULTIPLIERS)):
-            m_x = masks.stages[k](m_x, embedding)  # (M, w_k, h_k, w_k)
+            m_x = masks.stages[k](m_x, embedding)  # (M, c_k, *s_k)
             if k > 0:
-                m_i = images.stages[k](m_i, flow)  # (B or M, w_k, h_k, w_k)
-            skips.append(add_to_samples(m_x, m_i) if self.condition_skips else m_x)  # (M, w_k, h_k, w_k)
+                m_i = images.stages[k](m_i, flow)  # (B or M, c_k, *s_k)
+            skips.append(add_to_samples(m_x, m_i) if self.condition_skips else m_x)  # (M, c_k, *s_k)
             if k < len(self.parsers):
-                m_i, m_x = self._meet(k, m_i, m_x)  # (B or M, w_k, h_k, w_k), (M, w_k, h_k, w_k)
-            m_i, m_x = images.downs[k](m_i), masks.downs[k](m_x)  # the same at half the size
+                m_i, m_x = self._meet(k, m_i, m_x)  # (B or M, c_k, *s_k), (M, c_k, *s_k)
+            m_i, m_x = images.downs[k](m_i), masks.downs[k](m_x)  # (B or M, c_k, *s_k+1), (M, c_k, *s_k+1)
 
         # Trunk and decoder (equation 2)
-        m, deeper = self.trunk(add_to_samples(m_x, m_i), embedding)  # (M, 8w, H'/2^n, W'/2^n), (M, .., h_4, w_4) ..
-        prediction = self.decoder(m, skips + deeper, embedding)  # (M, K, H', W'[, D'])
+        m, deeper = self.trunk(add_to_samples(m_x, m_i), embedding)  # (M, 8w, *s_n), [(M, 4w, *s_3), ..]
+        prediction = self.decoder(m, skips + deeper, embedding)  # (M, K, *s_0)
         prediction = prediction[(..., *map(slice, x.shape[2:]))]  # (M, K, H, W[, D])
         return {"prediction": prediction} if self.training else prediction
 
     def _meet(self, k: int, m_i: Tensor, m_x: Tensor) -> tuple[Tensor, Tensor]:
-        """A junction: the image's features, gated by the mask's filtered ones, and the mask's, sizes as they were."""
-        parsed = self.parsers[k](m_x)  # (M, w_k, h_k, w_k)
+        """A junction: the image's features, gated by the mask's filtered ones, and the mask's, shapes as they were."""
+        parsed = self.parsers[k](m_x)  # (M, c_k, *s_k)
         return (m_i, parsed) if self.gates is None else (self.gates[k](m_i, parsed), m_x)
 
     def _padded(self, x: Tensor) -> Tensor:
@@ -174,7 +176,7 @@ class Encoder(nn.Module):
 
     Args:
         in_channels:  of the image or of the mask.
-        widths:       w_k of the stages.
+        widths:       c_k of the stages.
         blocks:       residual blocks of each.
         times:        E for stages that see the timestep, None for those that do not.
         num_groups:   of GroupNorm.
@@ -193,8 +195,8 @@ class Encoder(nn.Module):
         super().__init__()
         convolution = Conv[Conv.CONV, spatial_dims]
         self.stem = convolution(in_channels, widths[0], 3, padding=1)
-        made = zip([widths[0], *widths], widths, blocks, times, strict=False)
-        self.stages = nn.ModuleList(Stage(i, o, count, time, num_groups, spatial_dims) for i, o, count, time in made)
+        made = zip(pairwise([widths[0], *widths]), blocks, times, strict=True)
+        self.stages = nn.ModuleList(Stage(i, o, count, time, num_groups, spatial_dims) for (i, o), count, time in made)
         self.downs = nn.ModuleList(convolution(width, width, 3, stride=2, padding=1) for width in widths)
 
 
@@ -215,7 +217,7 @@ class Trunk(nn.Module):
     ) -> None:
         super().__init__()
         convolution, width = Conv[Conv.CONV, spatial_dims], widths[-1]
-        pairs = list(zip([in_channels, *widths], widths, strict=False))
+        pairs = pairwise([in_channels, *widths])
         self.downs = nn.ModuleList(convolution(i, o, 3, stride=2, padding=1) for i, o in pairs)
         self.stages = nn.ModuleList(Stage(o, o, blocks, time_width, num_groups, spatial_dims) for o in widths)
         self.before = ResidualBlock(width, width, time_width, num_groups, spatial_dims)
@@ -223,12 +225,12 @@ class Trunk(nn.Module):
         self.after = ResidualBlock(width, width, time_width, num_groups, spatial_dims)
 
     def forward(self, m: Tensor, embedding: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """m (M, 4w, h_4, w_4) -> (M, 8w, H'/2^n, W'/2^n) and what went into every stage, for the decoder's skips."""
+        """m (M, 4w, *s_3) -> (M, 8w, *s_n) and what went into every stage, for the decoder's skips."""
         skips = []
         for down, stage in zip(self.downs, self.stages, strict=True):
             skips.append(m)
-            m = stage(down(m), embedding)  # (M, 8w, h_k, w_k)
-        return self.after(self.attention(self.before(m, embedding)), embedding), skips  # (M, 8w, H'/2^n, W'/2^n)
+            m = stage(down(m), embedding)  # (M, 8w, *s_k), k = 4 .. n
+        return self.after(self.attention(self.before(m, embedding)), embedding), skips  # (M, 8w, *s_n)
 
 
 class Decoder(nn.Module):
@@ -256,7 +258,7 @@ class Decoder(nn.Module):
     ) -> None:
         super().__init__()
         outs = list(reversed(widths))
-        pairs = zip([in_channels, *outs], outs, strict=False)
+        pairs = pairwise([in_channels, *outs])
         self.stages = nn.ModuleList(UpStage(i, o, blocks, time_width, num_groups, spatial_dims) for i, o in pairs)
         last = Conv[Conv.CONV, spatial_dims](widths[0], out_channels, 3, padding=1)
         nn.init.zeros_(last.weight)
@@ -264,7 +266,7 @@ class Decoder(nn.Module):
         self.output = nn.Sequential(group_norm(num_groups, widths[0]), nn.SiLU(), last)
 
     def forward(self, m: Tensor, skips: Sequence[Tensor], embedding: Tensor) -> Tensor:
-        """m (M, 8w, H'/2^n, W'/2^n), skips (M, w, H', W') .. (M, .., h_n, w_n) -> (M, out_channels, H', W'[, D'])."""
+        """m (M, 8w, *s_n), skips (M, w, *s_0) .. (M, .., *s_n-1) -> (M, out_channels, *s_0)."""
         for stage, skip in zip(self.stages, reversed(skips), strict=True):
-            m = stage(m, skip, embedding)  # (M, w_k, h_k, w_k)
-        return self.output(m)  # (M, out_channels, H', W'[, D'])
+            m = stage(m, skip, embedding)  # (M, width of the skip, *s_k), k = n - 1 .. 0
+        return self.output(m)  # (M, out_channels, *s_0)
