@@ -20,8 +20,8 @@ BUNDLES = [bundle.root for bundle in all_bundles() if bundle.root.is_relative_to
 TRAINING_ALONE = ("joint", "multi_gpu_train")  # what lies over train.yaml beside it
 BY_ITSELF = ("ablation",)  # no workflow of MONAI: it starts some
 GREY = {  # settings of data overlays, as the demonstration's pictures and masks need them
-    "in_channels": 1, "foreground": [255], "background": [0], "crop_disc": False, "per_volume": False,
-    "reader::_target_": "noise2mask.data.reader.GreyReader",
+    "in_channels": 1, "foreground": [255], "background": [0], "crop_disc": False, "z_score": False,
+    "intensity_range": [0, 255], "reader::_target_": "noise2mask.data.reader.GreyReader",
 }  # fmt: skip
 
 

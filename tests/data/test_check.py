@@ -155,6 +155,8 @@ def test_settings_that_a_later_phase_would_refuse_are_refused_first(items, tmp_p
         check(items, tmp_path, image_size=(16, 18))
     with pytest.raises(ValueError, match="intensity_range is 5 to 5; expected the lower value first"):
         check(items, tmp_path, intensity_range=(5, 5))
+    with pytest.raises(ValueError, match="intensity_range is 0 to 255, of z-scores .* such as -3 to 3"):
+        check(items, tmp_path, data={"z_score": True})
     with pytest.raises(ValueError, match="mask_scale is 0, expected more than 0"):
         check(items, tmp_path, mask_scale=0)
 

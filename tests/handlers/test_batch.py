@@ -27,6 +27,13 @@ def batch(folder):
     return Batch(items, str(folder / "out"), str(folder / "model.pt"))
 
 
+def test_z_scores_are_asked_for_a_window_of_theirs_and_no_image_for_its_grey_values(folder):
+    where = [{"image": str(folder / "in" / "a.png")}], str(folder / "out"), str(folder / "model.pt")
+    with pytest.raises(ValueError, match="intensity_range is 0 to 200, of z-scores"):
+        Batch(*where, intensity_range=(0, 200), z_score=True)
+    assert Batch(*where, intensity_range=(-3, 3), z_score=True).warnings == {}
+
+
 def finish(folder, name="a"):
     """What `SaveResults` leaves of a case."""
     image, made = str(folder / "in" / f"{name}.png"), batch(folder)

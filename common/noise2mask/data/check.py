@@ -16,7 +16,7 @@ from .item_paths import name_of, paths_of
 from .problems import refuse
 from .reader import GreyReader, is_picture, same_place
 from .splits import torn_patients
-from .window import outside_window
+from .window import check_window, outside_window
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +42,7 @@ def check_before_training(
     foreground: Sequence[float] | None = None,
     background: Sequence[float] = (),
     per_volume: bool = False,
+    z_score: bool = False,
     mask_scale: float = 1.0,
     counts: Mapping[str, int] | None = None,
 ) -> None:
@@ -59,6 +60,7 @@ def check_before_training(
         foreground:      values of the masks that are segmented, as for `BinaryMaskd`.
         background:      their other values.
         per_volume:      grey values are first scaled file by file, whatever they are.
+        z_score:         each channel first gets mean 0 and deviation 1, of which `intensity_range` is the window.
         mask_scale:      clean masks will live on +-mask_scale.
         counts:          settings, by their names, that are whole numbers from 1 up, such as epochs.
 
@@ -66,20 +68,21 @@ def check_before_training(
         ValueError: it names every file, what was found, what was expected and what to do: an image or mask that is
             missing or can not be read, sizes or geometry that differ, another number of channels, a file of a single
             value, mask values that are not binary, a class that is missing, a patient or a file in both lists; before
-            that, a size that the network does not take, an empty range of grey values, masks without a scale, no
-            epochs, a folder that can not be written to.
+            that, a size that the network does not take, a range that is empty or none of z-scores, masks without a
+            scale, no epochs, a folder that can not be written to.
     """
     check_writable(output_dir)
     check_mask_scale(mask_scale)
     _check_counts(counts or {})
-    _check_settings(network, in_channels, image_size, intensity_range)
+    check_window(intensity_range, z_score)
+    _check_settings(network, in_channels, image_size)
     expected = Expected(reader or GreyReader(), in_channels, foreground, background)
     sections = {"training": training, "validation": validation}
     items = {name_of(item): item for item in [*training, *validation]}
     problems = torn_patients(sections) + torn_images(sections)
     for item in items.values():
         problems += [*problems_of(item, expected), *class_problems(item, network.item_classes)]
-        problems += [] if per_volume else window_problems(item, expected.reader, intensity_range)
+        problems += [] if per_volume or z_score else window_problems(item, expected.reader, intensity_range)
     refuse("The data can not be trained on", problems or _no_foreground(training, expected))
     for name, some in sections.items():
         patients = {item.get("patient", name_of(item)) for item in some}
@@ -118,13 +121,8 @@ def _check_counts(counts: Mapping[str, int]) -> None:
 
 
 @torch.no_grad()
-def _check_settings(
-    network: Denoiser, in_channels: int, image_size: Sequence[int], intensity_range: Sequence[float]
-) -> None:
+def _check_settings(network: Denoiser, in_channels: int, image_size: Sequence[int]) -> None:
     """What would stop a later phase."""
-    low, high = intensity_range
-    if not low < high:
-        raise ValueError(f"intensity_range is {low:g} to {high:g}; expected the lower value first: correct it.")
     was_training = network.training
     device = next(network.parameters()).device
     size = [*image_size, *[1] * (network.spatial_dims - len(image_size))]  # a volume's slices are as many as it has
