@@ -260,3 +260,18 @@ def test_a_modality_of_one_value_and_one_in_both_lists_are_named(volumes, tmp_pa
 def test_masks_without_any_of_the_named_values_are_refused(volumes, tmp_path):
     data = {**TUMOUR, "foreground": [3], "background": [0, 1, 2, 4]}
     refused(volumes, tmp_path, "no training mask holds a value of the foreground (3)", data=data)
+    with pytest.raises(ValueError, match=r"scored:\n  no mask holds a value of the foreground \(3\)"):
+        check_before_evaluation(volumes, **data)
+
+
+def test_a_section_without_any_lesion_is_scored(volumes):
+    for item in volumes:
+        nib.save(nib.Nifti1Image(np.zeros((2, 2, 2), np.uint8), np.eye(4)), item["label"])
+    check_before_evaluation(volumes, **TUMOUR)
+
+
+def test_a_binary_mask_of_0_and_1_among_shades_of_grey_is_named(items, tmp_path):
+    data = {"foreground": range(128, 256), "background": range(128)}
+    check(items, tmp_path, data=data)
+    Image.fromarray((GREY > 20).astype(np.uint8)).save(items[1]["label"])
+    refused(items, tmp_path, "label1.png holds the values 0, 1, as a binary mask; expected shades", data=data)

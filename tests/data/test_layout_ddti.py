@@ -55,7 +55,7 @@ def test_a_check_cuts_the_lossy_masks_in_the_middle(tn3k):
 
 def test_masks_whose_values_are_all_background_are_refused(tn3k):
     for path in tn3k.glob("*-mask/*.jpg"):
-        Image.fromarray(np.ones((16, 16), np.uint8)).save(path)
+        Image.fromarray(np.full((16, 16), 100, np.uint8)).save(path)
     assert (
         "no mask holds a value of the foreground (128, 129"
         in survey(build(tn3k, "ddti", "folder"), values=MASK_VALUES["ddti"]).problems[0]

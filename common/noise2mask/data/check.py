@@ -83,7 +83,7 @@ def check_before_training(
     for item in items.values():
         problems += [*problems_of(item, expected), *class_problems(item, network.item_classes)]
         problems += [] if per_volume or z_score else window_problems(item, expected.reader, intensity_range)
-    refuse("The data can not be trained on", problems or _no_foreground(training, expected))
+    refuse("The data can not be trained on", problems or _no_foreground("training mask", training, expected))
     for name, some in sections.items():
         patients = {item.get("patient", name_of(item)) for item in some}
         logger.info(f"{name}: {len(set(map(name_of, some)))} images of {len(patients)} patients or groups")
@@ -110,6 +110,8 @@ def check_before_evaluation(
     """
     expected = Expected(reader or GreyReader(), in_channels, foreground, background)
     problems = [problem for item in items for problem in problems_of(item, expected)]
+    if not problems and not all(_is_empty(item, expected) for item in items):
+        problems = _no_foreground("mask", items, expected)
     refuse("The data can not be scored", problems)
 
 
@@ -155,12 +157,17 @@ def torn_images(sections: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str
     return [f"{path} is in {' and '.join(sections)}; expected one of them: correct the datalist." for path in both]
 
 
-def _no_foreground(items: Sequence[Mapping[str, Any]], expected: Expected) -> list[str]:
+def _no_foreground(what: str, items: Sequence[Mapping[str, Any]], expected: Expected) -> list[str]:
     """Whether chosen values of the masks are in none of them: another coding than was thought."""
     if expected.foreground is None or any(_has_foreground(item, expected) for item in items):
         return []
     values = ", ".join(map(str, [*expected.foreground][:8]))
-    return [f"no training mask holds a value of the foreground ({values}): correct foreground and background."]
+    return [f"no {what} holds a value of the foreground ({values}): correct foreground and background."]
+
+
+def _is_empty(item: Mapping[str, Any], expected: Expected) -> bool:
+    """Whether a mask is of zeros: a section may hold no lesion at all."""
+    return not expected.reader.channels(item["label"])[0].any()
 
 
 def _has_foreground(item: Mapping[str, Any], expected: Expected) -> bool:
