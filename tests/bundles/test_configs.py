@@ -121,6 +121,18 @@ def test_every_combination_of_configs_has_the_properties_that_monai_asks_for(roo
         workflow.finalize()
 
 
+@pytest.mark.parametrize(("overlay", "expected"), [("folder", 1.0), ("brats2021", 0.0)])
+def test_the_best_weights_of_brats_are_not_those_that_find_nothing(overlay, expected):
+    configs = ROOT / "bundles" / "medsegdiff" / "configs"
+    parser = ConfigParser()
+    parser.read_config([str(configs / "train.yaml"), str(configs / "data" / f"{overlay}.yaml")])
+    dice = parser.get_parsed_content("validate::key_metric")["dice"].metric_fn
+    lesion, nothing = torch.ones(1, 1, 2, 2), torch.zeros(1, 1, 2, 2)
+    dice(nothing, nothing)
+    dice(nothing, lesion)
+    assert float(dice.aggregate()) == expected / 2
+
+
 def test_each_modality_of_brats_gets_mean_0_and_deviation_1_over_the_brain_and_3_becomes_1():
     configs = ROOT / "bundles" / "medsegdiff" / "configs"
     parser = ConfigParser()
