@@ -109,7 +109,7 @@ class Bundle(NamedTuple):
         return model_file, [self.config("inference"), *trained, *map(self.preset, presets)]
 
     def preset(self, name: str) -> Path:
-        """A config of configs/presets, or one that stands beside them, such as joint.
+        """A config of configs/presets, or of configs itself, such as joint, or data/drishti_gs_cup of the plain folder.
 
         Raises:
             ValueError: where there is none; it names those there are.

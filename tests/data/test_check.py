@@ -8,6 +8,7 @@ from PIL import Image
 from noise2mask.data.check import check_before_evaluation, check_before_training
 from noise2mask.data.reader import ColourReader
 from noise2mask.networks.pgdiffseg import PGDiffSeg
+from noise2mask.transforms.crop_disc import CropDiscd
 
 GREY = np.arange(48, dtype=np.uint8).reshape(6, 8)
 
@@ -203,6 +204,19 @@ def test_pictures_in_colour_are_trained_on_by_a_network_of_three_channels(items,
     words = "image0.png has 3 channels, of 1 files; expected 1, the network's in_channels"
     refused(items, tmp_path, words, data={"reader": ColourReader()})
     refused(items, tmp_path, "has 1 channels, of 1 files; expected 3", data={"in_channels": 3})
+
+
+def test_photographs_without_a_disc_are_all_named(items, tmp_path):
+    rows, columns = np.mgrid[:90, :90]
+    field, disc = ((rows - 45) ** 2 + (columns - x) ** 2 < r**2 for x, r in ((45, 44), (50, 9)))
+    for i, item in enumerate(items):
+        Image.fromarray((np.where(field, 120, 0) + 80 * disc * (i != 5)).astype(np.uint8)).save(item["image"])
+        Image.fromarray((disc * (i != 1)).astype(np.uint8)).save(item["label"])
+    crops = {"training": [CropDiscd(["image", "label"], "label")], "validation": [CropDiscd(["image", "label"])]}
+    words = "label1.png has no optic disc", "image5.png has no region brighter than what is around it"
+    refused(items, tmp_path, *words, data={"crops": crops})
+    with pytest.raises(ValueError, match=words[1]):
+        check_before_evaluation(items, crop=[CropDiscd("image")])
 
 
 @pytest.fixture

@@ -1,12 +1,13 @@
 """Looks at all images and masks before anything is trained, and says everything that is wrong with them at once."""
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from monai.data import MetaTensor
 
 from ..diffusion.denoiser import Denoiser
 from ..diffusion.target import check_mask_scale
@@ -18,6 +19,8 @@ from .reader import GreyReader, is_picture, same_place
 from .splits import torn_patients
 from .window import check_window, outside_window
 
+Crop = Callable[[dict[str, Any]], Any]  # such as `CropDiscd`
+
 logger = logging.getLogger(__name__)
 
 
@@ -28,6 +31,7 @@ class Expected(NamedTuple):
     in_channels: int | None = None  # of the image; None: any number
     foreground: Sequence[float] | None = None  # see `BinaryMaskd`
     background: Sequence[float] = ()
+    crop: Sequence[Crop] = ()  # of image and mask, tried on them
 
 
 def check_before_training(
@@ -44,6 +48,7 @@ def check_before_training(
     per_volume: bool = False,
     z_score: bool = False,
     mask_scale: float = 1.0,
+    crops: Mapping[str, Sequence[Crop]] | None = None,
     counts: Mapping[str, int] | None = None,
 ) -> None:
     """Stop before anything is trained or written, if something is wrong.
@@ -62,14 +67,15 @@ def check_before_training(
         per_volume:      grey values are first scaled file by file, whatever they are.
         z_score:         each channel first gets mean 0 and deviation 1, of which `intensity_range` is the window.
         mask_scale:      clean masks will live on +-mask_scale.
+        crops:           crops of image and mask, such as `CropDiscd`, of "training" and "validation".
         counts:          settings, by their names, that are whole numbers from 1 up, such as epochs.
 
     Raises:
         ValueError: it names every file, what was found, what was expected and what to do: an image or mask that is
             missing or can not be read, sizes or geometry that differ, another number of channels, a file of a single
-            value, mask values that are not binary, a class that is missing, a patient or a file in both lists; before
-            that, a size that the network does not take, a range that is empty or none of z-scores, masks without a
-            scale, no epochs, a folder that can not be written to.
+            value, mask values that are not binary, a picture that can not be cropped, a class that is missing, a
+            patient or a file in both lists; before that, a size that the network does not take, a range that is empty
+            or none of z-scores, masks without a scale, no epochs, a folder that can not be written to.
     """
     check_writable(output_dir)
     check_mask_scale(mask_scale)
@@ -78,10 +84,11 @@ def check_before_training(
     _check_settings(network, in_channels, image_size)
     expected = Expected(reader or GreyReader(), in_channels, foreground, background)
     sections = {"training": training, "validation": validation}
-    items = {name_of(item): item for item in [*training, *validation]}
+    cropped = {key: expected._replace(crop=(crops or {}).get(key, ())) for key in sections}
+    items = {name_of(item): (item, cropped[key]) for key, some in sections.items() for item in some}
     problems = torn_patients(sections) + torn_images(sections)
-    for item in items.values():
-        problems += [*problems_of(item, expected), *class_problems(item, network.item_classes)]
+    for item, own in items.values():
+        problems += [*problems_of(item, own), *class_problems(item, network.item_classes)]
         problems += [] if per_volume or z_score else window_problems(item, expected.reader, intensity_range)
     refuse("The data can not be trained on", problems or _no_foreground("training mask", training, expected))
     for name, some in sections.items():
@@ -95,6 +102,7 @@ def check_before_evaluation(
     in_channels: int = 1,
     foreground: Sequence[float] | None = None,
     background: Sequence[float] = (),
+    crop: Sequence[Crop] = (),
 ) -> None:
     """Stop before anything is sampled, if an image or mask can not be scored: reading is quick, sampling is not.
 
@@ -104,11 +112,12 @@ def check_before_evaluation(
         in_channels: see there.
         foreground:  see there.
         background:  see there.
+        crop:        of the image.
 
     Raises:
         ValueError: it names every file, as `check_before_training` does.
     """
-    expected = Expected(reader or GreyReader(), in_channels, foreground, background)
+    expected = Expected(reader or GreyReader(), in_channels, foreground, background, crop)
     problems = [problem for item in items for problem in problems_of(item, expected)]
     if not problems and not all(_is_empty(item, expected) for item in items):
         problems = _no_foreground("mask", items, expected)
@@ -202,6 +211,8 @@ def problems_of(item: Mapping[str, Any], expected: Expected) -> Iterator[str]:
         yield from _value_problems(path, one, expected)
     for path in item.get("annotations", []):
         yield from _annotation_problems(str(path), name, shape, masks_reader, expected)
+    if masks.shape[1:] == shape and image.min() < image.max():
+        yield from crop_problems(item, expected.crop, image=image, label=masks)
 
 
 def _image_problems(item: Mapping[str, Any], image: np.ndarray, in_channels: int | None) -> Iterator[str]:
@@ -221,6 +232,16 @@ def channel_problem(item: Mapping[str, Any], channels: int, in_channels: int | N
     found = f"{name_of(item)} has {channels} channels, of {len(paths_of(item['image']))} files"
     remedy = "list every modality of the case, take the reader that fits (GreyReader 1, ColourReader 3 channels a file)"
     return f"{found}; expected {in_channels}, the network's in_channels: {remedy}, or change in_channels."
+
+
+def crop_problems(item: Mapping[str, Any], crop: Sequence[Crop], **values: np.ndarray) -> Iterator[str]:
+    """Why the arrays (C, ...) of an item's `image`, and `label`, can not be cropped."""
+    data = {key: MetaTensor(own, meta={"filename_or_obj": paths_of(item[key])[0]}) for key, own in values.items()}
+    for one in crop:
+        try:
+            one(data)
+        except ValueError as error:
+            yield str(error)
 
 
 def _value_problems(path: str, mask: np.ndarray, expected: Expected) -> Iterator[str]:

@@ -72,7 +72,8 @@ def wrong_values(
     if any(set(values) <= some for some in known):
         return None
     if foreground is None:
-        return f"{found}; a binary mask holds 0 and 1, or 0 and 255: save it so (PNG, not JPEG)."
+        remedy = "save it so (PNG, not JPEG), or name foreground and background"
+        return f"{found}; a binary mask holds 0 and 1, or 0 and 255: {remedy}."
     return (
         f"{found}; expected {_listed(sorted(known[0]))}: correct foreground and background, or save it so (not JPEG)."
     )
