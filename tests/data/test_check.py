@@ -7,6 +7,7 @@ from PIL import Image
 
 from noise2mask.data.check import check_before_evaluation, check_before_training
 from noise2mask.data.reader import ColourReader
+from noise2mask.networks.medsegdiff import MedSegDiff
 from noise2mask.networks.pgdiffseg import PGDiffSeg
 from noise2mask.transforms.crop_disc import CropDiscd
 
@@ -217,6 +218,17 @@ def test_photographs_without_a_disc_are_all_named(items, tmp_path):
     refused(items, tmp_path, *words, data={"crops": crops})
     with pytest.raises(ValueError, match=words[1]):
         check_before_evaluation(items, crop=[CropDiscd("image")])
+
+
+def test_a_network_of_three_dimensions_takes_whole_volumes_and_no_augmentation_of_slices(items, volumes, tmp_path):
+    options = {"base": 4, "blocks": (1, 1, 1, 1), "grid": 2, "spatial_dims": 3}
+    both = [*volumes[:4], items[0], volumes[4]], (16, 16), (0, 255), tmp_path / "out"
+    network = MedSegDiff(in_channels=2, **options)
+    check_before_training(volumes[:4], volumes[4:], network, *both[1:], **TUMOUR)
+    with pytest.raises(ValueError, match="augmentation is 'random', which is of slices.*expected 'none'"):
+        check_before_training(volumes[:4], volumes[4:], network, *both[1:], **TUMOUR, augmentation="random")
+    with pytest.raises(ValueError, match=r"image0\.png is a picture; expected a volume"):
+        check_before_training(both[0], volumes[5:], network, *both[1:], **TUMOUR)
 
 
 @pytest.fixture

@@ -32,6 +32,7 @@ class Expected(NamedTuple):
     foreground: Sequence[float] | None = None  # see `BinaryMaskd`
     background: Sequence[float] = ()
     crop: Sequence[Crop] = ()  # of image and mask, tried on them
+    spatial_dims: int = 2  # of the network: 2 takes pictures and volumes, 3 volumes
 
 
 def check_before_training(
@@ -49,6 +50,7 @@ def check_before_training(
     z_score: bool = False,
     mask_scale: float = 1.0,
     crops: Mapping[str, Sequence[Crop]] | None = None,
+    augmentation: str = "none",
     counts: Mapping[str, int] | None = None,
 ) -> None:
     """Stop before anything is trained or written, if something is wrong.
@@ -68,21 +70,24 @@ def check_before_training(
         z_score:         each channel first gets mean 0 and deviation 1, of which `intensity_range` is the window.
         mask_scale:      clean masks will live on +-mask_scale.
         crops:           crops of image and mask, such as `CropDiscd`, of "training" and "validation".
+        augmentation:    "none", or another, which is of slices.
         counts:          settings, by their names, that are whole numbers from 1 up, such as epochs.
 
     Raises:
         ValueError: it names every file, what was found, what was expected and what to do: an image or mask that is
-            missing or can not be read, sizes or geometry that differ, another number of channels, a file of a single
-            value, mask values that are not binary, a picture that can not be cropped, a class that is missing, a
-            patient or a file in both lists; before that, a size that the network does not take, a range that is empty
-            or none of z-scores, masks without a scale, no epochs, a folder that can not be written to.
+            missing or can not be read, sizes or geometry that differ, another number of channels or axes, a file of a
+            single value, mask values that are not binary, a picture that can not be cropped, a class that is missing, a
+            patient or a file in both lists; before that, a size that the network does not take, augmentation of slices
+            for a network of volumes, a range that is empty or none of z-scores, masks without a scale, no epochs, a
+            folder that can not be written to.
     """
     check_writable(output_dir)
     check_mask_scale(mask_scale)
     _check_counts(counts or {})
     check_window(intensity_range, z_score)
-    _check_settings(network, in_channels, image_size)
-    expected = Expected(reader or GreyReader(), in_channels, foreground, background)
+    _check_settings(network, in_channels, image_size, augmentation)
+    dims = network.spatial_dims
+    expected = Expected(reader or GreyReader(), in_channels, foreground, background, spatial_dims=dims)
     sections = {"training": training, "validation": validation}
     cropped = {key: expected._replace(crop=(crops or {}).get(key, ())) for key in sections}
     items = {name_of(item): (item, cropped[key]) for key, some in sections.items() for item in some}
@@ -132,8 +137,11 @@ def _check_counts(counts: Mapping[str, int]) -> None:
 
 
 @torch.no_grad()
-def _check_settings(network: Denoiser, in_channels: int, image_size: Sequence[int]) -> None:
-    """What would stop a later phase."""
+def _check_settings(network: Denoiser, in_channels: int, image_size: Sequence[int], augmentation: str) -> None:
+    """What would stop a later phase, or turn rows and columns of whole volumes into slices."""
+    if network.spatial_dims == 3 and augmentation != "none":
+        found = f"augmentation is {augmentation!r}, which is of slices, but the network has spatial_dims 3"
+        raise ValueError(f"{found}; expected 'none': correct it, or take spatial_dims 2.")
     was_training = network.training
     device = next(network.parameters()).device
     size = [*image_size, *[1] * (network.spatial_dims - len(image_size))]  # a volume's slices are as many as it has
@@ -193,6 +201,8 @@ def problems_of(item: Mapping[str, Any], expected: Expected) -> Iterator[str]:
         yield str(error)
         return
     yield from _image_problems(item, image, expected.in_channels)
+    if image.ndim - 1 < expected.spatial_dims:
+        yield f"{name} is a picture; expected a volume, for spatial_dims 3: take volumes, or spatial_dims 2."
     if "label" not in item:
         yield f"{name} has no mask; expected one, of zeros where there is no lesion: add or remove it."
         return
