@@ -82,6 +82,10 @@ def test_what_stands_alone_is_named(tn3k):
     (tn3k / "trainval-mask" / "0003.jpg").unlink()
     with pytest.raises(ValueError, match="trainval-image/0003.jpg has no mask"):
         ddti_datalist(tn3k)
+    (tn3k / "trainval-image" / "0005.jpg").unlink()
+    (tn3k / FOLD).write_text(json.dumps({"train": [0, 1, 2, 4], "val": [3, 5, 6]}))  # of the seven that are left
+    with pytest.raises(ValueError, match=r"0003.jpg has no mask[^$]*trainval-mask/0005.jpg has no image"):
+        ddti_datalist(tn3k)
 
 
 # DDTI as downloaded

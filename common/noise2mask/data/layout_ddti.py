@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from .layout_folder import by_stem, existing, folder_datalist, refuse
-from .published_split import Part, published_datalist
+from .problems import knowing_pairs
+from .published_split import Part, published_datalist, unpaired
 
 __all__ = ["ddti_datalist", "is_tn3k"]
 
@@ -50,6 +51,8 @@ def _tn3k(folder: Path, seed: int) -> dict:
     trainval, test = _part(folder, "trainval"), _part(folder, "test")
     parts = {"training": trainval, "testing": test}
     if (folder / FOLD).is_file():
+        with knowing_pairs(*trainval):
+            refuse(folder, unpaired(trainval))  # before names are taken from the pictures alone
         names = _fold(folder / FOLD, list(trainval.images))
         chosen = {key: Part(*({n: t[n] for n in own if n in t} for t in trainval)) for key, own in names.items()}
         parts = {**chosen, "testing": test}
