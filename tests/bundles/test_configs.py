@@ -12,6 +12,7 @@ from monai.data import MetaTensor
 from monai.transforms import Compose
 
 from noise2mask.bundles import SHARED, all_bundles
+from noise2mask.data.layouts import MASK_VALUES
 
 from ..conftest import TINY
 
@@ -119,6 +120,17 @@ def test_every_combination_of_configs_has_the_properties_that_monai_asks_for(roo
         assert workflow.check_properties() == []
     finally:
         workflow.finalize()
+
+
+def test_every_overlay_of_masks_of_several_classes_has_the_values_of_its_layout():
+    found = {}
+    for path in ROOT.glob("bundles/*/configs/data/*.yaml"):
+        parser = ConfigParser(yaml.safe_load(path.read_text()))
+        if parser["layout"] in MASK_VALUES:
+            values = tuple(list(parser.get_parsed_content(name)) for name in ("foreground", "background"))
+            assert values == tuple(map(list, MASK_VALUES[parser["layout"]])), path
+            found[parser["layout"]] = values
+    assert set(found) == set(MASK_VALUES)
 
 
 @pytest.mark.parametrize(("overlay", "expected"), [("folder", 1.0), ("brats2021", 0.0)])
