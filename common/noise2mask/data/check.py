@@ -14,6 +14,7 @@ from ..diffusion.target import check_mask_scale
 from ..files import check_writable
 from ..transforms.binary_mask import is_foreground, wrong_values
 from .item_paths import name_of, paths_of
+from .memory import warn_of_memory
 from .problems import refuse
 from .reader import GreyReader, is_picture, same_place
 from .splits import torn_patients
@@ -96,6 +97,7 @@ def check_before_training(
         problems += [*problems_of(item, own), *class_problems(item, network.item_classes)]
         problems += [] if per_volume or z_score else window_problems(item, expected.reader, intensity_range)
     refuse("The data can not be trained on", problems or _no_foreground("training mask", training, expected))
+    warn_of_memory([*training, *validation], expected.reader, image_size)
     for name, some in sections.items():
         patients = {item.get("patient", name_of(item)) for item in some}
         logger.info(f"{name}: {len(set(map(name_of, some)))} images of {len(patients)} patients or groups")
