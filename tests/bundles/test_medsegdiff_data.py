@@ -132,7 +132,8 @@ def test_a_cup_is_trained_in_crops_around_the_disc_and_comes_back_to_its_place(c
     commands.run([*commands.command("train", NAME, "--data", data, "-o", run, *overlay, tiny=NAME), *settings])
     out, weights = tmp_path / "out", ("--weights", run / "model.pt", "--set", "steps=1", "--set", "samples=1")
     scoring = commands.command("evaluate", NAME, "--data", data, "-o", tmp_path / "scores", *weights)
-    assert "or name foreground and background" in commands.fails(scoring)
+    refused = commands.start(scoring)
+    assert refused.wait() == 2 and "or name foreground and background" in refused.text
     commands.run([*scoring, *overlay])
     assert all(int(row["tp"]) + int(row["fn"]) in range(37, 53) for row in  # pixels of a cup of radius 4
                csv.DictReader((tmp_path / "scores" / "cases.csv").open()))  # fmt: skip
