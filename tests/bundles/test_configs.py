@@ -12,7 +12,7 @@ from monai.data import MetaTensor
 from monai.transforms import Compose
 
 from noise2mask.bundles import SHARED, all_bundles
-from noise2mask.data.layouts import MASK_VALUES
+from noise2mask.data.layouts import MASK_VALUES, SHOWN
 
 from ..conftest import TINY
 
@@ -129,6 +129,7 @@ def test_every_overlay_of_masks_of_several_classes_has_the_values_of_its_layout(
         if parser["layout"] in MASK_VALUES:
             values = tuple(list(parser.get_parsed_content(name)) for name in ("foreground", "background"))
             assert values == tuple(map(list, MASK_VALUES[parser["layout"]])), path
+            assert parser.get("modality", 0) == SHOWN.get(parser["layout"], 0)
             found[parser["layout"]] = values
     assert set(found) == set(MASK_VALUES)
 

@@ -2,9 +2,9 @@
 
     BraTS2021_00000/BraTS2021_00000_{t1,t1ce,t2,flair,seg}.nii.gz
 
-(or `.nii`), as the training data are downloaded; BraTS 2020 (`BraTS20_Training_001/`) is called alike. The labels are 0
-background, 1 necrotic core, 2 oedema and 4 enhancing tumour; the whole tumour, which `MASK_VALUES` takes, is 1, 2 and
-4. The split is by case, at random: no other is published.
+(or `.nii`), as the training data are downloaded; BraTS 2020 is called alike (`BraTS20_Training_001/`, and, without
+labels, `BraTS20_Validation_001/`). The labels are 0 background, 1 necrotic core, 2 oedema and 4 enhancing tumour; the
+whole tumour, which `MASK_VALUES` takes, is 1, 2 and 4. The split is by case, at random: no other is published.
 
 Source: Baid et al., arXiv 2107.02314, 2021.
 """
@@ -20,7 +20,7 @@ from .splits import natural, split_groups
 __all__ = ["MODALITIES", "brats2021_datalist", "brats2021_images", "is_brats2021"]
 
 MODALITIES = ("t1", "t1ce", "t2", "flair")  # in the order of the channels
-CASE = re.compile(r"BraTS(2021|20_Training)_\d+")
+CASE = re.compile(r"BraTS(2021|20_(Training|Validation))_\d+")
 ENDINGS = (".nii.gz", ".nii")
 
 
