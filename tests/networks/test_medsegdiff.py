@@ -1,9 +1,11 @@
 """MedSegDiff: any size and number of axes, caches that change nothing, the switches of the ablation, the presets."""
 
+from itertools import combinations
 from pathlib import Path
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from noise2mask.diffusion.noise_schedule import NoiseSchedule
 from noise2mask.diffusion.prepare_batch import PrepareDiffusion
@@ -57,6 +59,14 @@ def test_the_prediction_has_the_noisy_mask_s_shape(options, size):
     with torch.no_grad():
         assert network(**options)(x, T, image).shape == x.shape
         assert network(**options, learn_sigma=True)(x, T, image).shape == (2, 2 * classes, *size)
+
+
+def test_any_size_is_padded_by_its_border_at_the_far_ends_and_cropped_back():
+    net, (x, image) = network(), batch(size=(17, 5))
+    padded = [F.pad(whole, (0, 11, 0, 15), mode="replicate") for whole in (x, image)]
+    with torch.no_grad():
+        expected = net(padded[0], T, padded[1])[..., :17, :5]
+        assert torch.allclose(net(x, T, image), expected, atol=1e-6) and expected.std() > 1e-3
 
 
 def test_another_number_of_channels_is_refused():
@@ -139,12 +149,15 @@ def test_image_timestep_and_noisy_mask_all_matter():
     assert all((other - out).abs().max() > 1e-3 for other in others)
 
 
-@pytest.mark.parametrize(("gate", "parser"), SWITCHES)
-def test_every_switch_of_the_ablation_changes_the_prediction(gate, parser):
-    x, image = batch()
-    with torch.no_grad():
-        outs = [network(dynamic_encoding=g, ff_parser=p)(x, T, image) for g, p in ((gate, parser), (gate, not parser))]
-    assert not torch.allclose(*outs, atol=1e-4)
+def test_every_switch_of_the_ablation_changes_the_prediction_of_the_same_weights():
+    (x, image), state, outs = batch(), network().state_dict(), []
+    for gate, parser in SWITCHES:
+        for skips in (False, True):
+            net = network(dynamic_encoding=gate, ff_parser=parser, condition_skips=skips)
+            assert not net.load_state_dict(state, strict=False).missing_keys
+            with torch.no_grad():
+                outs.append(net(x, T, image))
+    assert not [pair for pair in combinations(outs, 2) if torch.allclose(*pair, atol=1e-4)]
 
 
 @pytest.mark.parametrize("skips", [False, True])

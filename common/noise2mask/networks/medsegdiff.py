@@ -70,7 +70,7 @@ class MedSegDiff(Denoiser):
         dynamic_encoding: Literal["tanh", "exact", "residual", "none"] = "tanh",
         ff_parser: bool = True,
         grid: int = 64,
-        condition_skips: bool = False,
+        condition_skips: bool = True,
         learn_sigma: bool = False,
     ) -> None:
         super().__init__()
