@@ -13,7 +13,7 @@ import os
 import re
 from pathlib import Path
 
-from .layout_folder import assemble, existing, refuse
+from .layout_files import assemble, existing, refuse_folder
 from .problems import knowing_pairs
 from .splits import natural, split_groups
 
@@ -45,7 +45,7 @@ def brats2021_datalist(folder: str | os.PathLike, seed: int = 0) -> dict:
     images = {name: paths[:-1] for name, paths in whole.items()}
     labels = {name: paths[-1] for name, paths in whole.items()}
     with knowing_pairs(images, labels):
-        refuse(folder, problems)
+        refuse_folder(folder, problems)
     return assemble(images, labels, {name: name for name in images}, split_groups(images, seed), "patient", "patient")
 
 
@@ -58,7 +58,7 @@ def brats2021_images(folder: Path) -> list[list[str]]:
     files = [[_file(case, kind) for kind in MODALITIES] for case in ([folder] if _is_case(folder) else _cases(folder))]
     lost = [path for paths in files for path in paths if not path.is_file()]
     expected = f"expected {', '.join(MODALITIES)} of every case: add it, or remove the case"
-    refuse(folder, [f"{path.name} is missing; {expected}." for path in lost])
+    refuse_folder(folder, [f"{path.name} is missing; {expected}." for path in lost])
     return [[str(path) for path in paths] for paths in files]
 
 
