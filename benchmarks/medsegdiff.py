@@ -14,13 +14,13 @@ import sys
 import time
 
 import torch
+from operations import made
 from side_by_side import header
 from torch import Tensor
 
 from noise2mask.diffusion.denoiser import Condition, Denoiser
 from noise2mask.diffusion.inferer import EnsembleInferer
 from noise2mask.diffusion.noise_schedule import NoiseSchedule
-from noise2mask.networks.medsegdiff import MedSegDiff
 
 SIZE, SAMPLES = 128, 5
 PAPER = {"sampler": "ddpm", "steps": 100}
@@ -76,8 +76,7 @@ def measured(options: dict, together: bool) -> dict:
     """Seconds, peak memory beyond that of the loaded network, and some pixels of the samples."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.manual_seed(0)
-    compact = {"base": 16, "blocks": (1, 2, 2, 1), "decoder_blocks": 1, "downsamplings": 4, "num_groups": 8, "grid": 32}
-    network = MedSegDiff(**compact, condition_skips=True)
+    network = made(preset=None)  # compact
     for weight in network.parameters():
         weight.data += 0.02 * torch.randn(weight.shape)  # else the prediction is zero
     network.to(device).eval()

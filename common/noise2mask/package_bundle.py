@@ -26,6 +26,7 @@ from .networks.weights import load_weights
 
 PACKAGE = Path(__file__).parent
 STAYS = {"cli", "clinical"}  # they need packages that a server has not, or has in other versions
+CONFIGS_STAY = {"ablation"}  # it trains over files of data/ and presets/, which a package has not
 
 # What differs in a package, where MONAI Label trains and infers. A training starts from the package's weights (without
 # them, from scratch), puts the best ones in their place for inference to read, and runs in a folder of its own, because
@@ -111,8 +112,8 @@ def _bare_weights(path: Path, config: Mapping[str, Any]) -> bytes:
 
 
 def _baked(bundle: Path, overlays: Sequence[Path]) -> dict[str, dict[str, Any]]:
-    """Every config of the bundle's `configs/`, with what each overlay has to say to it."""
-    paths = sorted((bundle / "configs").glob("*.yaml"))
+    """Every config of the bundle's `configs/` that can run there, with what each overlay has to say to it."""
+    paths = sorted(path for path in (bundle / "configs").glob("*.yaml") if path.stem not in CONFIGS_STAY)
     configs = {path.stem: ConfigParser(ConfigParser.load_config_file(path)) for path in paths}
     for overlay in overlays:
         for key, value in ConfigParser.load_config_file(overlay).items():

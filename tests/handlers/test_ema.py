@@ -23,6 +23,7 @@ def run(ema, values, decay=None):
         ema.source[1].num_batches_tracked += 1
 
     engine = Engine(step)
+    engine.accumulation_steps = 1  # as a trainer has it
     ema.attach(engine)
     engine.run(values)
     return ema.network[0].weight.item()

@@ -15,6 +15,7 @@ def rates(epochs=4, length=10, warmup=5, start=(0, 0)):
     for group in optimizer.param_groups:
         group["lr"] = 123.0  # what a resumed optimiser brings along
     engine = Engine(lambda engine, batch: found.append([group["lr"] for group in optimizer.param_groups]))
+    engine.accumulation_steps = 1  # as a trainer has it
     engine.state.epoch, engine.state.iteration = start
     decay.attach(engine)
     engine.load_state_dict({"epoch": start[0], "max_epochs": epochs, "epoch_length": length}) if start[0] else None

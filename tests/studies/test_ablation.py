@@ -3,63 +3,111 @@
 import json
 
 import pytest
+import yaml
 from tests.conftest import ROOT
 
 from noise2mask.studies.ablation import Ablation, file_name
 
 BUNDLE = ROOT / "bundles" / "medsegdiff"
+CONFIG = BUNDLE / "configs" / "ablation.yaml"
 SETTINGS = {
-    "epochs": 1, "val_interval": 1, "image_size": "[16,16]", "validation_steps": 1, "batch_size": 16,
+    "epochs": 1, "val_interval": 1, "image_size": [16, 16], "validation_steps": 1, "batch_size": 16,
     "network_def::base": 4, "network_def::num_groups": 2, "network_def::grid": 4, "device": "cpu",
 }  # fmt: skip
+ROWS = {
+    "sum only, no filter": {"network_def::dynamic_encoding": "none", "network_def::ff_parser": False},
+    "equation 3": {"network_def::dynamic_encoding": "exact"},
+}
+
+
+def ablation(data, folder, rows=ROWS, **options):
+    return Ablation(str(BUNDLE), str(data), str(folder), rows, **{"overlays": ["data/folder"], **options})
 
 
 @pytest.fixture(scope="module")
-def ablated(demo, tmp_path_factory):
-    """An ablation of one row and its table."""
+def ablated(commands, demo, tmp_path_factory):
+    """The folder of an ablation of two rows, by command."""
     folder = tmp_path_factory.mktemp("ablation")
-    rows = {"sum only, no filter": {"network_def::dynamic_encoding": "none", "network_def::ff_parser": False}}
-    ablation = Ablation(str(BUNDLE), str(demo), str(folder), rows, ["data/folder"], SETTINGS)
-    return ablation, ablation.run(), folder
+    where = ("--bundle_root", BUNDLE, "--config_file", CONFIG, "--dataset_dir", demo, "--output_dir", folder)
+    what = ("--rows", ROWS, "--settings", SETTINGS)
+    commands.run(["-m", "monai.bundle", "run", "ablating", *map(str, (*where, *what))])
+    return folder
 
 
-def test_the_row_was_trained_with_its_switches_and_scored(ablated):
-    _, table, folder = ablated
-    run = folder / "sum_only_no_filter"
-    settings = (run / "model.yaml").read_text()
-    assert "dynamic_encoding: none" in settings and "ff_parser: false" in settings and "base: 4" in settings
-    means = json.loads((run / "validation" / "scores.json").read_text())["means"]
-    kept = json.loads((folder / "sum_only_no_filter.json").read_text())
-    assert kept["means"]["dice"] == means["dice"] and kept["title"] == "sum only, no filter"
-    assert f"| sum only, no filter | {means['dice']:.3f}" in table
-    assert (folder / "ablation.md").read_text() == table
+@pytest.mark.e2e
+def test_rows_are_trained_with_their_switches_and_scored(ablated):
+    table = (ablated / "ablation.md").read_text()
+    expected = {"sum only, no filter": ("none", "false"), "equation 3": ("exact", "true")}
+    for title, (gate, parser) in expected.items():
+        run = ablated / file_name(title)
+        settings = (run / "model.yaml").read_text()
+        assert f"dynamic_encoding: {gate}" in settings and f"ff_parser: {parser}" in settings and "base: 4" in settings
+        means = json.loads((run / "validation" / "scores.json").read_text())["means"]
+        kept = json.loads((ablated / f"{file_name(title)}.json").read_text())
+        assert kept["means"]["dice"] == means["dice"] and kept["title"] == title
+        assert f"| {title} | {means['dice']:.3f}" in table
 
 
-def test_what_is_done_is_not_done_again(ablated):
-    ablation, table, folder = ablated
-    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*.pt")}
-    assert ablation.run() == table
-    assert before == {path: path.stat().st_mtime_ns for path in folder.rglob("*.pt")}
+@pytest.mark.e2e
+def test_what_is_done_is_not_done_again(ablated, demo):
+    table, before = (ablated / "ablation.md").read_text(), {p: p.stat().st_mtime_ns for p in ablated.rglob("*.pt")}
+    assert ablation(demo, ablated, settings=SETTINGS).run() == table
+    assert before == {path: path.stat().st_mtime_ns for path in ablated.rglob("*.pt")}
 
 
-def test_a_row_of_other_settings_is_not_taken_for_done(ablated, demo):
-    ablation, _, folder = ablated
-    other = Ablation(str(BUNDLE), str(demo), str(folder), ablation.rows, ["data/folder"], {**SETTINGS, "epochs": 2})
-    with pytest.raises(ValueError, match=r"sum_only_no_filter/trained_with\.json names other overlays or settings"):
-        other.run()
+@pytest.mark.e2e
+@pytest.mark.parametrize(
+    ("other", "words"),
+    [
+        ({"settings": {**SETTINGS, "epochs": 2}}, "sum_only_no_filter/trained_with.json has other settings"),
+        ({"overlays": ["data/folder", "presets/size_64"]}, "has other overlays than this call"),
+        ({"data": "elsewhere"}, "has other data than this call: give another output_dir"),
+        ({"rows": {**ROWS, "equation 3": {}}}, "equation_3/trained_with.json has other settings"),
+    ],
+)
+def test_a_row_of_other_data_or_settings_is_not_taken_for_done(ablated, demo, other, words):
+    given = {"data": demo, "settings": SETTINGS} | other
+    before = {path: path.stat().st_mtime_ns for path in ablated.rglob("*")}
+    with pytest.raises(ValueError, match=words):
+        ablation(folder=ablated, **given).run()
+    assert before == {path: path.stat().st_mtime_ns for path in ablated.rglob("*")}
 
 
-def test_a_run_that_stops_ends_the_ablation(tmp_path):
-    ablation = Ablation(str(BUNDLE), str(tmp_path / "nowhere"), str(tmp_path), {"one": {}}, ["data/folder"])
-    with pytest.raises(ValueError, match="one: the run stopped, its last lines say why"):
-        ablation.run()
+@pytest.mark.e2e
+def test_a_run_that_stops_ends_the_ablation_and_binds_no_folder(tmp_path):
+    words = "one: the run stopped, its last lines say why"
+    for epochs in (1, 2):
+        with pytest.raises(ValueError, match=words):
+            ablation(tmp_path / "nowhere", tmp_path, {"one": {}}, settings={"epochs": epochs}).run()
 
 
-def test_impossible_ablations_are_refused(tmp_path):
-    with pytest.raises(ValueError, match="has no rows"):
-        Ablation(str(BUNDLE), "data", str(tmp_path), {})
-    with pytest.raises(ValueError, match=r"data/ddtj\.yaml does not exist"):
-        Ablation(str(BUNDLE), "data", str(tmp_path), {"one": {}}, ["data/ddtj"])
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"rows": {}}, "has no rows"),
+        ({"rows": {"Tanh gate": {}, "tanh, gate": {}}}, "The titles .* make fewer folders than rows"),
+        ({"overlays": ["data/ddtj"]}, r"data/ddtj\.yaml does not exist"),
+        ({"settings": {"epoch": 50}}, "There is no setting epoch. Did you mean epochs"),
+        ({"rows": {"one": {"network_def::ff_parser": 3}}}, "network_def::ff_parser is 3; expected something like True"),
+        ({"section": "test"}, "The section is 'test', expected one of training, validation, testing"),
+    ],
+)
+def test_impossible_ablations_are_refused_before_anything_is_trained(tmp_path, options, words):
+    with pytest.raises(ValueError, match=words):
+        ablation("data", tmp_path, **options)
+
+
+def test_the_config_has_every_gate_with_and_without_the_filter_and_the_skips(tmp_path):
+    rows = yaml.safe_load(CONFIG.read_text())["rows"]
+    names = [f"network_def::{name}" for name in ("dynamic_encoding", "ff_parser", "condition_skips")]
+    switches = {title: tuple(row.get(name) for name in names) for title, row in rows.items()}
+    assert switches == {
+        "sum only": ("none", False, None), "sum only, FF-Parser": ("none", True, None),
+        "equation 3": ("exact", False, None), "equation 3, FF-Parser": ("exact", True, None),
+        "tanh gate": ("tanh", False, None), "tanh gate, FF-Parser": ("tanh", True, None),
+        "tanh gate, FF-Parser, no image in the skips": ("tanh", True, False),
+    }  # fmt: skip
+    assert ablation("data", tmp_path, rows).rows == rows
 
 
 def test_rows_have_names_that_files_can_have():

@@ -28,6 +28,8 @@ from .trained_on import digests_of, write_images
 
 logger = logging.getLogger(__name__)
 
+LAST = "last.pt"  # the state that a run resumes from
+
 
 class Checkpoint:
     """Saves and resumes one phase of a run.
@@ -59,7 +61,7 @@ class Checkpoint:
         weights: nn.Module | None = None,
         model_file: str | None = None,
     ) -> None:
-        self.path = Path(output_dir) / "last.pt"
+        self.path = Path(output_dir) / LAST
         self.objects = objects
         self.phase, self.phases = phase, phases
         self.evaluator = evaluator

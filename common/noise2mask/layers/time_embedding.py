@@ -29,8 +29,6 @@ class TimeVector(nn.Module):
 class TimeEmbedding(nn.Module):
     """The same as one embedding that all blocks share: sinusoid of width `dim` -> Linear -> SiLU -> Linear, E = 4 dim.
 
-    Deviation: the paper speaks of a look-up table once, because a sinusoid also takes timesteps between those trained.
-
     Args:
         dim: width of the sinusoid, even.
     """
@@ -42,6 +40,7 @@ class TimeEmbedding(nn.Module):
 
     def forward(self, timesteps: Tensor) -> Tensor:
         """timesteps (B,), integer or fractional, 0 .. T - 1 -> (B, E)."""
+        # Deviation: a sinusoid for the look-up table of section II-C because it takes timesteps between those trained.
         return _embedded(timesteps, self.dim, self.mlp)  # (B, E)
 
 

@@ -1,1 +1,1 @@
-"""Studies: one trained network under many settings, scored by the policy of `metrics`."""
+"""Studies: a trained network under many settings, or trainings side by side, scored by the policy of `metrics`."""

@@ -15,10 +15,15 @@ from pathlib import Path
 from typing import Any
 
 from ..bundles import settings_file
+from ..data.splits import KEYS
 from ..explain.card import kept, score_table, written
 from ..files import check_writable, load_plain, write_text_atomically
+from ..handlers.checkpoint import LAST
+from ..settings import check_settings
 
 logger = logging.getLogger(__name__)
+
+TRAINED_WITH = "trained_with.json"  # in a row's folder: its data, overlays and settings
 
 
 class Ablation:
@@ -34,8 +39,8 @@ class Ablation:
         section:     of the data that is scored: validation, testing or training.
 
     Raises:
-        ValueError: where there is no row, a config does not exist, the folder can not be written to, or (`run`) holds a
-            row that was trained with other settings.
+        ValueError: where there is no row, two titles make one folder, a config, a setting or the section does not
+            exist, the folder can not be written to, or (`run`) holds a row of other data or settings.
     """
 
     def __init__(
@@ -51,27 +56,36 @@ class Ablation:
         check_writable(output_dir)
         if not rows:
             raise ValueError("The ablation has no rows: give a title with its settings.")
+        if len({file_name(title) for title in rows}) < len(rows):
+            raise ValueError(f"The titles {', '.join(rows)} make fewer folders than rows: give them other words.")
+        if section not in KEYS:
+            raise ValueError(f"The section is {section!r}, expected one of {', '.join(KEYS)}: change section.")
         self.bundle, self.data, self.folder = Path(bundle_root), dataset_dir, Path(output_dir)
-        self.rows, self.settings, self.section = rows, settings or {}, section
+        self.rows = {title: {**(settings or {}), **own} for title, own in rows.items()}
+        self.section = section
         self.overlays = [self.bundle / "configs" / f"{name}.yaml" for name in overlays]
         missing = [str(path) for path in self.overlays if not path.is_file()]
         if missing:
             raise ValueError(f"{', '.join(missing)} does not exist: correct the overlays.")
+        for own in self.rows.values():
+            check_settings(own, [self.bundle / "configs" / "train.yaml", *self.overlays])
 
     def run(self) -> str:
         """The table in Markdown, as `ablation.md` has it."""
-        results = [self._row(title, settings) for title, settings in self.rows.items()]
+        for title in self.rows:
+            self._check_trained_with(title)
+        results = [self._row(title) for title in self.rows]
         table = f"{score_table(results)}\n\nScored: {self.section}. Policy: {results[0]['policy']}.\n"
         write_text_atomically(table, self.folder / "ablation.md")
         return table
 
-    def _row(self, title: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    def _row(self, title: str) -> dict[str, Any]:
         """Train, unless it is done; score, unless it is done; keep what a card shows."""
         folder = self.folder / file_name(title)
-        self._check_settings(folder, {**self.settings, **settings})
         weights, scores = folder / "model.pt", folder / self.section
         if not finished(folder):
-            self._bundle("training", ["train"], self.overlays, folder, {**self.settings, **settings})
+            write_text_atomically(json.dumps(self._made_of(title), indent=1) + "\n", folder / TRAINED_WITH)
+            self._bundle("training", ["train"], self.overlays, folder, self.rows[title])
         if not (scores / "scores.json").is_file():
             data = [path for path in self.overlays if path.parent.name == "data"]
             overlays = [*data, settings_file(weights)]
@@ -81,14 +95,23 @@ class Ablation:
         write_text_atomically(written(result), folder.with_suffix(".json"))
         return result
 
-    def _check_settings(self, folder: Path, settings: Mapping[str, Any]) -> None:
-        """A row's folder keeps what it was trained with, so that other settings are not taken for done."""
-        own = {"overlays": [path.stem for path in self.overlays], "settings": settings}
-        text, path = json.dumps(own, indent=1, default=str) + "\n", folder / "trained_with.json"
-        if not path.exists():
-            write_text_atomically(text, path)
-        elif path.read_text(encoding="utf-8") != text:
-            raise ValueError(f"{path} names other overlays or settings than this call: give another output_dir.")
+    def _made_of(self, title: str) -> dict[str, Any]:
+        """What a row's folder keeps, as JSON has it: data, overlays and settings."""
+        overlays = [str(path.relative_to(self.bundle / "configs").with_suffix("")) for path in self.overlays]
+        own = {"data": str(Path(self.data).resolve()), "overlays": overlays, "settings": self.rows[title]}
+        made: dict[str, Any] = json.loads(json.dumps(own, default=str))
+        return made
+
+    def _check_trained_with(self, title: str) -> None:
+        """A folder in which a training has begun must have begun with the same, lest its row be taken for this one."""
+        folder, made = self.folder / file_name(title), self._made_of(title)
+        path = folder / TRAINED_WITH
+        if not path.is_file() or not (folder / LAST).is_file():
+            return
+        found = json.loads(path.read_text(encoding="utf-8"))
+        others = [name for name in made if found.get(name) != made[name]]
+        if others:
+            raise ValueError(f"{path} has other {', '.join(others)} than this call: give another output_dir.")
 
     def _bundle(
         self, run_id: str, names: Sequence[str], overlays: Sequence[Path], output: Path, settings: Mapping[str, Any]
@@ -111,5 +134,5 @@ def file_name(title: str) -> str:
 
 def finished(folder: Path) -> bool:
     """Whether the training in a folder has come to its end."""
-    last = folder / "last.pt"
+    last = folder / LAST
     return last.is_file() and bool(load_plain(last)["finished"])
