@@ -157,8 +157,8 @@ def _grey(picture: Image.Image, path: str) -> np.ndarray:
 def _is_coloured(picture: Image.Image) -> bool:
     """Whether red, green and blue differ anywhere."""
     red, green, blue = picture.convert("RGB").split()
-    differences = (ImageChops.difference(green, other).getextrema() for other in (red, blue))
-    return any(most > SAME_GREY for _, most in differences)
+    differences = (ImageChops.difference(green, other) for other in (red, blue))
+    return any(np.asarray(difference).max() > SAME_GREY for difference in differences)
 
 
 @cache  # once is enough
