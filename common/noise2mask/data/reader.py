@@ -158,7 +158,7 @@ def _is_coloured(picture: Image.Image) -> bool:
     """Whether red, green and blue differ anywhere."""
     red, green, blue = picture.convert("RGB").split()
     differences = (ImageChops.difference(green, other) for other in (red, blue))
-    return any(int(np.asarray(difference).max()) > SAME_GREY for difference in differences)
+    return any(np.asarray(difference).max() > SAME_GREY for difference in differences)
 
 
 @cache  # once is enough

@@ -68,7 +68,8 @@ def wrong_values(
     known = [{0.0, 1.0}, {0.0, 255.0}] if foreground is None else [{*map(float, [*foreground, *background])}]
     found = f"holds the values {_listed(values)}"
     if 1.0 in values and max(values) == 1 and _are_shades(foreground, background):
-        return f"{found}, as a binary mask; expected shades of grey up to 255: let foreground be null, background []."
+        remedy = "take the layout folder, or foreground null and background []"
+        return f"{found}, as a binary mask; expected shades of grey up to 255: {remedy}."
     if any(set(values) <= some for some in known):
         return None
     if foreground is None:
