@@ -176,6 +176,20 @@ def test_the_paper_s_preset_trains_and_samples_100_steps_of_ddpm_at_a_tenth_of_i
     assert sampling["timesteps"] == list(range(999, 0, -10))  # respaced: 100 of 1000
 
 
+def test_a_learned_variance_is_trained_and_sampled_with(commands, demo, tmp_path):
+    run = tmp_path / "run"
+    train = commands.command("train", NAME, "--data", demo, "-o", run, "--preset", "learn_sigma", tiny=NAME)
+    settings = {"batch_size": 19, "epochs": 1, "val_interval": 1, "validation_sampler": "ddpm"}
+    commands.run([*train, *options(settings, "--set")])
+    bias = load_plain(run / "model.pt")["decoder.output.2.bias"]
+    assert len(bias) == 2 and bias.all()  # the mask's and the variance's have left zero
+    image = next((demo / "images").iterdir())
+    segment = commands.command("segment", NAME, image, "-o", tmp_path / "out", "--weights", run / "model.pt")
+    commands.run([*segment, *options({**QUICK, "steps": 4, "sampler": "ddpm"}, "--set")])
+    sampling = read(tmp_path / "out" / "report.json")["sampling"]
+    assert (sampling["sampler"], sampling["variance"]) == ("ddpm", "learned")
+
+
 def test_a_u_net_in_its_place_trains_and_is_scored(commands, demo, tmp_path):
     train = commands.command("train", NAME, "--data", demo, "-o", tmp_path / "run", "--preset", "basic_unet")
     commands.run([*train, *options({**SHORT, "epochs": 1, "image_size": "[32,32]"}, "--set")])
