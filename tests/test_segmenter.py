@@ -145,12 +145,17 @@ def test_grey_values_outside_the_window_are_warned_of_and_segmented(segmenter, w
     assert "The image has 0.0% of its values between 30 and 235" in caplog.text and "intensity_range" in caplog.text
 
 
+def test_a_window_of_grey_values_over_z_scores_is_refused(coloured_weights):
+    with pytest.raises(ValueError, match="intensity_range is 0 to 200, of z-scores"):
+        noise2mask.Segmenter("medsegdiff", coloured_weights, z_score=True)
+
+
 # Several channels
 
 
 @pytest.fixture(scope="module")
-def coloured(tmp_path_factory):
-    """MedSegDiff for pictures in colour."""
+def coloured_weights(tmp_path_factory):
+    """Of MedSegDiff for pictures in colour."""
     torch.manual_seed(3)
     path = tmp_path_factory.mktemp("coloured") / "model.pt"
     network = MedSegDiff(in_channels=3, base=4, blocks=(1, 1, 1, 1), decoder_blocks=1, downsamplings=4, grid=4)
@@ -162,7 +167,12 @@ def coloured(tmp_path_factory):
     reader = {"_target_": "noise2mask.data.reader.ColourReader", "phase": "@phase"}
     settings = {"image_size": [16, 16], "in_channels": 3, "reader": reader, "network_def": network_def}
     path.with_suffix(".yaml").write_text(yaml.safe_dump(settings))
-    return noise2mask.Segmenter("medsegdiff", path, samples=2, steps=2)
+    return path
+
+
+@pytest.fixture(scope="module")
+def coloured(coloured_weights):
+    return noise2mask.Segmenter("medsegdiff", coloured_weights, samples=2, steps=2)
 
 
 def test_a_colour_picture_and_its_three_channels_as_files_or_array_give_the_same(coloured, tmp_path):

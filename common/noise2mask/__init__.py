@@ -45,6 +45,9 @@ _MODULES = {
     "SlimDenseBlock": "layers.slim_dense",
     "DynamicEncoding": "layers.dynamic_encoding",
     "FFParser": "layers.ff_parser",
+    "UncertainAttention": "layers.uncertain_attention",
+    "SSFormer": "layers.ss_former",
+    "NBPFilter": "layers.nbp_filter",
     # scores
     "case_scores": "metrics.case_scores",
     "summarise": "metrics.case_scores",

@@ -18,8 +18,8 @@ logger = logging.getLogger(__name__)
 METADATA = "configs/metadata.json"
 MANY = "bundles"  # folder of bundles, in the working directory, a checkout and an installation
 # Roots that train.yaml, or a preset over it, shares with inference.yaml: what inference must repeat of a training.
-SHARED = """phase axcodes image_size spatial_dims in_channels reader crop_disc per_volume intensity_range
-    target mask_scale noise_schedule network_def
+SHARED = """phase axcodes image_size spatial_dims in_channels reader modality crop_disc
+    per_volume z_score intensity_range target mask_scale noise_schedule network_def
     sampler steps samples start fusion variance clip""".split()
 # Classes that settings may name: networks, noise schedules, readers.
 HARMLESS = re.compile(r"(noise2mask\.(networks\.\w+|diffusion\.\w+|data\.reader)|monai\.networks\.nets)\.[A-Z]\w*")
@@ -109,7 +109,7 @@ class Bundle(NamedTuple):
         return model_file, [self.config("inference"), *trained, *map(self.preset, presets)]
 
     def preset(self, name: str) -> Path:
-        """A config of configs/presets, or one that stands beside them, such as joint.
+        """A config of configs/presets, or of configs itself, such as joint, or data/drishti_gs_cup of the plain folder.
 
         Raises:
             ValueError: where there is none; it names those there are.

@@ -23,7 +23,7 @@ from .bundles import find_bundle
 from .data.check import channel_problem
 from .data.item_paths import paths_of
 from .data.reader import is_picture
-from .data.window import REMEDY, outside_window
+from .data.window import REMEDY, check_window, outside_window
 from .diffusion.fusion import fuse
 from .diffusion.uncertainty import standard_deviation, triage
 from .meta import without_meta
@@ -76,7 +76,10 @@ class Segmenter:
         self.slices_as_stored = parser["axcodes"] is None
         self.channels: int = parser.get("in_channels", 1)  # C; of a bundle without this setting 1
         with _refusals():
-            self.window = None if parser["per_volume"] else parser.get_parsed_content("intensity_range")
+            window = parser.get_parsed_content("intensity_range")
+            check_window(window, parser.get("z_score", False))
+            scaled = parser.get("per_volume", False) or parser.get("z_score", False)
+            self.window = None if scaled else window
             self.device = parser.get_parsed_content("device")
             self.network = parser.get_parsed_content("network")
             self.inferer = parser.get_parsed_content("inferer")

@@ -12,6 +12,7 @@ from monai.data import MetaTensor
 from monai.transforms import Compose
 
 from noise2mask.bundles import SHARED, all_bundles
+from noise2mask.data.layouts import MASK_VALUES, SHOWN
 
 from ..conftest import TINY
 
@@ -20,8 +21,8 @@ BUNDLES = [bundle.root for bundle in all_bundles() if bundle.root.is_relative_to
 TRAINING_ALONE = ("joint", "multi_gpu_train")  # what lies over train.yaml beside it
 BY_ITSELF = ("ablation",)  # no workflow of MONAI: it starts some
 GREY = {  # settings of data overlays, as the demonstration's pictures and masks need them
-    "in_channels": 1, "foreground": [255], "background": [0], "crop_disc": False, "per_volume": False,
-    "reader::_target_": "noise2mask.data.reader.GreyReader",
+    "in_channels": 1, "foreground": [255], "background": [0], "crop_disc": False, "z_score": False,
+    "intensity_range": [0, 255], "reader::_target_": "noise2mask.data.reader.GreyReader",
 }  # fmt: skip
 
 
@@ -119,6 +120,30 @@ def test_every_combination_of_configs_has_the_properties_that_monai_asks_for(roo
         assert workflow.check_properties() == []
     finally:
         workflow.finalize()
+
+
+def test_every_overlay_of_masks_of_several_classes_has_the_values_of_its_layout():
+    found = {}
+    for path in ROOT.glob("bundles/*/configs/data/*.yaml"):
+        parser = ConfigParser(yaml.safe_load(path.read_text()))
+        if parser["layout"] in MASK_VALUES:
+            values = tuple(list(parser.get_parsed_content(name)) for name in ("foreground", "background"))
+            assert values == tuple(map(list, MASK_VALUES[parser["layout"]])), path
+            assert parser.get("modality", 0) == SHOWN.get(parser["layout"], 0)
+            found[parser["layout"]] = values
+    assert set(found) == set(MASK_VALUES)
+
+
+@pytest.mark.parametrize(("overlay", "expected"), [("folder", 1.0), ("brats2021", 0.0)])
+def test_the_best_weights_of_brats_are_not_those_that_find_nothing(overlay, expected):
+    configs = ROOT / "bundles" / "medsegdiff" / "configs"
+    parser = ConfigParser()
+    parser.read_config([str(configs / "train.yaml"), str(configs / "data" / f"{overlay}.yaml")])
+    dice = parser.get_parsed_content("validate::key_metric")["dice"].metric_fn
+    lesion, nothing = torch.ones(1, 1, 2, 2), torch.zeros(1, 1, 2, 2)
+    dice(nothing, nothing)
+    dice(nothing, lesion)
+    assert float(dice.aggregate()) == expected / 2
 
 
 def test_each_modality_of_brats_gets_mean_0_and_deviation_1_over_the_brain_and_3_becomes_1():

@@ -130,7 +130,13 @@ def test_a_cup_is_trained_in_crops_around_the_disc_and_comes_back_to_its_place(c
     run = tmp_path / "run"
     settings = ("--set", "epochs=1", "--set", "val_interval=1")
     commands.run([*commands.command("train", NAME, "--data", data, "-o", run, *overlay, tiny=NAME), *settings])
-    out, weights = tmp_path / "out", ("--weights", run / "model.pt", "--steps", "1", "--samples", "1")
+    out, weights = tmp_path / "out", ("--weights", run / "model.pt", "--set", "steps=1", "--set", "samples=1")
+    scoring = commands.command("evaluate", NAME, "--data", data, "-o", tmp_path / "scores", *weights)
+    refused = commands.start(scoring)
+    assert refused.wait() == 2 and "or name foreground and background" in refused.text
+    commands.run([*scoring, *overlay])
+    assert all(int(row["tp"]) + int(row["fn"]) in range(37, 53) for row in  # pixels of a cup of radius 4
+               csv.DictReader((tmp_path / "scores" / "cases.csv").open()))  # fmt: skip
     commands.run(commands.command("segment", NAME, data / "images" / "3.png", "-o", out, *weights))
     probability = np.asarray(Image.open(out / "3_probability.png"))
     inside = np.argwhere(probability > 0)

@@ -7,7 +7,9 @@ from PIL import Image
 
 from noise2mask.data.check import check_before_evaluation, check_before_training
 from noise2mask.data.reader import ColourReader
+from noise2mask.networks.medsegdiff import MedSegDiff
 from noise2mask.networks.pgdiffseg import PGDiffSeg
+from noise2mask.transforms.crop_disc import CropDiscd
 
 GREY = np.arange(48, dtype=np.uint8).reshape(6, 8)
 
@@ -155,6 +157,8 @@ def test_settings_that_a_later_phase_would_refuse_are_refused_first(items, tmp_p
         check(items, tmp_path, image_size=(16, 18))
     with pytest.raises(ValueError, match="intensity_range is 5 to 5; expected the lower value first"):
         check(items, tmp_path, intensity_range=(5, 5))
+    with pytest.raises(ValueError, match="intensity_range is 0 to 255, of z-scores .* such as -3 to 3"):
+        check(items, tmp_path, data={"z_score": True})
     with pytest.raises(ValueError, match="mask_scale is 0, expected more than 0"):
         check(items, tmp_path, mask_scale=0)
 
@@ -201,6 +205,30 @@ def test_pictures_in_colour_are_trained_on_by_a_network_of_three_channels(items,
     words = "image0.png has 3 channels, of 1 files; expected 1, the network's in_channels"
     refused(items, tmp_path, words, data={"reader": ColourReader()})
     refused(items, tmp_path, "has 1 channels, of 1 files; expected 3", data={"in_channels": 3})
+
+
+def test_photographs_without_a_disc_are_all_named(items, tmp_path):
+    rows, columns = np.mgrid[:90, :90]
+    field, disc = ((rows - 45) ** 2 + (columns - x) ** 2 < r**2 for x, r in ((45, 44), (50, 9)))
+    for i, item in enumerate(items):
+        Image.fromarray((np.where(field, 120, 0) + 80 * disc * (i != 5)).astype(np.uint8)).save(item["image"])
+        Image.fromarray((disc * (i != 1)).astype(np.uint8)).save(item["label"])
+    crops = {"training": [CropDiscd(["image", "label"], "label")], "validation": [CropDiscd(["image", "label"])]}
+    words = "label1.png has no optic disc", "image5.png has no region brighter than what is around it"
+    refused(items, tmp_path, *words, data={"crops": crops})
+    with pytest.raises(ValueError, match=words[1]):
+        check_before_evaluation(items, crop=[CropDiscd("image")])
+
+
+def test_a_network_of_three_dimensions_takes_whole_volumes_and_no_augmentation_of_slices(items, volumes, tmp_path):
+    options = {"base": 4, "blocks": (1, 1, 1, 1), "grid": 2, "spatial_dims": 3}
+    both = [*volumes[:4], items[0], volumes[4]], (16, 16), (0, 255), tmp_path / "out"
+    network = MedSegDiff(in_channels=2, **options)
+    check_before_training(volumes[:4], volumes[4:], network, *both[1:], **TUMOUR)
+    with pytest.raises(ValueError, match="augmentation is 'random', which is of slices.*expected 'none'"):
+        check_before_training(volumes[:4], volumes[4:], network, *both[1:], **TUMOUR, augmentation="random")
+    with pytest.raises(ValueError, match=r"image0\.png is a picture; expected a volume"):
+        check_before_training(both[0], volumes[5:], network, *both[1:], **TUMOUR)
 
 
 @pytest.fixture
@@ -258,3 +286,18 @@ def test_a_modality_of_one_value_and_one_in_both_lists_are_named(volumes, tmp_pa
 def test_masks_without_any_of_the_named_values_are_refused(volumes, tmp_path):
     data = {**TUMOUR, "foreground": [3], "background": [0, 1, 2, 4]}
     refused(volumes, tmp_path, "no training mask holds a value of the foreground (3)", data=data)
+    with pytest.raises(ValueError, match=r"scored:\n  no mask holds a value of the foreground \(3\)"):
+        check_before_evaluation(volumes, **data)
+
+
+def test_a_section_without_any_lesion_is_scored(volumes):
+    for item in volumes:
+        nib.save(nib.Nifti1Image(np.zeros((2, 2, 2), np.uint8), np.eye(4)), item["label"])
+    check_before_evaluation(volumes, **TUMOUR)
+
+
+def test_a_binary_mask_of_0_and_1_among_shades_of_grey_is_named(items, tmp_path):
+    data = {"foreground": range(128, 256), "background": range(128)}
+    check(items, tmp_path, data=data)
+    Image.fromarray((GREY > 20).astype(np.uint8)).save(items[1]["label"])
+    refused(items, tmp_path, "label1.png holds the values 0, 1, as a binary mask; expected shades", data=data)

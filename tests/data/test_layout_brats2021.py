@@ -64,6 +64,8 @@ def test_files_that_are_not_packed_and_the_names_of_2020_are_known(tmp_path):
     content = brats2021_datalist(tmp_path)
     (item,) = (item for key in KEYS for item in content[key])
     assert item["image"][3].endswith("BraTS20_Training_001_flair.nii")
+    write(tmp_path / "BraTS20_Validation_002", MODALITIES)
+    assert [len(item["image"]) for item in find_inputs(tmp_path)] == [4, 4]
 
 
 def test_a_missing_modality_a_missing_mask_and_an_empty_folder_are_named(folder, tmp_path_factory):

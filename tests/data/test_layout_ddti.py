@@ -55,7 +55,7 @@ def test_a_check_cuts_the_lossy_masks_in_the_middle(tn3k):
 
 def test_masks_whose_values_are_all_background_are_refused(tn3k):
     for path in tn3k.glob("*-mask/*.jpg"):
-        Image.fromarray(np.ones((16, 16), np.uint8)).save(path)
+        Image.fromarray(np.full((16, 16), 100, np.uint8)).save(path)
     assert (
         "no mask holds a value of the foreground (128, 129"
         in survey(build(tn3k, "ddti", "folder"), values=MASK_VALUES["ddti"]).problems[0]
@@ -81,6 +81,10 @@ def test_a_malformed_fold_is_named(tn3k, text, words):
 def test_what_stands_alone_is_named(tn3k):
     (tn3k / "trainval-mask" / "0003.jpg").unlink()
     with pytest.raises(ValueError, match="trainval-image/0003.jpg has no mask"):
+        ddti_datalist(tn3k)
+    (tn3k / "trainval-image" / "0005.jpg").unlink()
+    (tn3k / FOLD).write_text(json.dumps({"train": [0, 1, 2, 4], "val": [3, 5, 6]}))  # of the seven that are left
+    with pytest.raises(ValueError, match=r"0003.jpg has no mask[^$]*trainval-mask/0005.jpg has no image"):
         ddti_datalist(tn3k)
 
 

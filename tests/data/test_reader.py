@@ -6,7 +6,7 @@ import pytest
 from monai.transforms import EnsureChannelFirst, LoadImage, LoadImaged
 from PIL import Image
 
-from noise2mask.data.reader import ColourReader, GreyReader, is_picture
+from noise2mask.data.reader import ColourReader, GreyReader, _tell_of_grey, is_picture
 from noise2mask.transforms.slice_orientation import SliceOrientation
 
 GREY = np.arange(24, dtype=np.uint8).reshape(4, 6) * 10  # 4 rows, 6 columns
@@ -37,6 +37,16 @@ def test_three_equal_channels_are_one(tmp_path, name):
 def test_a_jpeg_is_one_grey_channel(tmp_path):
     image = load(saved(tmp_path, Image.fromarray(np.full((4, 6, 3), 77, np.uint8)), "a.jpg", quality=95))
     assert image.shape == (6, 4) and np.abs(np.asarray(image) - 77).max() <= 1
+
+
+def test_that_colours_become_grey_is_told_once_where_they_differ(tmp_path, caplog):
+    _tell_of_grey.cache_clear()
+    with caplog.at_level("INFO"):
+        load(saved(tmp_path, Image.fromarray(np.stack([GREY] * 3, axis=-1)), "grey.png"))
+        assert "in colour" not in caplog.text
+        for name in ("a.png", "b.png"):
+            load(saved(tmp_path, Image.fromarray(np.stack([GREY, GREY // 2, GREY], axis=-1)).convert("RGBA"), name))
+    assert caplog.text.count("Pictures in colour are read in grey") == 1
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA"])

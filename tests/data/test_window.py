@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from noise2mask.data.window import outside_window
+from noise2mask.data.window import check_window, outside_window
 
 
 @pytest.mark.parametrize("values", [[0, 100, 255], [7, 7, 7]])  # a constant image is another problem
@@ -15,3 +15,10 @@ def test_values_within_the_window_and_constant_ones_are_fine(values):
 def test_values_outside_are_told_with_what_they_are(values):
     found = outside_window(np.array(values), (30, 235))
     assert found.startswith("has 0.0% of its values between 30 and 235 (they are ") and f"to {max(values)})" in found
+
+
+@pytest.mark.parametrize("window", [(0, 200), (-3, 0), (-1000, 1000), (3, -3)])
+def test_a_window_that_would_take_the_contrast_from_z_scores_is_refused(window):
+    check_window((-3, 3), z_score=True)
+    with pytest.raises(ValueError, match="intensity_range is .*expected"):
+        check_window(window, z_score=True)

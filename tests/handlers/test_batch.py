@@ -9,6 +9,7 @@ from PIL import Image
 
 from noise2mask.data.reader import ColourReader
 from noise2mask.handlers.batch import MADE_FROM, Batch
+from noise2mask.transforms.crop_disc import CropDiscd
 
 
 @pytest.fixture
@@ -25,6 +26,19 @@ def folder(tmp_path):
 def batch(folder):
     items = [{"image": str(folder / "in" / f"{name}.png")} for name in ("a", "b")]
     return Batch(items, str(folder / "out"), str(folder / "model.pt"))
+
+
+def test_z_scores_are_asked_for_a_window_of_theirs_and_no_image_for_its_grey_values(folder):
+    where = [{"image": str(folder / "in" / "a.png")}], str(folder / "out"), str(folder / "model.pt")
+    with pytest.raises(ValueError, match="intensity_range is 0 to 200, of z-scores"):
+        Batch(*where, intensity_range=(0, 200), z_score=True)
+    assert Batch(*where, intensity_range=(-3, 3), z_score=True).warnings == {}
+
+
+def test_pictures_that_can_not_be_cropped_are_all_named_before_anything_is_done(folder):
+    items = [{"image": str(folder / "in" / f"{name}.png")} for name in ("a", "b")]
+    with pytest.raises(ValueError, match=r"a\.png has the same value everywhere[^$]*b\.png has the same value"):
+        Batch(items, str(folder / "out"), str(folder / "model.pt"), crop=[CropDiscd("image")])
 
 
 def finish(folder, name="a"):

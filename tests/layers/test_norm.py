@@ -1,9 +1,9 @@
-"""GroupNorm for any width; LayerNorm over the channels."""
+"""GroupNorm for any width; LayerNorm over the channels, also with the timestep's scale and shift."""
 
 import pytest
 import torch
 
-from noise2mask.layers.norm import ChannelNorm, group_norm
+from noise2mask.layers.norm import ChannelNorm, TimeNorm, group_norm
 
 
 @pytest.mark.parametrize(("groups", "channels", "expected"), [(16, 64, 16), (16, 24, 8), (16, 7, 1), (1, 64, 1)])
@@ -18,3 +18,16 @@ def test_every_place_is_normed_over_its_channels(size):
     norm = ChannelNorm(2)
     norm.bias.data.copy_(torch.tensor([0.0, 1.0]))
     assert torch.allclose(norm(x).reshape(2, 2), torch.tensor([[-1.0, -1.0], [2.0, 2.0]]), atol=1e-3)
+
+
+def test_the_timestep_scales_and_shifts_what_was_normed():
+    norm, x = TimeNorm(2, 1), torch.tensor([1.0, 3.0]).expand(2, 3, 2)  # normed: (-1, 1)
+    norm.time[1].weight.data.zero_()
+    norm.time[1].bias.data.copy_(torch.tensor([1.0, 0.0, 0.0, 5.0]))  # scales, shifts
+    assert torch.allclose(norm(x, torch.zeros(1, 1)), torch.tensor([-2.0, 6.0]).expand(2, 3, 2), atol=1e-3)
+
+
+def test_every_image_has_the_norm_of_its_timestep():
+    norm, x, embedding = TimeNorm(4, 3), torch.randn(2, 5, 4), torch.randn(2, 3)
+    looped = [norm(x[b][None], embedding[b][None]) for b in range(2)]
+    assert torch.allclose(norm(x, embedding), torch.cat(looped), atol=1e-6)

@@ -122,6 +122,7 @@ def test_the_largest_preset_predicts_at_an_eighth_of_its_width():
 def test_the_paper_s_preset_is_equation_3_and_figure_1():
     paper = preset("paper")
     assert paper["dynamic_encoding"] == "exact" and paper["ff_parser"] and not paper["condition_skips"]
+    assert not paper["mask_gain"]
 
 
 # Figure 1
@@ -139,6 +140,16 @@ def test_at_the_start_the_prediction_is_zero():
     x, image = batch()
     with torch.no_grad():
         assert not MedSegDiff(**COMPACT).eval()(x, T, image).any()
+
+
+@pytest.mark.parametrize("gain", [False, True])
+def test_with_gains_it_begins_as_a_network_that_segments_the_image(gain):
+    net, (x, image) = MedSegDiff(**COMPACT | {"mask_gain": gain}).eval(), batch()
+    torch.nn.init.normal_(net.decoder.output[-1].weight)  # else the prediction is zero
+    with torch.no_grad():
+        out = net(x, T, image)
+        assert torch.equal(net(-x, T, image), out) is gain
+        assert not torch.allclose(net(x, T, -image), out)
 
 
 def test_image_timestep_and_noisy_mask_all_matter():
@@ -173,10 +184,10 @@ def test_past_the_sum_the_image_reaches_the_decoder_by_the_skips_alone(skips):
 
 
 @pytest.mark.parametrize("t", [torch.tensor([500]), T])
-@pytest.mark.parametrize("skips", [False, True])
+@pytest.mark.parametrize("ours", [False, True])
 @pytest.mark.parametrize(("gate", "parser"), SWITCHES)
-def test_samples_in_one_batch_equal_a_loop_without_a_cache(t, skips, gate, parser):
-    net = network(dynamic_encoding=gate, ff_parser=parser, condition_skips=skips)
+def test_samples_in_one_batch_equal_a_loop_without_a_cache(t, ours, gate, parser):
+    net = network(dynamic_encoding=gate, ff_parser=parser, condition_skips=ours, mask_gain=ours)
     x, image = batch(images=2, samples=3, size=(16, 20))
     with torch.no_grad():
         together = net.denoise(x, t, net.encode(image))

@@ -13,8 +13,8 @@ from rich.table import Table
 
 from ..data.datalist import build, load_whole, write_datalist
 from ..data.fingerprint import survey
-from ..data.item_paths import name_of
-from ..data.layouts import FILE, MASK_VALUES, layout_of
+from ..data.item_paths import name_of, paths_of
+from ..data.layouts import FILE, MASK_VALUES, SHOWN, layout_of
 from ..data.problems import Problems
 from ..data.reader import ColourReader, GreyReader
 from ..data.splits import KEYS
@@ -22,7 +22,7 @@ from ..explain.overlays import write_overlays
 from ..files import check_writable, write_text_atomically
 from ..transforms.binary_mask import is_foreground
 
-SHOWN = 12  # images on the sheet
+CASES = 12  # images on the sheet
 LISTED = 50  # problems in the table on the screen; problems.txt has all
 
 
@@ -55,7 +55,8 @@ def check_data(
     if problems:
         return False
     write_datalist(content, output / FILE)
-    write_overlays(_some_cases(content, phase, values[0]), output / "overlays.png")
+    modality = SHOWN.get(str(content.get("layout")), 0)
+    write_overlays(_some_cases(content, phase, values[0], modality), output / "overlays.png")
     counts = ", ".join(f"{key} {len(content.get(key, []))}" for key in KEYS)
     console.print(f"{counts}; split by {found.fingerprint['split_by']}")
     console.print(
@@ -108,14 +109,17 @@ def _show(output: Path, problems: Sequence[str], doubtful: Sequence[str], data: 
 
 
 def _some_cases(
-    content: Mapping[str, Any], phase: int, foreground: Sequence[float] | None
+    content: Mapping[str, Any], phase: int, foreground: Sequence[float] | None, modality: int
 ) -> list[tuple[str, np.ndarray, np.ndarray]]:
-    """Images spread over the data set, in colour where they are, of several modalities the first, with their masks."""
+    """Images spread over the data set, in colour where they are, of several modalities this one, with their masks."""
     items = [item for key in KEYS for item in content.get(key, [])]
-    chosen = [items[i] for i in np.linspace(0, len(items) - 1, min(SHOWN, len(items))).astype(int)]
+    chosen = [items[i] for i in np.linspace(0, len(items) - 1, min(CASES, len(items))).astype(int)]
     cases: list[tuple[str, np.ndarray, np.ndarray]] = []
     for item in chosen:
-        image, _ = ColourReader(phase).get_data([name_of(item)])  # (W, H), (3, W, H) or (X, Y, Z)
+        paths = paths_of(item["image"])
+        image, _ = ColourReader(phase).get_data(
+            [paths[min(modality, len(paths) - 1)]]
+        )  # (W, H), (3, W, H) or (X, Y, Z)
         masks, _ = GreyReader(phase).channels(item["label"])  # (F, W, H) or (F, X, Y, Z)
         inside = is_foreground(torch.from_numpy(masks), foreground).any(dim=0).numpy()
         cases.append((Path(name_of(item)).name, image, inside))

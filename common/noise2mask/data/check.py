@@ -1,22 +1,26 @@
 """Looks at all images and masks before anything is trained, and says everything that is wrong with them at once."""
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from monai.data import MetaTensor
 
 from ..diffusion.denoiser import Denoiser
 from ..diffusion.target import check_mask_scale
 from ..files import check_writable
 from ..transforms.binary_mask import is_foreground, wrong_values
 from .item_paths import name_of, paths_of
+from .memory import warn_of_memory
 from .problems import refuse
 from .reader import GreyReader, is_picture, same_place
 from .splits import torn_patients
-from .window import outside_window
+from .window import check_window, outside_window
+
+Crop = Callable[[dict[str, Any]], Any]  # such as `CropDiscd`
 
 logger = logging.getLogger(__name__)
 
@@ -28,6 +32,8 @@ class Expected(NamedTuple):
     in_channels: int | None = None  # of the image; None: any number
     foreground: Sequence[float] | None = None  # see `BinaryMaskd`
     background: Sequence[float] = ()
+    crop: Sequence[Crop] = ()  # of image and mask, tried on them
+    spatial_dims: int = 2  # of the network: 2 takes pictures and volumes, 3 volumes
 
 
 def check_before_training(
@@ -42,7 +48,10 @@ def check_before_training(
     foreground: Sequence[float] | None = None,
     background: Sequence[float] = (),
     per_volume: bool = False,
+    z_score: bool = False,
     mask_scale: float = 1.0,
+    crops: Mapping[str, Sequence[Crop]] | None = None,
+    augmentation: str = "none",
     counts: Mapping[str, int] | None = None,
 ) -> None:
     """Stop before anything is trained or written, if something is wrong.
@@ -59,28 +68,36 @@ def check_before_training(
         foreground:      values of the masks that are segmented, as for `BinaryMaskd`.
         background:      their other values.
         per_volume:      grey values are first scaled file by file, whatever they are.
+        z_score:         each channel first gets mean 0 and deviation 1, of which `intensity_range` is the window.
         mask_scale:      clean masks will live on +-mask_scale.
+        crops:           crops of image and mask, such as `CropDiscd`, of "training" and "validation".
+        augmentation:    "none", or another, which is of slices.
         counts:          settings, by their names, that are whole numbers from 1 up, such as epochs.
 
     Raises:
         ValueError: it names every file, what was found, what was expected and what to do: an image or mask that is
-            missing or can not be read, sizes or geometry that differ, another number of channels, a file of a single
-            value, mask values that are not binary, a class that is missing, a patient or a file in both lists; before
-            that, a size that the network does not take, an empty range of grey values, masks without a scale, no
-            epochs, a folder that can not be written to.
+            missing or can not be read, sizes or geometry that differ, another number of channels or axes, a file of a
+            single value, mask values that are not binary, a picture that can not be cropped, a class that is missing, a
+            patient or a file in both lists; before that, a size that the network does not take, augmentation of slices
+            for a network of volumes, a range that is empty or none of z-scores, masks without a scale, no epochs, a
+            folder that can not be written to.
     """
     check_writable(output_dir)
     check_mask_scale(mask_scale)
     _check_counts(counts or {})
-    _check_settings(network, in_channels, image_size, intensity_range)
-    expected = Expected(reader or GreyReader(), in_channels, foreground, background)
+    check_window(intensity_range, z_score)
+    _check_settings(network, in_channels, image_size, augmentation)
+    dims = network.spatial_dims
+    expected = Expected(reader or GreyReader(), in_channels, foreground, background, spatial_dims=dims)
     sections = {"training": training, "validation": validation}
-    items = {name_of(item): item for item in [*training, *validation]}
+    cropped = {key: expected._replace(crop=(crops or {}).get(key, ())) for key in sections}
+    items = {name_of(item): (item, cropped[key]) for key, some in sections.items() for item in some}
     problems = torn_patients(sections) + torn_images(sections)
-    for item in items.values():
-        problems += [*problems_of(item, expected), *class_problems(item, network.item_classes)]
-        problems += [] if per_volume else window_problems(item, expected.reader, intensity_range)
-    refuse("The data can not be trained on", problems or _no_foreground(training, expected))
+    for item, own in items.values():
+        problems += [*problems_of(item, own), *class_problems(item, network.item_classes)]
+        problems += [] if per_volume or z_score else window_problems(item, expected.reader, intensity_range)
+    refuse("The data can not be trained on", problems or _no_foreground("training mask", training, expected))
+    warn_of_memory([*training, *validation], expected.reader, image_size)
     for name, some in sections.items():
         patients = {item.get("patient", name_of(item)) for item in some}
         logger.info(f"{name}: {len(set(map(name_of, some)))} images of {len(patients)} patients or groups")
@@ -92,6 +109,7 @@ def check_before_evaluation(
     in_channels: int = 1,
     foreground: Sequence[float] | None = None,
     background: Sequence[float] = (),
+    crop: Sequence[Crop] = (),
 ) -> None:
     """Stop before anything is sampled, if an image or mask can not be scored: reading is quick, sampling is not.
 
@@ -101,12 +119,15 @@ def check_before_evaluation(
         in_channels: see there.
         foreground:  see there.
         background:  see there.
+        crop:        of the image.
 
     Raises:
         ValueError: it names every file, as `check_before_training` does.
     """
-    expected = Expected(reader or GreyReader(), in_channels, foreground, background)
+    expected = Expected(reader or GreyReader(), in_channels, foreground, background, crop)
     problems = [problem for item in items for problem in problems_of(item, expected)]
+    if not problems and not all(_is_empty(item, expected) for item in items):
+        problems = _no_foreground("mask", items, expected)
     refuse("The data can not be scored", problems)
 
 
@@ -118,13 +139,11 @@ def _check_counts(counts: Mapping[str, int]) -> None:
 
 
 @torch.no_grad()
-def _check_settings(
-    network: Denoiser, in_channels: int, image_size: Sequence[int], intensity_range: Sequence[float]
-) -> None:
-    """What would stop a later phase."""
-    low, high = intensity_range
-    if not low < high:
-        raise ValueError(f"intensity_range is {low:g} to {high:g}; expected the lower value first: correct it.")
+def _check_settings(network: Denoiser, in_channels: int, image_size: Sequence[int], augmentation: str) -> None:
+    """What would stop a later phase, or turn rows and columns of whole volumes into slices."""
+    if network.spatial_dims == 3 and augmentation != "none":
+        found = f"augmentation is {augmentation!r}, which is of slices, but the network has spatial_dims 3"
+        raise ValueError(f"{found}; expected 'none': correct it, or take spatial_dims 2.")
     was_training = network.training
     device = next(network.parameters()).device
     size = [*image_size, *[1] * (network.spatial_dims - len(image_size))]  # a volume's slices are as many as it has
@@ -157,12 +176,17 @@ def torn_images(sections: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str
     return [f"{path} is in {' and '.join(sections)}; expected one of them: correct the datalist." for path in both]
 
 
-def _no_foreground(items: Sequence[Mapping[str, Any]], expected: Expected) -> list[str]:
+def _no_foreground(what: str, items: Sequence[Mapping[str, Any]], expected: Expected) -> list[str]:
     """Whether chosen values of the masks are in none of them: another coding than was thought."""
     if expected.foreground is None or any(_has_foreground(item, expected) for item in items):
         return []
     values = ", ".join(map(str, [*expected.foreground][:8]))
-    return [f"no training mask holds a value of the foreground ({values}): correct foreground and background."]
+    return [f"no {what} holds a value of the foreground ({values}): correct foreground and background."]
+
+
+def _is_empty(item: Mapping[str, Any], expected: Expected) -> bool:
+    """Whether a mask is of zeros: a section may hold no lesion at all."""
+    return not expected.reader.channels(item["label"])[0].any()
 
 
 def _has_foreground(item: Mapping[str, Any], expected: Expected) -> bool:
@@ -179,6 +203,8 @@ def problems_of(item: Mapping[str, Any], expected: Expected) -> Iterator[str]:
         yield str(error)
         return
     yield from _image_problems(item, image, expected.in_channels)
+    if image.ndim - 1 < expected.spatial_dims:
+        yield f"{name} is a picture; expected a volume, for spatial_dims 3: take volumes, or spatial_dims 2."
     if "label" not in item:
         yield f"{name} has no mask; expected one, of zeros where there is no lesion: add or remove it."
         return
@@ -197,6 +223,8 @@ def problems_of(item: Mapping[str, Any], expected: Expected) -> Iterator[str]:
         yield from _value_problems(path, one, expected)
     for path in item.get("annotations", []):
         yield from _annotation_problems(str(path), name, shape, masks_reader, expected)
+    if masks.shape[1:] == shape and image.min() < image.max():
+        yield from crop_problems(item, expected.crop, image=image, label=masks)
 
 
 def _image_problems(item: Mapping[str, Any], image: np.ndarray, in_channels: int | None) -> Iterator[str]:
@@ -216,6 +244,16 @@ def channel_problem(item: Mapping[str, Any], channels: int, in_channels: int | N
     found = f"{name_of(item)} has {channels} channels, of {len(paths_of(item['image']))} files"
     remedy = "list every modality of the case, take the reader that fits (GreyReader 1, ColourReader 3 channels a file)"
     return f"{found}; expected {in_channels}, the network's in_channels: {remedy}, or change in_channels."
+
+
+def crop_problems(item: Mapping[str, Any], crop: Sequence[Crop], **values: np.ndarray) -> Iterator[str]:
+    """Why the arrays (C, ...) of an item's `image`, and `label`, can not be cropped."""
+    data = {key: MetaTensor(own, meta={"filename_or_obj": paths_of(item[key])[0]}) for key, own in values.items()}
+    for one in crop:
+        try:
+            one(data)
+        except ValueError as error:
+            yield str(error)
 
 
 def _value_problems(path: str, mask: np.ndarray, expected: Expected) -> Iterator[str]:

@@ -20,7 +20,7 @@ from xml.etree import ElementTree
 
 from PIL import Image, ImageDraw
 
-from .layout_folder import existing
+from .layout_files import existing
 from .splits import natural
 
 __all__ = ["main", "write_plain_folder"]

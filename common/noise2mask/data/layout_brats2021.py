@@ -2,9 +2,9 @@
 
     BraTS2021_00000/BraTS2021_00000_{t1,t1ce,t2,flair,seg}.nii.gz
 
-(or `.nii`), as the training data are downloaded; BraTS 2020 (`BraTS20_Training_001/`) is called alike. The labels are 0
-background, 1 necrotic core, 2 oedema and 4 enhancing tumour; the whole tumour, which `MASK_VALUES` takes, is 1, 2 and
-4. The split is by case, at random: no other is published.
+(or `.nii`), as the training data are downloaded; BraTS 2020 is called alike (`BraTS20_Training_001/`, and, without
+labels, `BraTS20_Validation_001/`). The labels are 0 background, 1 necrotic core, 2 oedema and 4 enhancing tumour; the
+whole tumour, which `MASK_VALUES` takes, is 1, 2 and 4. The split is by case, at random: no other is published.
 
 Source: Baid et al., arXiv 2107.02314, 2021.
 """
@@ -13,14 +13,14 @@ import os
 import re
 from pathlib import Path
 
-from .layout_folder import assemble, existing, refuse
+from .layout_files import assemble, existing, refuse_folder
 from .problems import knowing_pairs
 from .splits import natural, split_groups
 
 __all__ = ["MODALITIES", "brats2021_datalist", "brats2021_images", "is_brats2021"]
 
 MODALITIES = ("t1", "t1ce", "t2", "flair")  # in the order of the channels
-CASE = re.compile(r"BraTS(2021|20_Training)_\d+")
+CASE = re.compile(r"BraTS(2021|20_(Training|Validation))_\d+")
 ENDINGS = (".nii.gz", ".nii")
 
 
@@ -45,7 +45,7 @@ def brats2021_datalist(folder: str | os.PathLike, seed: int = 0) -> dict:
     images = {name: paths[:-1] for name, paths in whole.items()}
     labels = {name: paths[-1] for name, paths in whole.items()}
     with knowing_pairs(images, labels):
-        refuse(folder, problems)
+        refuse_folder(folder, problems)
     return assemble(images, labels, {name: name for name in images}, split_groups(images, seed), "patient", "patient")
 
 
@@ -58,7 +58,7 @@ def brats2021_images(folder: Path) -> list[list[str]]:
     files = [[_file(case, kind) for kind in MODALITIES] for case in ([folder] if _is_case(folder) else _cases(folder))]
     lost = [path for paths in files for path in paths if not path.is_file()]
     expected = f"expected {', '.join(MODALITIES)} of every case: add it, or remove the case"
-    refuse(folder, [f"{path.name} is missing; {expected}." for path in lost])
+    refuse_folder(folder, [f"{path.name} is missing; {expected}." for path in lost])
     return [[str(path) for path in paths] for paths in files]
 
 

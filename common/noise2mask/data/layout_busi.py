@@ -10,16 +10,8 @@ import os
 import re
 from pathlib import Path
 
-from .layout_folder import (
-    ADD_MASK,
-    assemble,
-    existing,
-    folder_datalist,
-    manifest_split,
-    paired_files,
-    read_manifest,
-    refuse,
-)
+from .layout_files import ADD_MASK, assemble, existing, refuse_folder
+from .layout_folder import folder_datalist, manifest_split, paired_files, read_manifest
 from .problems import knowing_pairs
 from .splits import KEYS, busi_split, natural, split_groups
 
@@ -90,5 +82,5 @@ def original_files(folder: Path) -> tuple[dict[str, Path], dict[str, Path | list
     if not images and not masks:
         problems.append("it has neither images/ nor files such as benign/benign (1).png: give the folder that does.")
     with knowing_pairs(images, masks):
-        refuse(folder, problems)
+        refuse_folder(folder, problems)
     return images, {stem: paths[0] if len(paths) == 1 else paths for stem, paths in masks.items()}

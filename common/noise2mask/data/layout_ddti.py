@@ -14,8 +14,10 @@ import os
 from pathlib import Path
 from typing import Any
 
-from .layout_folder import by_stem, existing, folder_datalist, refuse
-from .published_split import Part, published_datalist
+from .layout_files import by_stem, existing, refuse_folder
+from .layout_folder import folder_datalist
+from .problems import knowing_pairs
+from .published_split import Part, published_datalist, unpaired
 
 __all__ = ["ddti_datalist", "is_tn3k"]
 
@@ -50,6 +52,8 @@ def _tn3k(folder: Path, seed: int) -> dict:
     trainval, test = _part(folder, "trainval"), _part(folder, "test")
     parts = {"training": trainval, "testing": test}
     if (folder / FOLD).is_file():
+        with knowing_pairs(*trainval):
+            refuse_folder(folder, unpaired(trainval))  # before names are taken from the pictures alone
         names = _fold(folder / FOLD, list(trainval.images))
         chosen = {key: Part(*({n: t[n] for n in own if n in t} for t in trainval)) for key, own in names.items()}
         parts = {**chosen, "testing": test}
@@ -63,7 +67,7 @@ def _part(folder: Path, name: str) -> Part:
         {f"{name}/{stem}": path for stem, path in by_stem(where, problems).items()} if where.is_dir() else {}
         for where in (folder / f"{name}-image", folder / f"{name}-mask")
     )
-    refuse(folder, problems)
+    refuse_folder(folder, problems)
     return Part(images, masks)
 
 

@@ -15,7 +15,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .layout_folder import ADD_MASK, assemble, existing, grouped, keep_together, owners, read_manifest, refuse, stem_of
+from .layout_files import ADD_MASK, assemble, existing, refuse_folder, stem_of
+from .layout_folder import grouped, keep_together, owners, read_manifest
 from .problems import knowing_pairs
 from .splits import FRACTIONS, natural, split_training
 
@@ -46,7 +47,7 @@ def decathlon_datalist(folder: str | os.PathLike, seed: int = 0) -> dict:
         problems += [f"{path} is missing: add it, or remove it from {DATASET}." for path in lost]
     there = {name: path for name, path in images.items() if path.is_file() and labels[name].is_file()}
     with knowing_pairs(there, labels):
-        refuse(folder, problems or ([] if images else [f"{DATASET} lists no training images: add them."]))
+        refuse_folder(folder, problems or ([] if images else [f"{DATASET} lists no training images: add them."]))
     return grouped(folder, images, labels, seed, FRACTIONS)
 
 
@@ -64,7 +65,9 @@ def nnunet_datalist(folder: str | os.PathLike, seed: int = 0) -> dict:
     if not (folder / "labelsTs").is_dir():
         return grouped(folder, images, labels, seed, FRACTIONS)
     tests, test_labels = cases(folder, "Ts", ending)
-    refuse(folder, [f"the case {name} is in imagesTr/ and imagesTs/: rename one" for name in images if name in tests])
+    refuse_folder(
+        folder, [f"the case {name} is in imagesTr/ and imagesTs/: rename one" for name in images if name in tests]
+    )
     rows = read_manifest(folder, images | tests)
     owner, group_by = owners(rows, [*images, *tests])
     of_group = split_training([owner[name] for name in images], seed)
@@ -111,7 +114,7 @@ def cases(folder: Path, part: str, ending: str) -> tuple[dict[str, Path], dict[s
     images, labels, problems = {}, {}, []
     for name in (f"images{part}", f"labels{part}"):
         problems += [] if (folder / name).is_dir() else [f"{name}/ is missing: add it."]
-    refuse(folder, problems)
+    refuse_folder(folder, problems)
     for path in sorted((folder / f"images{part}").glob(f"*{ending}"), key=lambda path: natural(path.name)):
         match = CHANNEL.fullmatch(path.name.removesuffix(ending))
         case = match["case"] if match else path.name.removesuffix(ending)
@@ -123,5 +126,7 @@ def cases(folder: Path, part: str, ending: str) -> tuple[dict[str, Path], dict[s
         elif not labels[case].is_file():
             problems.append(f"images{part}/{path.name} has no labels{part}/{case}{ending}: {ADD_MASK}.")
     with knowing_pairs(images, {name: path for name, path in labels.items() if path.is_file()}):
-        refuse(folder, problems or ([] if images else [f"images{part}/ has no file that ends in {ending}: add some."]))
+        refuse_folder(
+            folder, problems or ([] if images else [f"images{part}/ has no file that ends in {ending}: add some."])
+        )
     return images, labels

@@ -12,17 +12,14 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from .dicom_series import is_dicom_folder
-from .problems import knowing_pairs, path_text
-from .problems import refuse as problems_refuse
-from .splits import FRACTIONS, KEYS, natural, split_groups, split_training, torn_patients
+from .layout_files import ADD_MASK, SUFFIXES, assemble, by_stem, existing, refuse_folder, stem_of
+from .problems import knowing_pairs
+from .splits import FRACTIONS, KEYS, split_groups, split_training, torn_patients
 
-__all__ = ["SUFFIXES", "folder_datalist", "grouped"]
+__all__ = ["folder_datalist", "grouped"]
 
-SUFFIXES = (".nii.gz", ".nii", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 PATIENT_COLUMNS = ("patient", "patient_id", "patientid", "subject", "subject_id", "case_id")
 STEM_COLUMNS = ("image", "stem", "file", "filename", "file_name", "name")
-ADD_MASK = "add one, of zeros where there is no lesion, or remove the image"
 SPLITS = {"train": "training", "val": "validation", "test": "testing"} | {key: key for key in KEYS}
 
 
@@ -66,25 +63,6 @@ def grouped(
 # Files
 
 
-def existing(folder: str | os.PathLike) -> Path:
-    """Absolute path of a folder that must be there."""
-    folder = Path(folder).absolute()
-    if not folder.is_dir():
-        raise ValueError(f"data set folder {folder} does not exist: check the path.")
-    return folder
-
-
-def refuse(folder: Path, problems: Sequence[str]) -> None:
-    """Stop if there are problems with the files of a folder, naming the first ones."""
-    problems_refuse(f"the data set {folder} cannot be used", problems)
-
-
-def stem_of(name: str) -> str | None:
-    """File name without folder and known suffix; None if the suffix is not known."""
-    base = re.split(r"[/\\]", name)[-1]
-    return next((base[: -len(s)] for s in SUFFIXES if base.lower().endswith(s)), None)
-
-
 def paired_files(folder: Path) -> tuple[dict[str, Path], dict[str, Path]]:
     """Images and their masks by stem, in natural order."""
     where = mask_folder(folder)
@@ -97,7 +75,7 @@ def paired_files(folder: Path) -> tuple[dict[str, Path], dict[str, Path]]:
     if not images and not labels:
         problems.append(f"it is empty, images/ has no file of type {' '.join(SUFFIXES)}: give the folder that does.")
     with knowing_pairs(images, labels):
-        refuse(folder, problems)
+        refuse_folder(folder, problems)
     return images, labels
 
 
@@ -111,19 +89,6 @@ def mask_folder(folder: Path) -> str:
     if (folder / "benign").is_dir():
         hint = "this looks like the BUSI download: use layout busi"
     raise ValueError(f"{folder} holds {found}, expected images/ and one of masks/ and labels/; {hint}.")
-
-
-def by_stem(folder: Path, problems: list[str]) -> dict[str, Path]:
-    """Files with a known suffix, and folders of DICOM files, by stem, in natural order; no stem may come up twice."""
-    files: dict[str, Path] = {}
-    for path in sorted((p for p in folder.iterdir() if not p.name.startswith(".")), key=lambda p: natural(p.name)):
-        stem = path.name if is_dicom_folder(path) else stem_of(path.name)
-        if stem in files:
-            both = f"{folder.name}/{path.name} and {folder.name}/{files[stem].name}"
-            problems.append(f"{both} have the same stem: rename or remove one.")
-        elif stem is not None:
-            files[stem] = path
-    return files
 
 
 # Manifest
@@ -142,7 +107,7 @@ def read_manifest(folder: Path, images: dict[str, Path]) -> dict[str, dict[str, 
             raise ValueError(f"{path} has the columns {names}, expected one of {', '.join(STEM_COLUMNS)}")
         rows = [{name: (row[name] or "").strip() for name in names} for row in table]
         pairs = [(stem_of(row[column]) or row[column], row) for row in rows]
-    refuse(folder, manifest_problems([stem for stem, _ in pairs], images))
+    refuse_folder(folder, manifest_problems([stem for stem, _ in pairs], images))
     return dict(pairs)
 
 
@@ -183,7 +148,9 @@ def manifest_split(folder: Path, rows: dict[str, dict[str, str]], column: str) -
     keys = {stem: SPLITS.get((row.get(column) or "").strip().lower(), "") for stem, row in rows.items()}
     wrong = [stem for stem, key in keys.items() if not key]
     expected = "expected train, val or test: correct the word."
-    refuse(folder, [f"manifest.csv: {stem} has {column} {rows[stem].get(column)!r}, {expected}" for stem in wrong])
+    refuse_folder(
+        folder, [f"manifest.csv: {stem} has {column} {rows[stem].get(column)!r}, {expected}" for stem in wrong]
+    )
     return keys
 
 
@@ -192,16 +159,7 @@ def keep_together(folder: Path, owner: dict[str, str], keys: dict[str, str]) -> 
     sections: dict[str, list] = {key: [] for key in KEYS}
     for stem, name in owner.items():
         sections[keys[stem]].append({"patient": name})
-    refuse(folder, [f"manifest.csv: {problem}" for problem in torn_patients(sections)])
-
-
-def assemble(images: dict, labels: dict, owner: dict, keys: dict, group_by: str, split_by: str) -> dict:
-    """The datalist from four tables by stem: image or its modalities, mask file or files, patient, key."""
-    result: dict = {"split_by": split_by, "group_by": group_by, **{key: [] for key in KEYS}}
-    for stem, image in images.items():
-        item = {"image": path_text(image), "label": path_text(labels[stem]), "patient": str(owner[stem])}
-        result[keys[stem]].append(item)
-    return result
+    refuse_folder(folder, [f"manifest.csv: {problem}" for problem in torn_patients(sections)])
 
 
 # Several annotators
@@ -217,7 +175,7 @@ def with_annotations(folder: Path, content: dict) -> dict:
     for annotator, own in zip(annotators, masks, strict=True):
         lost = [f"annotations/{annotator.name}/{path.name}" for stem, path in own.items() if stem not in items]
         problems += [f"{name} has no image in images/: add it, or remove the mask." for name in lost]
-    refuse(folder, problems)
+    refuse_folder(folder, problems)
     for stem, item in items.items():
         found = [str(own[stem]) for own in masks if stem in own]
         if found:

@@ -12,7 +12,8 @@ import os
 import re
 from pathlib import Path
 
-from .layout_folder import existing, folder_datalist
+from .layout_files import existing
+from .layout_folder import folder_datalist
 from .published_split import Part, in_order, published_datalist
 
 __all__ = ["YEARS", "isic_datalist"]

@@ -11,7 +11,8 @@ patients, which fits the paper's counts of slices (2634, 420 and 780); its text 
 import os
 import re
 
-from .layout_folder import assemble, existing, paired_files, refuse
+from .layout_files import assemble, existing, refuse_folder
+from .layout_folder import paired_files
 from .problems import knowing_pairs
 
 __all__ = ["nact_datalist"]
@@ -30,7 +31,7 @@ def nact_datalist(folder: str | os.PathLike) -> dict:
     images, labels = paired_files(folder)
     unknown = [images[stem].name for stem in images if not PATIENT.fullmatch(stem)]
     with knowing_pairs(images, labels):
-        refuse(folder, [f"images/{name} is not called UCSF-BR-<number>: rename it." for name in unknown])
+        refuse_folder(folder, [f"images/{name} is not called UCSF-BR-<number>: rename it." for name in unknown])
     keys = {stem: _key(int(PATIENT.fullmatch(stem)[1])) for stem in images}  # type: ignore[index]
     return assemble(images, labels, {stem: stem for stem in images}, keys, "patient", "patient")
 

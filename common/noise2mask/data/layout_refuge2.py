@@ -18,7 +18,8 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from .layout_folder import existing, folder_datalist
+from .layout_files import existing
+from .layout_folder import folder_datalist
 from .published_split import Part, in_order, published_datalist
 
 __all__ = ["is_refuge2", "refuge2_datalist"]

@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from .layout_brats2021 import brats2021_datalist, is_brats2021
+from .layout_brats2021 import MODALITIES, brats2021_datalist, is_brats2021
 from .layout_busi import INNER, KINDS, busi_datalist
 from .layout_ddti import ddti_datalist, is_tn3k
 from .layout_decathlon import DATASET, decathlon_datalist, is_nnunet, nnunet_datalist
@@ -33,6 +33,8 @@ MASK_VALUES: dict[str, tuple[Sequence[int], Sequence[int]]] = {
     "refuge2": ((0,), (128, 255)),  # the cup; the disc is 0 and 128
     "brats2021": ((1, 2, 4), (0,)),  # the whole tumour
 }
+
+SHOWN = {"brats2021": MODALITIES.index("flair")}  # of several modalities the one to look at; the first else
 
 
 def layout_of(path: str | os.PathLike) -> str:

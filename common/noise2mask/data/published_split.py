@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from .layout_folder import ADD_MASK, assemble, refuse
+from .layout_files import ADD_MASK, assemble, refuse_folder
 from .problems import knowing_pairs
 from .splits import natural, split_groups, split_training
 
@@ -41,7 +41,7 @@ def published_datalist(folder: Path, parts: Mapping[str, Part], seed: int) -> di
     if not problems and "training" not in keys.values():
         problems = ["it has no training images: give the folder that does."]
     with knowing_pairs(images, masks):
-        refuse(folder, problems)
+        refuse_folder(folder, problems)
     names = [name for name, key in keys.items() if key == "training"]
     if "validation" not in keys.values():
         keys |= (split_training if "testing" in keys.values() else split_groups)(names, seed)

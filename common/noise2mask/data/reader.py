@@ -7,7 +7,9 @@ Arrays have MONAI's axis order (W, H) for pictures, which its writers and MONAI 
 `SliceOrientationd` turns them so that rows are rows, and its inverse turns results back.
 """
 
+import logging
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,14 +17,17 @@ import itk
 import numpy as np
 from monai.data import ITKReader, NibabelReader
 from monai.data.image_reader import ImageReader
-from PIL import Image, ImageOps
+from PIL import Image, ImageChops, ImageOps
 
 from ..quiet import quiet
 from .dicom_series import phase_files
 from .item_paths import paths_of
 
+logger = logging.getLogger(__name__)
+
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 NIFTI = (".nii", ".nii.gz")
+SAME_GREY = 2  # difference of colours, of 255, that is the rounding of a JPEG
 SAME_MM = 1e-3  # difference of affine matrices that is rounding
 DEEP = ("I;16", "I;16B", "I;16L", "I", "F")  # modes of grey pictures of more than 8 bits
 LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)  # of red, green and blue, ITU-R BT.601, as Pillow has it
@@ -143,7 +148,22 @@ def _grey(picture: Image.Image, path: str) -> np.ndarray:
     if picture.mode in DEEP:
         return np.asarray(picture).astype(np.float32)
     picture = _opaque(picture, path)
-    return np.asarray(picture.convert("RGB" if picture.mode == "P" else picture.mode).convert("L"), dtype=np.float32)
+    picture = picture.convert("RGB" if picture.mode == "P" else picture.mode)
+    if picture.mode in ("RGB", "RGBA") and _is_coloured(picture):
+        _tell_of_grey()
+    return np.asarray(picture.convert("L"), dtype=np.float32)
+
+
+def _is_coloured(picture: Image.Image) -> bool:
+    """Whether red, green and blue differ anywhere."""
+    red, green, blue = picture.convert("RGB").split()
+    differences = (ImageChops.difference(green, other) for other in (red, blue))
+    return any(np.asarray(difference).max() > SAME_GREY for difference in differences)
+
+
+@cache  # once is enough
+def _tell_of_grey() -> None:
+    logger.info("Pictures in colour are read in grey; ColourReader would make three channels of them.")
 
 
 def _colours(picture: Image.Image, path: str) -> np.ndarray:

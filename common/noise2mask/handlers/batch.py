@@ -10,12 +10,12 @@ from typing import Any
 from ignite import distributed as idist
 
 from .. import __version__
-from ..data.check import channel_problem
+from ..data.check import Crop, channel_problem, crop_problems
 from ..data.item_paths import name_of, paths_of
 from ..data.problems import refuse
 from ..data.reader import GreyReader
 from ..data.results import stem
-from ..data.window import REMEDY, outside_window
+from ..data.window import REMEDY, check_window, outside_window
 from ..digest import sha256
 from ..ranks import from_first
 from .resolved_config import fingerprint, resolved_config
@@ -44,11 +44,13 @@ class Batch:
         intensity_range: grey values that become -1 and +1; an unfinished image with hardly any between them gets a
                          warning, in the log and in `warnings`, and is segmented. None: any will do.
         in_channels:     of the images, which the network takes.
+        z_score:         each channel first gets mean 0 and deviation 1, of which `intensity_range` is the window.
+        crop:            of the image, such as `CropDiscd`; it is tried.
 
     Raises:
-        ValueError: where a result file would overwrite another one, or an input, and where images can not be read, have
-            another number of channels, or modalities that do not lie on one another: it names them all before anything
-            is done.
+        ValueError: where the range is empty or none of z-scores, where a result file would overwrite another one, or an
+            input, and where images can not be read or cropped, have another number of channels, or modalities that do
+            not lie on one another: it names them all before anything is done.
     """
 
     def __init__(
@@ -59,7 +61,11 @@ class Batch:
         reader: GreyReader | None = None,
         intensity_range: Sequence[float] | None = None,
         in_channels: int = 1,
+        z_score: bool = False,
+        crop: Sequence[Crop] = (),
     ) -> None:
+        if intensity_range is not None:
+            check_window(intensity_range, z_score)
         self.folder = Path(output_dir)
         self.files = {_as_loaded(name_of(item)): paths_of(item["image"]) for item in items}
         self.config = fingerprint(resolved_config())
@@ -73,9 +79,11 @@ class Batch:
         self.finished = [case for case in found if case is not None]
         self.unfinished = [dict(item) for item, case in zip(items, found, strict=True) if case is None]
         self.warnings: dict[str, str] = {}  # by image
-        self._read_all(reader or GreyReader(), intensity_range, in_channels)
+        self._read_all(reader or GreyReader(), None if z_score else intensity_range, in_channels, crop)
 
-    def _read_all(self, reader: GreyReader, intensity_range: Sequence[float] | None, in_channels: int) -> None:
+    def _read_all(
+        self, reader: GreyReader, intensity_range: Sequence[float] | None, in_channels: int, crop: Sequence[Crop]
+    ) -> None:
         """Refuse images that can not be read, and warn of those whose grey values are others than in training."""
         problems = []
         for item in self.unfinished:
@@ -87,6 +95,7 @@ class Batch:
                 continue
             if problem := channel_problem(item, len(values), in_channels):
                 problems.append(problem)
+            problems += crop_problems(item, crop, image=values)
             if intensity_range is not None and (found := outside_window(values, intensity_range)):
                 self.warnings[image] = f"{image} {found}: {REMEDY}."
         refuse("The images can not be segmented", problems)

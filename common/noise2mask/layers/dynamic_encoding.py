@@ -33,6 +33,8 @@ class DynamicEncoding(nn.Module):
         # Deviation: the paper does not say over which axes it normalises; over the channels, any image size will do.
         self.image_norm = ChannelNorm(channels)
         self.mask_norm = ChannelNorm(channels)
+        if gate != "exact":  # the gate begins open, whatever the noise; equation 3 would begin closed, and stay so
+            nn.init.zeros_(self.mask_norm.weight)
 
     def forward(self, image: Tensor, mask: Tensor) -> Tensor:
         """image (B, C, H, W[, D]) or (M, ...), mask (M, C, H, W[, D]), image-major -> (M, C, H, W[, D])."""

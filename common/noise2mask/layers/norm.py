@@ -1,6 +1,6 @@
-"""Norms by name; GroupNorm for any width; LayerNorm over the channels.
+"""Norms by name; GroupNorm for any width; LayerNorm over the channels, also with the timestep's scale and shift.
 
-Legend: B batch, C channels, H W D size.
+Legend: B batch, C channels, H W D size, T timesteps, E width of the time embedding.
 """
 
 from math import gcd
@@ -35,3 +35,23 @@ class ChannelNorm(nn.LayerNorm):
         last = x.movedim(1, -1)  # (B, H, W[, D], C)
         normed = F.layer_norm(last, self.normalized_shape, self.weight, self.bias, self.eps)  # (B, H, W[, D], C)
         return normed.movedim(-1, 1)  # (B, C, H, W[, D])
+
+
+class TimeNorm(nn.Module):
+    """LayerNorm over the last axis, then (1 + scale) * x + shift, both from the timestep.
+
+    Args:
+        channels:   C.
+        time_width: E.
+    """
+
+    def __init__(self, channels: int, time_width: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(channels, elementwise_affine=False)
+        self.time = nn.Sequential(nn.SiLU(), nn.Linear(time_width, 2 * channels))
+
+    def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
+        """x (T, ..., C) or (1, ..., C), embedding (T, E) or (1, E) -> (T, ..., C)."""
+        vector = self.time(embedding)  # (T, 2C)
+        scale, shift = vector.reshape(len(vector), *[1] * (x.ndim - 2), -1).chunk(2, dim=-1)  # (T, 1, ..., C) twice
+        return (1 + scale) * self.norm(x) + shift  # (T, ..., C)

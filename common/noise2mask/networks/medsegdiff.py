@@ -29,6 +29,7 @@ from ..layers.norm import group_norm
 from ..layers.residual_block import ResidualBlock, Stage, UpStage
 from ..layers.self_attention import SelfAttention
 from ..layers.time_embedding import TimeEmbedding
+from ..layers.time_gain import TimeGain
 
 MULTIPLIERS = (1, 2, 4)  # widths of the three stages, over the base; the trunk's is 8 (section II-C: as ResNet34)
 TRUNK_MULTIPLIER = 8
@@ -53,6 +54,9 @@ class MedSegDiff(Denoiser):
         grid:             stored frequencies per axis of `FFParser`.
         condition_skips:  add the image's features to the skips of the decoder; False is figure 1, where the image
                           reaches it through the trunk alone.
+        mask_gain:        weigh the mask's features in the skips and in the sum by gains that are learned from the
+                          timestep and begin at zero, so that the network begins as one that segments the image; False
+                          is figure 1, where they are added as they are.
         learn_sigma:      predict the variance's fraction beside the mask: 2K channels (improved DDPM).
 
     Raises:
@@ -73,6 +77,7 @@ class MedSegDiff(Denoiser):
         ff_parser: bool = True,
         grid: int = 64,
         condition_skips: bool = True,
+        mask_gain: bool = True,
         learn_sigma: bool = False,
     ) -> None:
         super().__init__()
@@ -96,6 +101,9 @@ class MedSegDiff(Denoiser):
         self.gates = None
         if dynamic_encoding != "none":
             self.gates = nn.ModuleList(DynamicEncoding(c, dynamic_encoding) for c in widths[:2])
+        # Deviation: a gain from zero on because added as they are the features of pure noise hide the image's, and the
+        # network learns where a lesion is, but not its outline (docs/explanation/choices.md).
+        self.gains = nn.ModuleList(TimeGain(seen) for _ in (*widths, widths[-1])) if mask_gain else None
         self.trunk = Trunk(widths[-1], trunk, blocks[3], seen, num_groups, spatial_dims)
         channels = (2 if learn_sigma else 1) * out_channels
         skips = [*widths, widths[-1], *trunk[:-1]]
@@ -147,16 +155,22 @@ class MedSegDiff(Denoiser):
             m_x = masks.stages[k](m_x, embedding)  # (M, c_k, *s_k)
             if k > 0:
                 m_i = images.stages[k](m_i, flow)  # (B or M, c_k, *s_k)
-            skips.append(add_to_samples(m_x, m_i) if self.condition_skips else m_x)  # (M, c_k, *s_k)
+            skip = self._weighed(k, m_x, embedding)  # (M, c_k, *s_k)
+            skips.append(add_to_samples(skip, m_i) if self.condition_skips else skip)  # (M, c_k, *s_k)
             if k < len(self.parsers):
                 m_i, m_x = self._meet(k, m_i, m_x)  # (B or M, c_k, *s_k), (M, c_k, *s_k)
             m_i, m_x = images.downs[k](m_i), masks.downs[k](m_x)  # (B or M, c_k, *s_k+1), (M, c_k, *s_k+1)
 
         # Trunk and decoder (equation 2)
-        m, deeper = self.trunk(add_to_samples(m_x, m_i), embedding)  # (M, 8w, *s_n), [(M, 4w, *s_3), ..]
+        both = add_to_samples(self._weighed(len(skips), m_x, embedding), m_i)  # (M, 4w, *s_3)
+        m, deeper = self.trunk(both, embedding)  # (M, 8w, *s_n), [(M, 4w, *s_3), ..]
         prediction = self.decoder(m, skips + deeper, embedding)  # (M, K, *s_0)
         prediction = prediction[(..., *map(slice, x.shape[2:]))]  # (M, K, H, W[, D])
         return {"prediction": prediction} if self.training else prediction
+
+    def _weighed(self, k: int, m_x: Tensor, embedding: Tensor) -> Tensor:
+        """The mask's features (M, c_k, *s_k), as much of them as the timestep's gain lets through."""
+        return m_x if self.gains is None else self.gains[k](m_x, embedding)  # (M, c_k, *s_k)
 
     def _meet(self, k: int, m_i: Tensor, m_x: Tensor) -> tuple[Tensor, Tensor]:
         """A junction: the image's features, gated by the mask's filtered ones, and the mask's, shapes as they were."""

@@ -66,14 +66,23 @@ def wrong_values(
     """What is wrong with the values of one mask file, which is binary or has these values; or None."""
     values = torch.unique(without_meta(mask)).tolist()
     known = [{0.0, 1.0}, {0.0, 255.0}] if foreground is None else [{*map(float, [*foreground, *background])}]
+    found = f"holds the values {_listed(values)}"
+    if 1.0 in values and max(values) == 1 and _are_shades(foreground, background):
+        remedy = "take the layout folder, or foreground null and background []"
+        return f"{found}, as a binary mask; expected shades of grey up to 255: {remedy}."
     if any(set(values) <= some for some in known):
         return None
-    found = f"holds the values {_listed(values)}"
     if foreground is None:
-        return f"{found}; a binary mask holds 0 and 1, or 0 and 255: save it so (PNG, not JPEG)."
+        remedy = "save it so (PNG, not JPEG), or name foreground and background"
+        return f"{found}; a binary mask holds 0 and 1, or 0 and 255: {remedy}."
     return (
         f"{found}; expected {_listed(sorted(known[0]))}: correct foreground and background, or save it so (not JPEG)."
     )
+
+
+def _are_shades(foreground: Sequence[float] | None, background: Sequence[float]) -> bool:
+    """Whether values run from black to white, as in lossy files: a 1 is black there, and a mask of 0 and 1 empty."""
+    return foreground is not None and 255 in foreground and 1 in background
 
 
 def _listed(values: Sequence[float]) -> str:
