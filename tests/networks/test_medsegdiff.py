@@ -1,6 +1,6 @@
 """MedSegDiff: any size and number of axes, caches that change nothing, the switches of the ablation, the presets."""
 
-from itertools import combinations
+from itertools import combinations, product
 from pathlib import Path
 
 import pytest
@@ -163,8 +163,8 @@ def test_image_timestep_and_noisy_mask_all_matter():
 def test_every_switch_of_the_ablation_changes_the_prediction_of_the_same_weights():
     (x, image), state, outs = batch(), network().state_dict(), []
     for gate, parser in SWITCHES:
-        for skips in (False, True):
-            net = network(dynamic_encoding=gate, ff_parser=parser, condition_skips=skips)
+        for skips, gain in product((False, True), repeat=2):
+            net = network(dynamic_encoding=gate, ff_parser=parser, condition_skips=skips, mask_gain=gain)
             assert not net.load_state_dict(state, strict=False).missing_keys
             with torch.no_grad():
                 outs.append(net(x, T, image))

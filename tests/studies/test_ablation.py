@@ -97,15 +97,16 @@ def test_impossible_ablations_are_refused_before_anything_is_trained(tmp_path, o
         ablation("data", tmp_path, **options)
 
 
-def test_the_config_has_every_gate_with_and_without_the_filter_and_the_skips(tmp_path):
+def test_the_config_has_every_gate_with_and_without_the_filter_and_the_default_without_skips_and_gains(tmp_path):
     rows = yaml.safe_load(CONFIG.read_text())["rows"]
-    names = [f"network_def::{name}" for name in ("dynamic_encoding", "ff_parser", "condition_skips")]
-    switches = {title: tuple(row.get(name) for name in names) for title, row in rows.items()}
+    names = [f"network_def::{name}" for name in ("dynamic_encoding", "ff_parser", "condition_skips", "mask_gain")]
+    switches = {title: tuple(row.get(name, True) for name in names) for title, row in rows.items()}
     assert switches == {
-        "sum only": ("none", False, None), "sum only, FF-Parser": ("none", True, None),
-        "equation 3": ("exact", False, None), "equation 3, FF-Parser": ("exact", True, None),
-        "tanh gate": ("tanh", False, None), "tanh gate, FF-Parser": ("tanh", True, None),
-        "tanh gate, FF-Parser, no image in the skips": ("tanh", True, False),
+        "sum only": ("none", False, True, True), "sum only, FF-Parser": ("none", True, True, True),
+        "equation 3": ("exact", False, True, True), "equation 3, FF-Parser": ("exact", True, True, True),
+        "tanh gate": ("tanh", False, True, True), "tanh gate, FF-Parser": ("tanh", True, True, True),
+        "tanh gate, FF-Parser, no image in the skips": ("tanh", True, False, True),
+        "tanh gate, FF-Parser, no gains": ("tanh", True, True, False),
     }  # fmt: skip
     assert ablation("data", tmp_path, rows).rows == rows
 
