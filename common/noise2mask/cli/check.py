@@ -117,9 +117,8 @@ def _some_cases(
     cases: list[tuple[str, np.ndarray, np.ndarray]] = []
     for item in chosen:
         paths = paths_of(item["image"])
-        image, _ = ColourReader(phase).get_data(
-            [paths[min(modality, len(paths) - 1)]]
-        )  # (W, H), (3, W, H) or (X, Y, Z)
+        shown = paths[min(modality, len(paths) - 1)]
+        image, _ = ColourReader(phase).get_data([shown])  # (W, H), (3, W, H) or (X, Y, Z)
         masks, _ = GreyReader(phase).channels(item["label"])  # (F, W, H) or (F, X, Y, Z)
         inside = is_foreground(torch.from_numpy(masks), foreground).any(dim=0).numpy()
         cases.append((Path(name_of(item)).name, image, inside))

@@ -126,8 +126,9 @@ def check_before_evaluation(
     """
     expected = Expected(reader or GreyReader(), in_channels, foreground, background, crop)
     problems = [problem for item in items for problem in problems_of(item, expected)]
-    if not problems and not all(_is_empty(item, expected) for item in items):
-        problems = _no_foreground("mask", items, expected)
+    missing = [] if problems else _no_foreground("mask", items, expected)
+    if missing and not all(_is_empty(item, expected) for item in items):
+        problems = missing
     refuse("The data can not be scored", problems)
 
 

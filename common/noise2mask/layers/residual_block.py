@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 import torch
 from monai.networks.layers.factories import Conv
+from monai.networks.nets.diffusion_model_unet import zero_module
 from torch import Tensor, nn
 
 from .norm import group_norm
@@ -32,9 +33,7 @@ class ResidualBlock(nn.Module):
             group_norm(num_groups, in_channels), nn.SiLU(), convolution(in_channels, channels, 3, padding=1)
         )
         self.time = None if time_width is None else nn.Sequential(nn.SiLU(), nn.Linear(time_width, channels))
-        last = convolution(channels, channels, 3, padding=1)
-        nn.init.zeros_(last.weight)  # every block is its shortcut at the start (improved DDPM)
-        nn.init.zeros_(last.bias)
+        last = zero_module(convolution(channels, channels, 3, padding=1))  # at the start the shortcut (improved DDPM)
         self.second = nn.Sequential(group_norm(num_groups, channels), nn.SiLU(), last)
         self.shortcut = nn.Identity() if in_channels == channels else convolution(in_channels, channels, 1)
 

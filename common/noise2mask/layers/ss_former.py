@@ -21,6 +21,7 @@ from typing import Literal, NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
+from monai.networks.nets.diffusion_model_unet import zero_module
 from torch import Tensor, nn
 
 from .nbp_filter import NBPFilter, by_frequency
@@ -125,13 +126,10 @@ class SSModule(nn.Module):
         self.query_norm, self.key_norm = nn.LayerNorm(channels), nn.LayerNorm(channels)
         self.query, self.key, self.value = (nn.Linear(channels, channels, bias=False) for _ in range(3))
         self.filter = NBPFilter(heads, time_width) if nbp_filter else None
-        self.out = nn.Linear(channels, channels)
+        self.out = zero_module(nn.Linear(channels, channels))
         self.mlp_norm = TimeNorm(channels, time_width)
-        last = nn.Linear(4 * channels, channels)
+        last = zero_module(nn.Linear(4 * channels, channels))
         self.mlp = nn.Sequential(nn.Linear(channels, 4 * channels), nn.GELU(), last)
-        for layer in (self.out, last):
-            nn.init.zeros_(layer.weight)
-            nn.init.zeros_(layer.bias)
 
     def keys(self, x: Tensor, grid: Sequence[int]) -> Keys:
         """x (B, N, L, C), what is attended to."""

@@ -3,6 +3,7 @@
 Legend: B batch, C channels, H W D size, E width of the time embedding.
 """
 
+from monai.networks.nets.diffusion_model_unet import zero_module
 from torch import Tensor, nn
 
 
@@ -15,10 +16,7 @@ class TimeGain(nn.Module):
 
     def __init__(self, time_width: int) -> None:
         super().__init__()
-        last = nn.Linear(time_width, 1)
-        nn.init.zeros_(last.weight)
-        nn.init.zeros_(last.bias)
-        self.gain = nn.Sequential(nn.SiLU(), last)
+        self.gain = nn.Sequential(nn.SiLU(), zero_module(nn.Linear(time_width, 1)))
 
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
         """x (B, C, H, W[, D]), embedding (B, E) or (1, E) -> (B, C, H, W[, D])."""

@@ -20,6 +20,7 @@ from typing import Literal
 
 import torch.nn.functional as F
 from monai.networks.layers.factories import Conv
+from monai.networks.nets.diffusion_model_unet import zero_module
 from torch import Tensor, nn
 
 from ..diffusion.denoiser import Condition, Denoiser, add_to_samples
@@ -274,9 +275,7 @@ class Decoder(nn.Module):
         outs = list(reversed(widths))
         pairs = pairwise([in_channels, *outs])
         self.stages = nn.ModuleList(UpStage(i, o, blocks, time_width, num_groups, spatial_dims) for i, o in pairs)
-        last = Conv[Conv.CONV, spatial_dims](widths[0], out_channels, 3, padding=1)
-        nn.init.zeros_(last.weight)
-        nn.init.zeros_(last.bias)
+        last = zero_module(Conv[Conv.CONV, spatial_dims](widths[0], out_channels, 3, padding=1))
         self.output = nn.Sequential(group_norm(num_groups, widths[0]), nn.SiLU(), last)
 
     def forward(self, m: Tensor, skips: Sequence[Tensor], embedding: Tensor) -> Tensor:
