@@ -10,6 +10,7 @@ import os
 import runpy
 import sys
 
+import torch._dynamo  # noqa: F401 - every optimiser asks for it, which takes a second
 from monai.bundle.config_item import ComponentLocator
 
 

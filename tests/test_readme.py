@@ -27,7 +27,6 @@ ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
     "MPLBACKEND": "Agg",
 }
-TINY = ("--prior::trainer::max_epochs=1", "--train::trainer::max_epochs=1", "--val_interval=1")
 
 
 def blocks_of(page):
@@ -129,18 +128,6 @@ def test_three_commands_train_medsegdiff_on_own_images_and_segment_as_monai_alon
         run_block(language, code, checkout)
     ours = settings_and_mask(checkout, "my_run", "my_masks")
     assert ours == settings_and_mask(checkout, "my_plain_run", "my_plain_masks")
-
-
-@pytest.mark.slow
-def test_the_demonstration_says_what_was_reached_and_what_to_open(checkout, tox):
-    command = tox["testenv:demo"]["commands"].replace("{posargs}", "").split()
-    said = run([*command, "--patients", "6", "--override", *TINY], checkout)
-    last = said[said.index("unseen generated images") :]
-    assert "PGDiffSeg" in last and "MONAI BasicUNet" in last
-    previews = re.findall(r"demo/masks/\S+_preview\.png", last)
-    assert previews and all((checkout / preview).is_file() for preview in previews)
-    check_scores(checkout / "demo" / "scores")
-    check_masks(checkout / "demo" / "masks", checkout / "demo" / "images")
 
 
 def test_the_environments_that_the_readme_names_do_what_it_says(tox):
