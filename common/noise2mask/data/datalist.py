@@ -39,7 +39,7 @@ def datalist(
         folder: the data set, or a datalist (.json) itself; if it has a datalist.json, that file is read. With a
             datalist, layout and split do not matter.
         key: "training", "validation" or "testing".
-        layout: one of `layouts.LAYOUTS`; see layout_folder.py, layout_busi.py, layout_nact.py, layout_decathlon.py.
+        layout: one of `layouts.LAYOUTS`; each is described in layout_NAME.py.
         split: of "busi" only, "pgdiffseg" or "folder".
         annotations: keep the masks of several annotators, whose number differs from item to item; for evaluation.
         group_by: every item says what its `patient` is, "patient", "group" or "image", where that is known; for
