@@ -38,6 +38,7 @@ _MODULES = {
     # networks and their layers
     "PGDiffSeg": "networks.pgdiffseg",
     "MedSegDiff": "networks.medsegdiff",
+    "MedSegDiffV2": "networks.medsegdiff_v2",
     "Baseline": "networks.baseline",
     "PriorSupervision": "networks.prior_supervision",
     "load_weights": "networks.weights",
@@ -57,6 +58,7 @@ _MODULES = {
     "HybridLoss": "losses.hybrid_loss",
     "PriorLoss": "losses.prior_loss",
     "JointLoss": "losses.joint_loss",
+    "AnchorLoss": "losses.anchor_loss",
     "SliceDataset": "data.slice_dataset",
     "EMA": "handlers.ema",
     "Checkpoint": "handlers.checkpoint",

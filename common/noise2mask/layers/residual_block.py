@@ -69,19 +69,19 @@ class UpStage(nn.Module):
         in_channels:  of the input.
         channels:     C of the skip and of the output.
         blocks:       residual blocks.
-        time_width:   E.
+        time_width:   E; None for blocks that do not see the timestep.
         num_groups:   of GroupNorm.
         spatial_dims: 2 or 3.
     """
 
     def __init__(
-        self, in_channels: int, channels: int, blocks: int, time_width: int, num_groups: int, spatial_dims: int = 2
+        self, in_channels: int, channels: int, blocks: int, time_width: int | None, num_groups: int, spatial_dims: int
     ) -> None:
         super().__init__()
         convolution = Conv[Conv.CONV, spatial_dims](in_channels, channels, 3, padding=1)
         self.up = nn.Sequential(nn.Upsample(scale_factor=2, mode="nearest"), convolution)
         self.stage = Stage(2 * channels, channels, blocks, time_width, num_groups, spatial_dims)
 
-    def forward(self, x: Tensor, skip: Tensor, embedding: Tensor) -> Tensor:
+    def forward(self, x: Tensor, skip: Tensor, embedding: Tensor | None = None) -> Tensor:
         """(B, in_channels, h, w[, d]), (B, C, 2h, 2w[, 2d]), (B, E) or (1, E) -> (B, C, 2h, 2w[, 2d])."""
         return self.stage(torch.cat([self.up(x), skip], dim=1), embedding)  # (B, C, 2h, 2w[, 2d])

@@ -1,4 +1,7 @@
-"""Loss of PGDiffSeg where both networks train together: their losses added (PGDiffSeg, supplement and equation 10)."""
+"""Loss of two networks that train together, one of which conditions the other: their losses added.
+
+PGDiffSeg's prior (supplement and equation 10) and MedSegDiff-V2's condition model (its loss of a step) train so.
+"""
 
 from collections.abc import Mapping
 
@@ -6,17 +9,17 @@ from torch import Tensor, nn
 
 
 class JointLoss(nn.Module):
-    """diffusion loss + prior loss; the network itself stops the diffusion loss at the prior's features.
+    """diffusion loss + loss of the network that conditions it; where a gradient must stop, the network stops it.
 
     Args:
         diffusion: such as `DiffusionLoss`.
-        prior:     such as `PriorLoss`.
+        condition: such as `PriorLoss` or `AnchorLoss`.
     """
 
-    def __init__(self, diffusion: nn.Module, prior: nn.Module) -> None:
+    def __init__(self, diffusion: nn.Module, condition: nn.Module) -> None:
         super().__init__()
-        self.diffusion, self.prior = diffusion, prior
+        self.diffusion, self.condition = diffusion, condition
 
     def forward(self, output: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> Tensor:
         """Output and target of a training step, whole -> scalar."""
-        return self.diffusion(output, target) + self.prior(output, target)
+        return self.diffusion(output, target) + self.condition(output, target)

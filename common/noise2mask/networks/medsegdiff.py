@@ -18,16 +18,14 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Literal
 
-import torch.nn.functional as F
 from monai.networks.layers.factories import Conv
-from monai.networks.nets.diffusion_model_unet import zero_module
 from torch import Tensor, nn
 
 from ..diffusion.denoiser import Condition, Denoiser, add_to_samples
 from ..layers.dynamic_encoding import DynamicEncoding
+from ..layers.encoder_decoder import Decoder, Encoder, padded
 from ..layers.ff_parser import FFParser
-from ..layers.norm import group_norm
-from ..layers.residual_block import ResidualBlock, Stage, UpStage
+from ..layers.residual_block import ResidualBlock, Stage
 from ..layers.self_attention import SelfAttention
 from ..layers.time_embedding import TimeEmbedding
 from ..layers.time_gain import TimeGain
@@ -125,7 +123,7 @@ class MedSegDiff(Denoiser):
         if image.shape[1] != self.in_channels:
             found = f"The image has {image.shape[1]} channels, this network takes {self.in_channels}"
             raise ValueError(f"{found}: change in_channels, or the images.")
-        stem = self.image_encoder.stem(self._padded(image))  # (B, w, *s_0)
+        stem = self.image_encoder.stem(padded(image, self.stride))  # (B, w, *s_0)
         return Condition(image, self.training, {"stage1": self.image_encoder.stages[0](stem)})
 
     def denoise(self, x: Tensor, timesteps: Tensor, condition: Condition) -> Tensor | dict[str, Tensor]:
@@ -149,7 +147,7 @@ class MedSegDiff(Denoiser):
 
         # Encoders and junctions: without gates the image's flow belongs to the image, else to one noisy mask
         images, masks = self.image_encoder, self.mask_encoder
-        m_x = masks.stem(self._padded(x))  # (M, w, *s_0)
+        m_x = masks.stem(padded(x, self.stride))  # (M, w, *s_0)
         m_i = condition["stage1"]  # (B, w, *s_0)
         skips = []
         for k in range(len(MULTIPLIERS)):
@@ -177,42 +175,6 @@ class MedSegDiff(Denoiser):
         """A junction: the image's features, gated by the mask's filtered ones, and the mask's, shapes as they were."""
         parsed = self.parsers[k](m_x)  # (M, c_k, *s_k)
         return (m_i, parsed) if self.gates is None else (self.gates[k](m_i, parsed), m_x)
-
-    def _padded(self, x: Tensor) -> Tensor:
-        """To multiples of 2^n at the far ends, by repeating the border."""
-        missing = [-size % self.stride for size in x.shape[2:]]
-        if not any(missing):
-            return x
-        return F.pad(x, [amount for size in reversed(missing) for amount in (0, size)], mode="replicate")
-
-
-class Encoder(nn.Module):
-    """What image and noisy mask have of their own: a stem, and three stages, each with the convolution behind it.
-
-    Args:
-        in_channels:  of the image or of the mask.
-        widths:       c_k of the stages.
-        blocks:       residual blocks of each.
-        times:        E for stages that see the timestep, None for those that do not.
-        num_groups:   of GroupNorm.
-        spatial_dims: 2 or 3.
-    """
-
-    def __init__(
-        self,
-        in_channels: int,
-        widths: Sequence[int],
-        blocks: Sequence[int],
-        times: Sequence[int | None],
-        num_groups: int,
-        spatial_dims: int,
-    ) -> None:
-        super().__init__()
-        convolution = Conv[Conv.CONV, spatial_dims]
-        self.stem = convolution(in_channels, widths[0], 3, padding=1)
-        made = zip(pairwise([widths[0], *widths]), blocks, times, strict=True)
-        self.stages = nn.ModuleList(Stage(i, o, count, time, num_groups, spatial_dims) for (i, o), count, time in made)
-        self.downs = nn.ModuleList(convolution(width, width, 3, stride=2, padding=1) for width in widths)
 
 
 class Trunk(nn.Module):
@@ -246,40 +208,3 @@ class Trunk(nn.Module):
             skips.append(m)
             m = stage(down(m), embedding)  # (M, 8w, *s_k), k = 4 .. n
         return self.after(self.attention(self.before(m, embedding)), embedding), skips  # (M, 8w, *s_n)
-
-
-class Decoder(nn.Module):
-    """A stage per skip, the deepest first; then norm and a convolution that starts at zero (improved DDPM).
-
-    Args:
-        in_channels:  of what comes from the trunk.
-        widths:       of the skips, and of the stages that take them, the first encoders' stage first.
-        blocks:       residual blocks of a stage.
-        out_channels: of the prediction.
-        time_width:   E.
-        num_groups:   of GroupNorm.
-        spatial_dims: 2 or 3.
-    """
-
-    def __init__(
-        self,
-        in_channels: int,
-        widths: Sequence[int],
-        blocks: int,
-        out_channels: int,
-        time_width: int,
-        num_groups: int,
-        spatial_dims: int,
-    ) -> None:
-        super().__init__()
-        outs = list(reversed(widths))
-        pairs = pairwise([in_channels, *outs])
-        self.stages = nn.ModuleList(UpStage(i, o, blocks, time_width, num_groups, spatial_dims) for i, o in pairs)
-        last = zero_module(Conv[Conv.CONV, spatial_dims](widths[0], out_channels, 3, padding=1))
-        self.output = nn.Sequential(group_norm(num_groups, widths[0]), nn.SiLU(), last)
-
-    def forward(self, m: Tensor, skips: Sequence[Tensor], embedding: Tensor) -> Tensor:
-        """m (M, 8w, *s_n), skips (M, w, *s_0) .. (M, .., *s_n-1) -> (M, out_channels, *s_0)."""
-        for stage, skip in zip(self.stages, reversed(skips), strict=True):
-            m = stage(m, skip, embedding)  # (M, width of the skip, *s_k), k = n - 1 .. 0
-        return self.output(m)  # (M, out_channels, *s_0)
