@@ -46,9 +46,7 @@ class BinaryMaskd(MapTransform):
         return {**data, **{key: self._binary(data[key]) for key in self.key_iterator(data)}}
 
     def _binary(self, mask: Tensor) -> Tensor:
-        problems = (wrong_values(one, self.foreground, self.background) for one in mask)
-        if problem := next(filter(None, problems), None):
-            raise ValueError(f"{getattr(mask, 'meta', {}).get('filename_or_obj', 'a mask')} {problem}")
+        refuse_wrong_values(mask, self.foreground, self.background)
         inside = is_foreground(mask, self.foreground)  # (F, ...)
         return (inside.amax(dim=0, keepdim=True) if self.join else inside).to(torch.float32)
 
@@ -58,6 +56,13 @@ def is_foreground(mask: Tensor, foreground: Sequence[float] | None = None) -> Te
     if foreground is None:
         return mask > 0
     return torch.isin(mask, torch.tensor(foreground, dtype=mask.dtype, device=mask.device))
+
+
+def refuse_wrong_values(mask: Tensor, foreground: Sequence[float] | None, background: Sequence[float]) -> None:
+    """Raise ValueError where a file of (F, ...) holds other values; it names the file."""
+    problems = (wrong_values(one, foreground, background) for one in mask)
+    if problem := next(filter(None, problems), None):
+        raise ValueError(f"{getattr(mask, 'meta', {}).get('filename_or_obj', 'a mask')} {problem}")
 
 
 def wrong_values(

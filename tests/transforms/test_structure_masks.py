@@ -1,0 +1,50 @@
+"""Channels of structures from mask files, by hand; wrong values and impossible structures are named."""
+
+import pytest
+import torch
+from monai.data import MetaTensor
+
+from noise2mask.transforms.structure_masks import StructureMasksd
+
+PARTS = {"anterior": [1], "posterior": [2, 3]}
+NESTED = {"disc": [1, 2], "cup": [2]}
+
+
+def channels(mask, structures, **options):
+    mask = MetaTensor(torch.tensor(mask, dtype=torch.float32), meta={"filename_or_obj": "scan.nii.gz"})
+    return StructureMasksd("label", structures, **options)({"label": mask})["label"].tolist()
+
+
+def test_exclusive_structures_have_a_background_and_every_pixel_one_channel():
+    assert channels([[0, 1, 2, 3]], PARTS) == [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 1]]
+
+
+def test_nested_structures_share_pixels_and_have_no_background():
+    assert channels([[0, 1, 2]], NESTED, exclusive=False) == [[0, 1, 1], [0, 0, 1]]
+
+
+def test_files_of_one_image_are_joined():
+    assert channels([[1, 0, 0], [0, 0, 2]], NESTED, exclusive=False) == [[1, 0, 1], [0, 0, 1]]
+
+
+def test_a_structure_that_never_occurs_has_an_empty_channel():
+    assert channels([[0, 1]], PARTS) == [[1, 0], [0, 1], [0, 0]]
+
+
+def test_a_value_that_is_in_no_structure_is_named_with_its_file_unless_it_is_background():
+    with pytest.raises(ValueError, match="scan.nii.gz holds the values 0, 4; expected 0, 1, 2, 3"):
+        channels([[0, 4]], PARTS)
+    assert channels([[0, 4]], PARTS, background=(0, 4)) == [[1, 1], [0, 0], [0, 0]]
+
+
+@pytest.mark.parametrize(
+    ("structures", "words"),
+    [
+        ({}, "structures are {}; expected names"),
+        ({"organ": []}, "each with the values of its mask"),
+        (NESTED, "but disc and cup share 2: correct structures, or exclusive"),
+    ],
+)
+def test_impossible_structures_are_refused(structures, words):
+    with pytest.raises(ValueError, match=words):
+        StructureMasksd("label", structures)
