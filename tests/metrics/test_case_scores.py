@@ -83,3 +83,28 @@ def test_energy_distance_is_averaged_over_the_images_that_have_it():
 
 def test_bins_of_a_case_are_kept_for_the_summary():
     assert case()[BINS].shape == (3, 10) and np.isfinite(case()[BINS]).all()
+
+
+# Several structures
+
+DISC, CUP = {"structure": "disc", "image": "1"}, {"structure": "cup", "image": "1"}
+
+
+def test_of_several_structures_an_image_has_their_mean_and_each_has_a_summary():
+    one = [case() | DISC, case(mask=LABEL) | CUP]
+    other = [
+        case(patient="b") | DISC | {"image": "2"},
+        case(mask=EMPTY, label=EMPTY, patient="b") | CUP | {"image": "2"},
+    ]
+    summary = summarise(one + other)
+    assert summary["means"]["dice"] == summary["means_over_images"]["dice"] == pytest.approx((2 / 3 + 1) / 2)
+    assert summary["means"]["dice_lesion"] == pytest.approx(((2 / 3 + 1) / 2 + 2 / 3) / 2)  # there is one cup alone
+    assert summary["pooled"]["dice"] == pytest.approx(8 / 10) and summary["counts"]["images"] == 2
+    disc, cup = summary["structures"]["disc"], summary["structures"]["cup"]
+    assert disc["means"]["dice"] == pytest.approx(2 / 3) and cup["means"]["dice"] == 1
+    assert disc["counts"]["with_lesion"] == 2 and cup["counts"]["with_lesion"] == 1
+    assert "and structure; of all structures: their mean" in summary["policy"] and "> 0.5" in summary["policy"]
+
+
+def test_exclusive_structures_are_masks_by_the_largest_probability():
+    assert "mask = the class of the largest fused probability" in summarise([case() | DISC], True)["policy"]

@@ -57,18 +57,30 @@ def case_scores(
     return {**counts._asdict(), **scores, BINS: bins}
 
 
-def summarise(cases: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def summarise(cases: Sequence[Mapping[str, Any]], exclusive: bool = False) -> dict[str, Any]:
     """Means with intervals, pooled scores and calibration of cases that also hold `patient` and `triage`.
 
     Args:
-        cases: of `case_scores`; `group_by` says what `patient` is, a name of `policy.UNITS`, else a patient.
+        cases:     of `case_scores`; `group_by` says what `patient` is, a name of `policy.UNITS`, else a patient. Where
+                   there are several structures each case has one, `structure`, and names its `image`: a score of an
+                   image is then the mean over its structures.
+        exclusive: how structures became masks, for the policy's words.
 
     Returns:
         `means` (over patients; the headline), `intervals` (95 %), `means_over_images`, `pooled`, `calibration`,
-        `triage`, `counts`, `group_by` and `policy`.
+        `triage`, `counts`, `group_by` and `policy`; and, of several structures, `structures`: the same of each.
     """
-    columns, unit = _columns(cases), unit_of(case.get("group_by", "patient") for case in cases)
-    patients = [case["patient"] for case in cases]
+    names = list(dict.fromkeys(case["structure"] for case in cases if "structure" in case))
+    own = {name: _summary([case for case in cases if case["structure"] == name], exclusive) for name in names}
+    return _summary(cases, exclusive) | ({"structures": own} if names else {})
+
+
+def _summary(cases: Sequence[Mapping[str, Any]], exclusive: bool) -> dict[str, Any]:
+    """Of one structure, or of all together."""
+    images = _by_image(cases)
+    firsts = [own[0] for own in images.values()]
+    columns, unit = _columns(images), unit_of(case.get("group_by", "patient") for case in firsts)
+    patients = [case["patient"] for case in firsts]
     over = {name: over_patients(values, patients) for name, values in columns.items()}
     bins = sum(case[BINS] for case in cases)
     left_out = sum(bool(np.isnan(case["hd95"])) for case in cases)
@@ -81,30 +93,43 @@ def summarise(cases: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
             "expected_calibration_error": expected_calibration_error(bins),
         },
         "calibration": {name: row.tolist() for name, row in zip(("pixels", "probability", "label"), bins, strict=True)},
-        "triage": {"spearman_with_dice": _rank_correlation([case["triage"] for case in cases], columns["dice"])},
+        "triage": {"spearman_with_dice": _rank_correlation([case["triage"] for case in firsts], columns["dice"])},
         "counts": {
-            "images": len(cases),
-            "with_lesion": sum(_has_lesion(case) for case in cases),
+            "images": len(images),
+            "with_lesion": sum(any(map(_has_lesion, own)) for own in images.values()),
             "patients": len(set(patients)),
             "lesions_missed": sum(_has_lesion(case) and case["tp"] == 0 for case in cases),
             "false_masks": sum(not _has_lesion(case) and case["fp"] > 0 for case in cases),
             "hd95_left_out": left_out,
         },
         "group_by": unit,
-        "policy": policy(unit),
+        "policy": policy(unit, structures="structure" in cases[0], exclusive=exclusive),
     }
 
 
-def _columns(cases: Sequence[Mapping[str, Any]]) -> dict[str, list[float]]:
-    """Values by name, NaN where a case has none; <name>_lesion leaves out images without a lesion.
+def _by_image(cases: Sequence[Mapping[str, Any]]) -> dict[Any, list[Mapping[str, Any]]]:
+    """The structures of each image; a case that is of no structure is an image of its own."""
+    images: dict[Any, list[Mapping[str, Any]]] = {}
+    for number, case in enumerate(cases):
+        images.setdefault(case["image"] if "structure" in case else number, []).append(case)
+    return images
 
-    Where some HD95 are in mm and others in pixels there is nothing to average: all of it is NaN.
+
+def _columns(images: Mapping[Any, Sequence[Mapping[str, Any]]]) -> dict[str, list[float]]:
+    """Values by name and image, the mean over its structures, NaN where it has none.
+
+    <name>_lesion leaves out what has no lesion. Where some HD95 are in mm and others in pixels there is nothing to
+    average: all of it is NaN.
     """
-    columns = {name: [case.get(name, np.nan) for case in cases] for name in MEANS if any(name in c for c in cases)}
+    cases = [case for own in images.values() for case in own]
+    names = [name for name in MEANS if any(name in case for case in cases)]
+    columns = {name: [_mean([case.get(name, np.nan) for case in own]) for own in images.values()] for name in names}
     if len({case["hd95_unit"] for case in cases}) > 1:
-        columns["hd95"] = [np.nan] * len(cases)
+        columns["hd95"] = [np.nan] * len(images)
     for name in LESION:
-        columns[f"{name}_lesion"] = [case[name] if _has_lesion(case) else np.nan for case in cases]
+        columns[f"{name}_lesion"] = [
+            _mean([case[name] for case in own if _has_lesion(case)]) for own in images.values()
+        ]
     return columns
 
 

@@ -15,7 +15,7 @@ FIRST = {  # how a unit's images become one number
     "mixed": "mean over a patient's images, then over",
 }
 POLICY = (
-    "mask = fused probability > 0.5, at the image's own size; one score per image, or per volume; {first} {over}, with "
+    "mask = {mask}, at the image's own size; one score per image, or per volume{each}; {first} {over}, with "
     "a 95 % bootstrap interval over {short}; empty label and empty mask "
     "count 1, only one of them empty counts 0; HD95 leaves out every case with an empty label or mask; _lesion: images "
     "whose label is not empty; pooled: all pixels of all images together"
@@ -28,9 +28,17 @@ def unit_of(group_by: Iterable[str]) -> str:
     return found.pop() if len(found) == 1 else "mixed"
 
 
-def policy(unit: str) -> str:
-    """The rules in one sentence, for means over patients, groups or single images."""
-    return POLICY.format(first=FIRST[unit], over=UNITS[unit], short=short(unit))
+def policy(unit: str, structures: bool = False, exclusive: bool = False) -> str:
+    """The rules in one sentence, for means over patients, groups or single images.
+
+    Args:
+        unit:       a name of `UNITS`.
+        structures: whether images have several.
+        exclusive:  whether these exclude one another.
+    """
+    mask = "the class of the largest fused probability" if exclusive else "fused probability > 0.5"
+    each = ", and structure; of all structures: their mean in each image" if structures else ""
+    return POLICY.format(mask=mask, each=each, first=FIRST[unit], over=UNITS[unit], short=short(unit))
 
 
 def short(unit: str) -> str:

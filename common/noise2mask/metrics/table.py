@@ -25,9 +25,19 @@ def score_table(summary: Mapping[str, Any], units: Sequence[str] = ("pixel",)) -
     """A row per score: mean over patients (groups, images), 95 % interval, mean over images, pooled.
 
     Args:
-        summary: of `summarise`.
+        summary: of `summarise`; its structures get a table each, after that of all together.
         units:   of HD95 in the cases.
     """
+    parts = {"": summary}
+    if "structures" in summary:
+        parts = {"All structures": summary, **summary["structures"]}
+    tables = [f"{title}\n\n{_table(own, units)}".lstrip() for title, own in parts.items()]
+    mixed = f"HD95 has no mean: it is in {' and '.join(units)}, see cases.csv.\n" if len(units) > 1 else ""
+    return "\n\n".join(tables) + f"\n{mixed}Policy: {summary['policy']}.\n"
+
+
+def _table(summary: Mapping[str, Any], units: Sequence[str]) -> str:
+    """Scores of one structure, or of all, and what was counted."""
     rows = []
     for name, title in NAMES.items():
         if name in summary["means"]:
@@ -42,8 +52,7 @@ def score_table(summary: Mapping[str, Any], units: Sequence[str] = ("pixel",)) -
     names = {"patients": short(unit)} if unit != "image" else {}
     shown = {name: value for name, value in summary["counts"].items() if unit != "image" or name != "patients"}
     counts = ", ".join(f"{names.get(name, name).replace('_', ' ')}: {value}" for name, value in shown.items())
-    mixed = f"HD95 has no mean: it is in {' and '.join(units)}, see cases.csv.\n" if len(units) > 1 else ""
-    return f"{table}\n\n{counts}.\n{mixed}Policy: {summary['policy']}.\n"
+    return f"{table}\n\n{counts}."
 
 
 def number(value: float | None, digits: int = 3) -> str:
