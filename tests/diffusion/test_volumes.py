@@ -207,6 +207,6 @@ def test_scores_are_of_whole_volumes_in_their_own_size():
         assert maps["pred"].shape == item["image"].shape and maps["samples"].shape == (2, *item["image"].shape[1:])
         case = {"image": item["image"], "label": item["label"], "mask": (maps["pred"] > 0.5).byte()}
         item["image"].meta["original_affine"] = item["label"].meta["original_affine"] = torch.eye(4).numpy()
-        row = scored(case | {"probability": maps["pred"].clamp(0, 1), "samples": maps["samples"]}, item)
+        (row,) = scored(case | {"probability": maps["pred"].clamp(0, 1), "samples": maps["samples"]}, item)
         assert row["hd95_unit"] == "mm" and 0 <= row["dice"] <= 1
         assert row["tp"] + row["fn"] == int(item["label"].sum())

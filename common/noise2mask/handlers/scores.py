@@ -1,7 +1,7 @@
 """Scores the cases of an evaluation by the policy, and writes what it found."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ SHOWN = ("dice", "dice_lesion", "iou", "hd95")
 
 
 class SaveScores:
-    """`cases.csv` (a line per image), `scores.json` (means, intervals, counts, settings) and `scores.md` (a table).
+    """`cases.csv` (a line per image and structure), `scores.json` (means, intervals, counts, settings), `scores.md`.
 
     It expects decollated output with `mask`, `probability` and `samples` at the images' own size, `label` and `triage`;
     the batch's items may name the `patient`, say by `group_by` what it is (a patient, a group of near-duplicates, the
@@ -37,12 +37,22 @@ class SaveScores:
     Args:
         output_dir: where they go.
         model_file: the weights; images that they were trained on, where that is known, are counted and told.
+        structures: names of the channels, of several; None: masks have one channel, which needs no name.
+        exclusive:  channel 0 is the background, before those of the structures, and is not scored.
 
     Raises:
         ValueError: where the folder can not be written to.
     """
 
-    def __init__(self, output_dir: str, model_file: str | None = None) -> None:
+    def __init__(
+        self,
+        output_dir: str,
+        model_file: str | None = None,
+        structures: Iterable[str] | None = None,
+        exclusive: bool = False,
+    ) -> None:
+        self.structures = None if structures is None else tuple(structures)
+        self.exclusive = exclusive
         self.known = None if model_file is None else read_images(model_file)
         self.folder = Path(output_dir)
         check_writable(self.folder)
@@ -60,22 +70,23 @@ class SaveScores:
         outputs: Any = engine.state.output
         sources: Any = engine.state.batch
         for item, source in zip(outputs, sources, strict=True):
-            case = scored(item, source)
-            known = {} if self.known is None else {"trained_on": int(sha256(case["image"]) in self.known)}
-            self.cases.append(case | known)
+            path = item["image"].meta["filename_or_obj"]
+            known = {} if self.known is None else {"trained_on": int(sha256(path) in self.known)}
+            self.cases += [case | known for case in scored(item, source, self.structures, self.exclusive)]
 
     def save(self, engine: Engine) -> None:
         """The files, by the first rank."""
         cases = sorted(gathered(self.cases), key=lambda case: natural(case["image"]))  # however many ranks there are
-        summary = summarise(cases)
+        summary = summarise(cases, self.exclusive)
+        seen = len({case["image"] for case in cases if case.get("trained_on")})
         if self.known is not None:
-            summary["counts"]["trained_on"] = sum(case["trained_on"] for case in cases)
+            summary["counts"]["trained_on"] = seen
         engine.state.metrics |= summary["means"]
         if idist.get_rank() > 0:
             return
         write_scores(cases, summary | {"sampling": sampling_settings(engine), "config": self.config}, self.folder)
         counts, means = summary["counts"], summary["means"]
-        if seen := sum(case.get("trained_on", 0) for case in cases):
+        if seen:
             logger.warning(
                 f"{seen} of these {counts['images']} images were trained on: the scores say nothing of others"
             )
@@ -83,29 +94,46 @@ class SaveScores:
         logger.info(f"{counts['images']} images, {counts['with_lesion']} with a lesion: {shown} -> {self.folder}")
 
 
-def scored(item: Mapping[str, Any], source: Mapping[str, Any]) -> dict[str, Any]:
-    """One image's line: name, patient and what that is, triage number and scores.
+def scored(
+    item: Mapping[str, Any],
+    source: Mapping[str, Any],
+    structures: Sequence[str] | None = None,
+    exclusive: bool = False,
+) -> list[dict[str, Any]]:
+    """One image's lines, one per structure: its name, patient and what that is, triage number and scores.
 
     Args:
-        item:   decollated output, `mask`, `label` and `probability` (1, ...), `samples` (N, ...).
-        source: the item of the batch, which may name the `patient` and its `group_by`, and have `annotations` (A, ...).
+        item:       decollated output, `mask`, `label` and `probability` (K, ...), `samples` (N * K, ...).
+        source:     the item of the batch, which may name the `patient` and its `group_by`, and have `annotations`
+                    (A, ...) of a mask with one channel.
+        structures: names of the channels, of several.
+        exclusive:  the background's channel comes before theirs.
     """
     path, meta = item["image"].meta["filename_or_obj"], item["image"].meta
-    mask, label, probability = (_plain(item[key])[0] for key in ("mask", "label", "probability"))  # (...) each
+    mask, label, probability = (_plain(item[key]) for key in ("mask", "label", "probability"))  # (K, ...) each
+    samples = _plain(item["samples"]).unflatten(0, (-1, len(mask)))  # (N, K, ...)
     annotations = _plain(source["annotations"]) if "annotations" in source else None  # (A, ...)
-    spacing = None if is_picture(path) else _spacing(meta, mask.ndim)
+    spacing = None if is_picture(path) else _spacing(meta, mask.ndim - 1)
     if spacing and not same_place(
         np.asarray(meta["original_affine"]), np.asarray(source["label"].meta["original_affine"])
     ):
         raise ValueError(f"The label of {path} has another position, spacing or orientation: resample it.")
-    try:
-        scores = case_scores(mask, label, probability, _plain(item["samples"]), annotations, spacing)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
-    triage = float(item.get("triage", float("nan")))
     patient = patient_of(source)
     owner = {"patient": path if patient is None else patient, "group_by": group_by_of(source)}
-    return {"image": path, **owner, "triage": triage, **scores}
+    head = {"image": path, **owner, "triage": float(item.get("triage", float("nan")))}
+    lines = []
+    for name, k in _channels(structures, exclusive):
+        try:
+            scores = case_scores(mask[k], label[k], probability[k], samples[:, k], annotations, spacing)
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from error
+        lines.append(head | ({} if name is None else {"structure": name}) | scores)
+    return lines
+
+
+def _channels(structures: Sequence[str] | None, exclusive: bool) -> list[tuple[str | None, int]]:
+    """Names and channels of what is scored; a single channel has no name."""
+    return [(None, 0)] if structures is None else [(name, k + exclusive) for k, name in enumerate(structures)]
 
 
 def _spacing(meta: Mapping[str, Any], axes: int) -> list[float]:

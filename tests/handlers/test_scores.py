@@ -1,0 +1,31 @@
+"""Lines of several structures, from channels; one of a single channel has no name."""
+
+import pytest
+import torch
+from monai.data import MetaTensor
+
+from noise2mask.handlers.scores import scored
+
+LABEL = torch.tensor([[[1, 0, 0, 0]], [[0, 1, 1, 0]], [[0, 0, 0, 1]]], dtype=torch.float32)  # background, two parts
+MASK = torch.tensor([[[1, 0, 0, 0]], [[0, 1, 0, 0]], [[0, 0, 1, 1]]], dtype=torch.float32)
+
+
+def item(mask, label):
+    image = MetaTensor(torch.zeros(1, 1, 4), meta={"filename_or_obj": "a.png"})
+    samples = torch.stack([mask, label]).flatten(0, 1)  # (N * K, 1, 4), as the evaluator has it
+    return {"image": image, "mask": mask, "label": label, "probability": mask, "samples": samples, "triage": 0.25}
+
+
+def test_each_exclusive_structure_has_a_line_and_the_background_none():
+    head, tail = scored(item(MASK, LABEL), {}, ("head", "tail"), exclusive=True)
+    assert (head["structure"], head["tp"], head["fp"], head["fn"]) == ("head", 1, 0, 1)
+    assert (tail["structure"], tail["tp"], tail["fp"], tail["fn"]) == ("tail", 1, 1, 0)
+    assert head["dice_best"] == tail["dice_best"] == 1 and head["dice_mean"] == pytest.approx(5 / 6)
+    assert head["image"] == tail["image"] == "a.png" and head["triage"] == tail["triage"] == 0.25
+
+
+def test_overlapping_structures_begin_at_the_first_channel_and_one_channel_has_no_name():
+    lines = scored(item(MASK, LABEL), {}, ("a", "b", "c"))
+    assert [line["structure"] for line in lines] == ["a", "b", "c"] and lines[0]["dice"] == 1
+    (line,) = scored(item(MASK[1:2], LABEL[1:2]), {})
+    assert "structure" not in line and line["dice"] == lines[1]["dice"]
