@@ -19,7 +19,7 @@ from .runs import assert_equal_runs, scalars
 
 pytestmark = pytest.mark.e2e
 NAME = "medsegdiff"
-SHORT = {"batch_size": 4, "epochs": 3, "val_interval": 1}
+SHORT = {"batch_size": 4, "epochs": 3, "val_interval": 1, "learning_rate": 1.0e-3}  # the default is for long runs
 QUICK = {"steps": 2, "samples": 2, "progress": False}
 
 
