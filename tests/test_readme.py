@@ -56,14 +56,10 @@ def tox():
     return config
 
 
-def run(command, folder):
+def run_block(language, code, folder):
+    command = ["bash", "-euo", "pipefail", "-c", code] if language == "bash" else [sys.executable, "-c", code]
     done = subprocess.run(command, cwd=folder, env=ENVIRONMENT, capture_output=True, encoding="utf-8", timeout=500)
     assert done.returncode == 0, f"{command}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
-    return done.stdout
-
-
-def run_block(language, code, folder):
-    return run(["bash", "-euo", "pipefail", "-c", code] if language == "bash" else [sys.executable, "-c", code], folder)
 
 
 def check_masks(folder, images):

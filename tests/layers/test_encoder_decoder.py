@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from noise2mask.layers.encoder_decoder import Decoder, Encoder, padded
+from noise2mask.layers.encoder_decoder import Decoder, Encoder, cropped, padded
 
 
 @pytest.mark.parametrize("time", [None, 6])
@@ -25,4 +25,4 @@ def test_a_border_is_repeated_at_the_far_ends_up_to_the_next_multiple():
     x = torch.arange(6.0).reshape(1, 1, 2, 3)
     assert padded(x, 2)[0, 0].tolist() == [[0, 1, 2, 2], [3, 4, 5, 5]]
     assert padded(x, 4)[0, 0, :, 0].tolist() == [0, 3, 3, 3]
-    assert padded(x, 1) is x
+    assert padded(x, 1) is x and torch.equal(cropped(padded(x, 4), (2, 3)), x)

@@ -11,6 +11,8 @@ from monai.config import KeysCollection
 from monai.transforms import MapTransform
 from torch import Tensor
 
+from ..names import check_name
+
 # (C, H, W[, D]): as it is, flipped left to right, flipped upside down, turned by 90, 180 and 270 degrees
 TURNS = (
     lambda x: x,
@@ -30,8 +32,7 @@ def copies(items: Sequence[Mapping[str, Any]], augmentation: str) -> list[dict[s
     Raises:
         ValueError: where the name is another.
     """
-    if augmentation not in AUGMENTATIONS:
-        raise ValueError(f"augmentation is {augmentation!r}, expected one of {', '.join(AUGMENTATIONS)}.")
+    check_name("augmentation", augmentation, AUGMENTATIONS)
     if augmentation != "six_fold":
         return [dict(item) for item in items]
     return [{**item, COPY: number} for item in items for number in range(len(TURNS))]

@@ -119,6 +119,21 @@ def add_to_samples(x: Tensor, shared: Tensor) -> Tensor:
     return (x.unflatten(0, (len(shared), -1)) + shared[:, None]).flatten(0, 1)
 
 
+def for_samples(x: Tensor, samples: int) -> Tensor:
+    """What belongs to images, such as timesteps, for the samples of each: (B, ...) -> (B * N, ...).
+
+    One row stays one: it is that of all images, or broadcasts over the samples of the one there is.
+    """
+    return x.repeat_interleave(samples, dim=0) if len(x) > 1 else x
+
+
+def check_channels(image: Tensor, in_channels: int) -> None:
+    """Raise ValueError where an image (B, C, ...) has not as many channels as the network takes."""
+    if image.shape[1] != in_channels:
+        found = f"The image has {image.shape[1]} channels, this network takes {in_channels}"
+        raise ValueError(f"{found}: change in_channels, or the images.")
+
+
 def unwrap(network: nn.Module) -> nn.Module:
     """The network inside a DistributedDataParallel wrapper, or the network itself."""
     return network.module if isinstance(network, nn.parallel.DistributedDataParallel) else network

@@ -7,7 +7,7 @@ Legend: B images, b items that the network takes one by one (images, slices of v
 volumes), N samples, K classes, H W D size, T trained timesteps.
 """
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, cast
 
 import torch
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from ..meta import without_meta
+from ..names import check_name
 from .denoiser import Condition, Denoiser, unwrap
 from .fusion import METHODS, fuse
 from .noise import NoiseSource
@@ -88,9 +89,9 @@ class EnsembleInferer(Inferer):
         self._arguments = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
         check_kind(target)
         check_mask_scale(mask_scale)
-        _check_name("sampler", sampler, SAMPLERS)
-        _check_name("fusion", fusion, METHODS)
-        _check_name("variance", variance, VARIANCES)
+        check_name("sampler", sampler, SAMPLERS)
+        check_name("fusion", fusion, METHODS)
+        check_name("variance", variance, VARIANCES)
         if samples < 1 or chunk_size < 1:
             raise ValueError(f"samples and chunk_size must be at least 1, found {samples} and {chunk_size}.")
         self.noise_schedule = noise_schedule
@@ -268,12 +269,6 @@ def _check_finite(prediction: Tensor, images: int, t: float) -> None:
         image, sample = divmod(int((~finite).nonzero()[0]), len(prediction) // images)
         found = f"sample {sample} of image {image} of this chunk is not finite at timestep {t:g}"
         raise ValueError(f"The prediction of {found}: check the image's range and the weights.")
-
-
-def _check_name(what: str, name: str, allowed: Collection[str]) -> None:
-    """Raise ValueError unless `name` is one of `allowed`."""
-    if name not in allowed:
-        raise ValueError(f"{what} is {name!r}, expected one of {', '.join(allowed)}.")
 
 
 def _ranges(total: int, size: int) -> Iterator[range]:

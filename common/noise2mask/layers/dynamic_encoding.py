@@ -7,6 +7,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
+from ..names import check_name
 from .norm import ChannelNorm
 
 Gate = Literal["tanh", "exact", "residual"]
@@ -27,8 +28,7 @@ class DynamicEncoding(nn.Module):
 
     def __init__(self, channels: int, gate: Gate = "tanh") -> None:
         super().__init__()
-        if gate not in GATES:
-            raise ValueError(f"gate is {gate!r}, expected one of {', '.join(GATES)}.")
+        check_name("gate", gate, GATES)
         self.gate = gate
         # Deviation: the paper does not say over which axes it normalises; over the channels, any image size will do.
         self.image_norm = ChannelNorm(channels)

@@ -6,6 +6,7 @@ embedding, s_k = (H/2^k, W/2^k[, D/2^k]).
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import torch.nn.functional as F
 from monai.networks.layers.factories import Conv
@@ -102,3 +103,9 @@ def padded(x: Tensor, stride: int) -> Tensor:
     if not any(missing):
         return x
     return F.pad(x, [amount for size in reversed(missing) for amount in (0, size)], mode="replicate")
+
+
+def cropped(x: Tensor, size: Sequence[int]) -> Tensor:
+    """`padded` undone: (B, C, ...) -> (B, C, *size), from the near ends."""
+    index: tuple[Any, ...] = (..., *map(slice, size))
+    return x[index]

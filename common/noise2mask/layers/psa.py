@@ -15,6 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..names import check_name
+
 # From this many tokens on, q and k are padded with zeros to the width of v, because the fused kernel refuses unequal
 # widths; q^T k stays the same. benchmarks/psa_padding.py, one CPU thread, batch 16, 1024 tokens, C = 16: 5.8 times
 # faster, training 3.2 times; at 64 tokens it makes no difference.
@@ -55,8 +57,7 @@ class ParameterSharedAttention(nn.Module):
             )
         choices = {"scale": (scale, (None, "sqrt")), "axis": (axis, AXES), "exchange": (exchange, EXCHANGES)}
         for name, (found, allowed) in choices.items():
-            if found not in allowed:
-                raise ValueError(f"{name} of PSA is {found!r}, expected one of {', '.join(map(str, allowed))}.")
+            check_name(f"{name} of PSA", found, allowed)
         self.scale = 1.0 if scale is None else 1 / sqrt(channels // reduction)
         self.axis = axis
         self.exchange = exchange

@@ -24,6 +24,7 @@ import torch.nn.functional as F
 from monai.networks.nets.diffusion_model_unet import zero_module
 from torch import Tensor, nn
 
+from ..names import check_name
 from .nbp_filter import NBPFilter, by_frequency
 from .norm import TimeNorm
 
@@ -66,8 +67,7 @@ class SSFormer(nn.Module):
         super().__init__()
         if channels % heads:
             raise ValueError(f"SS-Former has {channels} channels, expected a multiple of its {heads} heads.")
-        if norm not in NORMS:
-            raise ValueError(f"norm of SS-Former is {norm!r}, expected one of {', '.join(NORMS)}.")
+        check_name("norm of SS-Former", norm, NORMS)
         modules = nn.ModuleList(SSModule(channels, time_width, heads, nbp_filter, norm) for _ in range(2 * blocks))
         self.steps = cast(Sequence[SSModule], modules)  # both of block 1, both of block 2, ..
 

@@ -10,6 +10,8 @@ import torch.nn.functional as F
 from monai.losses import DiceLoss
 from torch import Tensor, nn
 
+from ..names import check_name
+
 SCHEDULES = ("expected", "every")
 
 
@@ -35,8 +37,7 @@ class AnchorLoss(nn.Module):
         schedule: Literal["expected", "every"] = "expected",
     ) -> None:
         super().__init__()
-        if schedule not in SCHEDULES:
-            raise ValueError(f"schedule of the anchor's loss is {schedule!r}, expected one of {', '.join(SCHEDULES)}.")
+        check_name("schedule of the anchor's loss", schedule, SCHEDULES)
         if alpha < 1:
             raise ValueError(f"alpha is {alpha}, expected a number of timesteps from 1 up.")
         self.exclusive, self.alpha, self.beta, self.schedule = exclusive, alpha, beta, schedule

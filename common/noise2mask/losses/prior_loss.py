@@ -10,6 +10,8 @@ from monai.losses import DiceLoss
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_max_pool2d, binary_cross_entropy_with_logits, cross_entropy, interpolate
 
+from ..names import check_name
+
 RESIZES = ("nearest", "area", "max")
 
 
@@ -33,8 +35,7 @@ class PriorLoss(nn.Module):
         mask_resize: Literal["nearest", "area", "max"] = "nearest",
     ) -> None:
         super().__init__()
-        if mask_resize not in RESIZES:
-            raise ValueError(f"mask_resize is {mask_resize!r}, expected one of {', '.join(RESIZES)}.")
+        check_name("mask_resize", mask_resize, RESIZES)
         self.classification_weight = classification_weight
         self.location_weight = location_weight
         self.mask_resize = mask_resize

@@ -21,9 +21,9 @@ from typing import Literal
 from monai.networks.layers.factories import Conv
 from torch import Tensor, nn
 
-from ..diffusion.denoiser import Condition, Denoiser, add_to_samples
+from ..diffusion.denoiser import Condition, Denoiser, add_to_samples, check_channels, for_samples
 from ..layers.dynamic_encoding import DynamicEncoding
-from ..layers.encoder_decoder import Decoder, Encoder, padded
+from ..layers.encoder_decoder import Decoder, Encoder, cropped, padded
 from ..layers.ff_parser import FFParser
 from ..layers.residual_block import ResidualBlock, Stage
 from ..layers.self_attention import SelfAttention
@@ -120,9 +120,7 @@ class MedSegDiff(Denoiser):
         Raises:
             ValueError: where the image has another number of channels.
         """
-        if image.shape[1] != self.in_channels:
-            found = f"The image has {image.shape[1]} channels, this network takes {self.in_channels}"
-            raise ValueError(f"{found}: change in_channels, or the images.")
+        check_channels(image, self.in_channels)
         stem = self.image_encoder.stem(padded(image, self.stride))  # (B, w, *s_0)
         return Condition(image, self.training, {"stage1": self.image_encoder.stages[0](stem)})
 
@@ -142,7 +140,7 @@ class MedSegDiff(Denoiser):
         """
         samples = condition.samples_of(x, self.training)
         of_image = self.time(timesteps)  # (B, E) or (1, E)
-        embedding = of_image.repeat_interleave(samples, dim=0) if len(timesteps) > 1 else of_image  # (M, E) or (1, E)
+        embedding = for_samples(of_image, samples)  # (M, E) or (1, E)
         flow = of_image if self.gates is None else embedding  # (B, E), (M, E) or (1, E)
 
         # Encoders and junctions: without gates the image's flow belongs to the image, else to one noisy mask
@@ -164,7 +162,7 @@ class MedSegDiff(Denoiser):
         both = add_to_samples(self._weighed(len(skips), m_x, embedding), m_i)  # (M, 4w, *s_3)
         m, deeper = self.trunk(both, embedding)  # (M, 8w, *s_n), [(M, 4w, *s_3), ..]
         prediction = self.decoder(m, skips + deeper, embedding)  # (M, K, *s_0)
-        prediction = prediction[(..., *map(slice, x.shape[2:]))]  # (M, K, H, W[, D])
+        prediction = cropped(prediction, x.shape[2:])  # (M, K, H, W[, D])
         return {"prediction": prediction} if self.training else prediction
 
     def _weighed(self, k: int, m_x: Tensor, embedding: Tensor) -> Tensor:

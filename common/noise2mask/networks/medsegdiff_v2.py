@@ -21,12 +21,13 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from ..diffusion.denoiser import Condition, Denoiser, add_to_samples
-from ..layers.encoder_decoder import Decoder, Encoder, padded
+from ..diffusion.denoiser import Condition, Denoiser, add_to_samples, check_channels, for_samples
+from ..layers.encoder_decoder import Decoder, Encoder, cropped, padded
 from ..layers.residual_block import Stage
 from ..layers.ss_former import Keys, SSFormer
 from ..layers.time_embedding import TimeEmbedding
 from ..layers.uncertain_attention import UncertainAttention, gated
+from ..names import check_name
 
 ANCHORS = ("u_sa", "sa", "none")
 SEMANTICS = ("ss_former", "sum")
@@ -75,7 +76,8 @@ class MedSegDiffV2(Denoiser):
         norm: Literal["l1", "softmax", "none"] = "l1",
     ) -> None:
         super().__init__()
-        _check_names(anchor, semantic)
+        check_name("anchor", anchor, ANCHORS)
+        check_name("semantic", semantic, SEMANTICS)
         levels = 0 if anchor == "none" else anchor_levels
         if not 0 <= levels <= len(multipliers):
             raise ValueError(f"anchor_levels is {levels}, expected 0 to {len(multipliers)}, the stages of the encoder.")
@@ -108,15 +110,13 @@ class MedSegDiffV2(Denoiser):
         Raises:
             ValueError: where the image has another number of channels.
         """
-        if image.shape[1] != self.in_channels:
-            found = f"The image has {image.shape[1]} channels, this network takes {self.in_channels}"
-            raise ValueError(f"{found}: change in_channels, or the images.")
+        check_channels(image, self.in_channels)
         model = self.condition
         deepest, skips = model.encoder(padded(image, self.stride))  # (B, d, *s_n), [(B, c_k, *s_k)]
         c = model.middle(deepest)  # (B, d, *s_n)
         features = model.decoder.features(c, skips)  # [(B, c_k, *s_k)]
         logits = model.decoder.output(features[0])  # (B, K, *s_0)
-        made = {"c": c, "logits": logits[(..., *map(slice, image.shape[2:]))]}
+        made = {"c": c, "logits": cropped(logits, image.shape[2:])}
         made |= {f"gate_{k}": gate(features[k]) for k, gate in enumerate(self.gates)}
         if self.former is not None:
             made |= self.former.keys(c)._asdict()
@@ -152,7 +152,7 @@ class MedSegDiffV2(Denoiser):
         samples = condition.samples_of(x, self.training)
         condition.check_timesteps(timesteps)
         of_image = self.time(timesteps)  # (B, E) or (1, E)
-        embedding = of_image.repeat_interleave(samples, dim=0) if len(timesteps) > 1 else of_image  # (M, E) or (1, E)
+        embedding = for_samples(of_image, samples)  # (M, E) or (1, E)
 
         # Encoder, gated by the anchor
         model, skips = self.diffusion, []
@@ -166,7 +166,7 @@ class MedSegDiffV2(Denoiser):
         # Bottleneck and decoder
         e = model.middle(m, embedding)  # (M, d, *s_n)
         m = self._met(e, of_image, condition)  # (M, d, *s_n)
-        prediction = model.decoder(m, skips, embedding)[(..., *map(slice, x.shape[2:]))]  # (M, K, H, W[, D])
+        prediction = cropped(model.decoder(m, skips, embedding), x.shape[2:])  # (M, K, H, W[, D])
         return {"prediction": prediction, "logits": condition["logits"]} if self.training else prediction
 
     def _met(self, e: Tensor, embedding: Tensor, condition: Condition) -> Tensor:
@@ -205,10 +205,3 @@ class UNet(nn.Module):
         self.encoder = Encoder(in_channels, widths, [blocks] * count, [time_width] * count, num_groups, spatial_dims)
         self.middle = Stage(deepest, deepest, blocks, *rest)
         self.decoder = Decoder(deepest, widths, blocks, out_channels, *rest)
-
-
-def _check_names(anchor: str, semantic: str) -> None:
-    """Raise ValueError unless both are known."""
-    for what, name, known in (("anchor", anchor, ANCHORS), ("semantic", semantic, SEMANTICS)):
-        if name not in known:
-            raise ValueError(f"{what} is {name!r}, expected one of {', '.join(known)}.")

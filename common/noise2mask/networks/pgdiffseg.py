@@ -14,7 +14,7 @@ from typing import Any, Literal
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from ..diffusion.denoiser import Condition, Denoiser, add_to_samples
+from ..diffusion.denoiser import Condition, Denoiser, add_to_samples, for_samples
 from ..layers.norm import norm_layer
 from ..layers.psa import ParameterSharedAttention
 from ..layers.residual_unit import Bottleneck, EncoderUnit, UpUnit
@@ -200,8 +200,7 @@ class PGDiffSeg(Denoiser):
         """
         samples = condition.samples_of(x, self.training)
         condition = self.at(condition, timesteps)
-        if len(timesteps) > 1:
-            timesteps = timesteps.repeat_interleave(samples)  # (M,)
+        timesteps = for_samples(timesteps, samples)  # (M,) or (1,)
         encoders = self._exchanging_flows if self.exchange else self._denoising_flow
         m, skips = encoders(self.mask_stem(x), timesteps, condition)  # (M, C_n, h_n, w_n), (M, C_i, h_{i-1}, w_{i-1})
 

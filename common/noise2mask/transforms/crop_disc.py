@@ -28,6 +28,7 @@ from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d, pad
 
 from ..meta import without_meta
+from ..names import check_name
 from .binary_mask import is_foreground
 
 FINDERS = ("label", "image")
@@ -66,8 +67,7 @@ class CropDiscd(MapTransform, InvertibleTransform):
         allow_missing_keys: bool = False,
     ) -> None:
         super().__init__(keys, allow_missing_keys)
-        if find not in FINDERS:
-            raise ValueError(f"find is {find!r}, expected one of {', '.join(FINDERS)}.")
+        check_name("find", find, FINDERS)
         if not 0 < size <= 1:
             raise ValueError(f"size is {size}, expected a part of the field of view, above 0 up to 1.")
         self.find = find

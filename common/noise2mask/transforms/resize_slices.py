@@ -15,6 +15,8 @@ from monai.transforms import InvertibleTransform, MapTransform
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from ..names import check_name
+
 MODES = ("bilinear", "nearest")
 
 
@@ -30,8 +32,7 @@ class ResizeSlices(InvertibleTransform):
     """
 
     def __init__(self, spatial_size: Sequence[int], mode: str = "bilinear") -> None:
-        if mode not in MODES:
-            raise ValueError(f"mode is {mode!r}, expected one of {', '.join(MODES)}.")
+        check_name("mode", mode, MODES)
         self.spatial_size = tuple(spatial_size)
         self.mode = mode
 

@@ -41,7 +41,7 @@ class StructureMasksd(MapTransform):
         allow_missing_keys: bool = False,
     ) -> None:
         super().__init__(keys, allow_missing_keys)
-        check_structures(structures, exclusive)
+        _check_structures(structures, exclusive)
         self.structures, self.exclusive, self.background = structures, exclusive, background
         self.known = sorted({value for values in structures.values() for value in values})
 
@@ -51,14 +51,13 @@ class StructureMasksd(MapTransform):
 
     def _channels(self, mask: Tensor) -> Tensor:
         refuse_wrong_values(mask, self.known, self.background)
-        own = [is_foreground(mask, values).amax(dim=0) for values in self.structures.values()]  # S of (...)
-        if not self.exclusive:
-            return torch.stack(own).to(torch.float32)  # (K, ...)
-        inside = torch.stack(own)  # (S, ...)
-        return torch.cat([~inside.any(dim=0, keepdim=True), inside]).to(torch.float32)  # (K, ...)
+        channels = torch.stack([is_foreground(mask, own).amax(dim=0) for own in self.structures.values()])  # (S, ...)
+        if self.exclusive:
+            channels = torch.cat([~channels.any(dim=0, keepdim=True), channels])  # (S + 1, ...)
+        return channels.to(torch.float32)  # (K, ...)
 
 
-def check_structures(structures: Structures, exclusive: bool) -> None:
+def _check_structures(structures: Structures, exclusive: bool) -> None:
     """Raise ValueError where there is no structure, one has no value, or exclusive ones share a value."""
     if not structures or not all(structures.values()):
         raise ValueError(f"structures are {dict(structures)}; expected names, each with the values of its mask.")
