@@ -20,7 +20,7 @@ from monai.data import MetaTensor
 from monai.transforms import Compose, EnsureChannelFirstd
 
 from .bundles import find_bundle
-from .data.check import channel_problem
+from .data.item_problems import channel_problem
 from .data.item_paths import paths_of
 from .data.reader import is_picture
 from .data.window import REMEDY, check_window, outside_window

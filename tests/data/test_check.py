@@ -301,3 +301,51 @@ def test_a_binary_mask_of_0_and_1_among_shades_of_grey_is_named(items, tmp_path)
     check(items, tmp_path, data=data)
     Image.fromarray((GREY > 20).astype(np.uint8)).save(items[1]["label"])
     refused(items, tmp_path, "label1.png holds the values 0, 1, as a binary mask; expected shades", data=data)
+
+
+# Several structures
+
+PARTS = {"structures": {"low": [1], "high": [2]}, "background": [0]}
+
+
+def labelled(items, *values):
+    """Masks of the values, from the bottom up, in equal shares of the grey values."""
+    for item in items:
+        mask = np.array(values, np.uint8)[GREY * len(values) // 48]
+        Image.fromarray(mask).save(item["label"])
+
+
+def test_masks_of_several_structures_pass(items, tmp_path):
+    labelled(items, 0, 1, 2)
+    check(items, tmp_path, data=PARTS)
+    check_before_evaluation(items, **PARTS)
+
+
+def test_a_value_of_no_structure_is_named(items, tmp_path):
+    labelled(items, 0, 1, 2, 5)
+    refused(items, tmp_path, "label0.png holds the values 0, 1, 2, 5; expected 0, 1, 2: correct structures", data=PARTS)
+
+
+def test_a_structure_that_no_training_mask_has_is_named(items, tmp_path):
+    labelled(items, 0, 1)
+    refused(items, tmp_path, "no training mask holds a value of high (2): correct structures", data=PARTS)
+
+
+def test_exclusive_structures_that_share_pixels_of_two_files_are_named(items, tmp_path):
+    labelled(items, 0, 1, 2)
+    other = tmp_path / "other.png"
+    Image.fromarray(np.full(GREY.shape, 1, np.uint8)).save(other)
+    items[0]["label"] = [items[0]["label"], str(other)]
+    refused(items, tmp_path, "other.png: low and high share pixels; expected exclusive structures", data=PARTS)
+    check(items, tmp_path, data={**PARTS, "exclusive": False})
+
+
+def test_impossible_structures_are_refused(items, tmp_path):
+    with pytest.raises(ValueError, match="but low and high share 1"):
+        check(items, tmp_path, data={"structures": {"low": [1], "high": [1, 2]}})
+
+
+def test_the_network_is_tried_with_the_channels_of_neighbours(items, tmp_path):
+    network = MedSegDiff(base=4, blocks=(1, 1, 1, 1), downsamplings=4, grid=8)
+    with pytest.raises(ValueError, match="The image has 3 channels, this network takes 1"):
+        check_before_training(items[:4], items[4:], network, (16, 16), (0, 255), tmp_path / "out", neighbours=1)

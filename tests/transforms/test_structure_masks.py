@@ -4,7 +4,7 @@ import pytest
 import torch
 from monai.data import MetaTensor
 
-from noise2mask.transforms.structure_masks import StructureMasksd
+from noise2mask.transforms.structure_masks import LabelMapd, StructureMasksd
 
 PARTS = {"anterior": [1], "posterior": [2, 3]}
 NESTED = {"disc": [1, 2], "cup": [2]}
@@ -48,3 +48,29 @@ def test_a_value_that_is_in_no_structure_is_named_with_its_file_unless_it_is_bac
 def test_impossible_structures_are_refused(structures, words):
     with pytest.raises(ValueError, match=words):
         StructureMasksd("label", structures)
+
+
+def test_exclusive_structures_of_several_files_that_share_a_pixel_are_refused():
+    with pytest.raises(ValueError, match="scan.nii.gz: anterior and posterior share pixels"):
+        channels([[1, 0], [2, 0]], PARTS)
+
+
+@pytest.mark.parametrize("name", ["left kidney", "../organ", "", "a/b"])
+def test_a_name_that_can_not_name_a_file_is_refused(name):
+    with pytest.raises(ValueError, match="expected letters, digits, _ and -, which its files are named with"):
+        StructureMasksd("label", {name: [1]})
+
+
+# Label maps
+
+
+def numbered(masks, exclusive):
+    return LabelMapd("pred", exclusive)({"pred": torch.tensor(masks, dtype=torch.uint8)})["pred"].tolist()
+
+
+def test_exclusive_structures_are_numbered_from_1():
+    assert numbered([[1, 0, 0], [0, 1, 0], [0, 0, 1]], exclusive=True) == [0, 1, 2]
+
+
+def test_of_structures_that_overlap_the_last_has_the_pixel():
+    assert numbered([[0, 1, 1], [0, 0, 1]], exclusive=False) == [0, 1, 2]

@@ -1,39 +1,25 @@
 """Looks at all images and masks before anything is trained, and says everything that is wrong with them at once."""
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
 import torch
-from monai.data import MetaTensor
 
 from ..diffusion.denoiser import Denoiser
 from ..diffusion.target import check_mask_scale
 from ..files import check_writable
-from ..transforms.binary_mask import is_foreground, wrong_values
 from .item_paths import name_of, paths_of
+from .item_problems import Crop, Expected, problems_of
 from .memory import warn_of_memory
 from .problems import refuse
-from .reader import GreyReader, is_picture, same_place
+from .reader import GreyReader
 from .splits import torn_patients
+from .structures import Structures, check_structures, is_any_of
 from .window import check_window, outside_window
 
-Crop = Callable[[dict[str, Any]], Any]  # such as `CropDiscd`
-
 logger = logging.getLogger(__name__)
-
-
-class Expected(NamedTuple):
-    """How the files of an item are read, and what they must hold."""
-
-    reader: GreyReader  # of the image; masks are read in grey, at the same phase
-    in_channels: int | None = None  # of the image; None: any number
-    foreground: Sequence[float] | None = None  # see `BinaryMaskd`
-    background: Sequence[float] = ()
-    crop: Sequence[Crop] = ()  # of image and mask, tried on them
-    spatial_dims: int = 2  # of the network: 2 takes pictures and volumes, 3 volumes
 
 
 def check_before_training(
@@ -53,6 +39,9 @@ def check_before_training(
     crops: Mapping[str, Sequence[Crop]] | None = None,
     augmentation: str = "none",
     counts: Mapping[str, int] | None = None,
+    structures: Structures | None = None,
+    exclusive: bool = True,
+    neighbours: int = 0,
 ) -> None:
     """Stop before anything is trained or written, if something is wrong.
 
@@ -73,12 +62,16 @@ def check_before_training(
         crops:           crops of image and mask, such as `CropDiscd`, of "training" and "validation".
         augmentation:    "none", or another, which is of slices.
         counts:          settings, by their names, that are whole numbers from 1 up, such as epochs.
+        structures:      of masks with several, as for `StructureMasksd`; None: masks have one.
+        exclusive:       see there.
+        neighbours:      slices on either side that the network sees as well, see `NeighbourSlicesd`.
 
     Raises:
         ValueError: it names every file, what was found, what was expected and what to do: an image or mask that is
             missing or can not be read, sizes or geometry that differ, another number of channels or axes, a file of a
-            single value, mask values that are not binary, a picture that can not be cropped, a class that is missing, a
-            patient or a file in both lists; before that, a size that the network does not take, augmentation of slices
+            single value, mask values that are not binary or of no structure, exclusive structures that share a pixel, a
+            structure in no mask, a picture that can not be cropped, a class that is missing, a patient or a file in
+            both lists; before that, a size that the network does not take, augmentation of slices
             for a network of volumes, a range that is empty or none of z-scores, masks without a scale, no epochs, a
             folder that can not be written to.
     """
@@ -86,9 +79,11 @@ def check_before_training(
     check_mask_scale(mask_scale)
     _check_counts(counts or {})
     check_window(intensity_range, z_score)
-    _check_settings(network, in_channels, image_size, augmentation)
-    dims = network.spatial_dims
-    expected = Expected(reader or GreyReader(), in_channels, foreground, background, spatial_dims=dims)
+    _check_settings(network, in_channels * (2 * neighbours + 1), image_size, augmentation)
+    if structures is not None:
+        check_structures(structures, exclusive)
+    masks = {"foreground": foreground, "background": background, "structures": structures, "exclusive": exclusive}
+    expected = Expected(reader or GreyReader(), in_channels, spatial_dims=network.spatial_dims, **masks)
     sections = {"training": training, "validation": validation}
     cropped = {key: expected._replace(crop=(crops or {}).get(key, ())) for key in sections}
     items = {name_of(item): (item, cropped[key]) for key, some in sections.items() for item in some}
@@ -97,7 +92,8 @@ def check_before_training(
         problems += [*problems_of(item, own), *class_problems(item, network.item_classes)]
         problems += [] if per_volume or z_score else window_problems(item, expected.reader, intensity_range)
     refuse("The data can not be trained on", problems or _no_foreground("training mask", training, expected))
-    warn_of_memory([*training, *validation], expected.reader, image_size)
+    channels = in_channels * (2 * neighbours + 1) + len(structures or [1])  # of image and mask
+    warn_of_memory([*training, *validation], expected.reader, image_size, channels)
     for name, some in sections.items():
         patients = {item.get("patient", name_of(item)) for item in some}
         logger.info(f"{name}: {len(set(map(name_of, some)))} images of {len(patients)} patients or groups")
@@ -110,6 +106,8 @@ def check_before_evaluation(
     foreground: Sequence[float] | None = None,
     background: Sequence[float] = (),
     crop: Sequence[Crop] = (),
+    structures: Structures | None = None,
+    exclusive: bool = True,
 ) -> None:
     """Stop before anything is sampled, if an image or mask can not be scored: reading is quick, sampling is not.
 
@@ -120,11 +118,13 @@ def check_before_evaluation(
         foreground:  see there.
         background:  see there.
         crop:        of the image.
+        structures:  and `exclusive`: see there.
 
     Raises:
         ValueError: it names every file, as `check_before_training` does.
     """
-    expected = Expected(reader or GreyReader(), in_channels, foreground, background, crop)
+    masks = {"foreground": foreground, "background": background, "structures": structures, "exclusive": exclusive}
+    expected = Expected(reader or GreyReader(), in_channels, crop=crop, **masks)
     problems = [problem for item in items for problem in problems_of(item, expected)]
     missing = [] if problems else _no_foreground("mask", items, expected)
     if missing and not all(_is_empty(item, expected) for item in items):
@@ -178,11 +178,13 @@ def torn_images(sections: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str
 
 
 def _no_foreground(what: str, items: Sequence[Mapping[str, Any]], expected: Expected) -> list[str]:
-    """Whether chosen values of the masks are in none of them: another coding than was thought."""
-    if expected.foreground is None or any(_has_foreground(item, expected) for item in items):
-        return []
-    values = ", ".join(map(str, [*expected.foreground][:8]))
-    return [f"no {what} holds a value of the foreground ({values}): correct foreground and background."]
+    """Which of the chosen values are in no mask: another coding than was thought."""
+    remedy = "foreground and background" if expected.structures is None else "structures"
+    return [
+        f"no {what} holds a value of {name} ({', '.join(map(str, [*values][:8]))}): correct {remedy}."
+        for name, values in expected.chosen.items()
+        if not any(_holds(item, values, expected.reader) for item in items)
+    ]
 
 
 def _is_empty(item: Mapping[str, Any], expected: Expected) -> bool:
@@ -190,88 +192,6 @@ def _is_empty(item: Mapping[str, Any], expected: Expected) -> bool:
     return not expected.reader.channels(item["label"])[0].any()
 
 
-def _has_foreground(item: Mapping[str, Any], expected: Expected) -> bool:
-    masks, _ = expected.reader.channels(item["label"])
-    return bool(is_foreground(torch.from_numpy(masks), expected.foreground).any())
-
-
-def problems_of(item: Mapping[str, Any], expected: Expected) -> Iterator[str]:
-    """Everything that is wrong with one image and its mask."""
-    name = name_of(item)
-    try:
-        image, image_meta = expected.reader.channels(item["image"])  # (C, ...)
-    except ValueError as error:
-        yield str(error)
-        return
-    yield from _image_problems(item, image, expected.in_channels)
-    if image.ndim - 1 < expected.spatial_dims:
-        yield f"{name} is a picture; expected a volume, for spatial_dims 3: take volumes, or spatial_dims 2."
-    if "label" not in item:
-        yield f"{name} has no mask; expected one, of zeros where there is no lesion: add or remove it."
-        return
-    masks_reader, labels = GreyReader(expected.reader.phase), paths_of(item["label"])
-    try:
-        masks, mask_meta = masks_reader.channels(item["label"])  # (F, ...), a file each
-    except ValueError as error:
-        yield str(error)
-        return
-    shape = image.shape[1:]
-    if masks.shape[1:] != shape:
-        yield f"{labels[0]} has size {masks.shape[1:]}, but {name} has {shape}; expected the same: replace one."
-    elif not is_picture(name) and not same_place(image_meta["affine"], mask_meta["affine"]):
-        yield f"{labels[0]} has another position, spacing or orientation than {name}: resample the mask."
-    for path, one in zip(labels, masks, strict=True):
-        yield from _value_problems(path, one, expected)
-    for path in item.get("annotations", []):
-        yield from _annotation_problems(str(path), name, shape, masks_reader, expected)
-    if masks.shape[1:] == shape and image.min() < image.max():
-        yield from crop_problems(item, expected.crop, image=image, label=masks)
-
-
-def _image_problems(item: Mapping[str, Any], image: np.ndarray, in_channels: int | None) -> Iterator[str]:
-    """Another number of channels (C, ...) than the network takes, and files of a single value."""
-    paths = paths_of(item["image"])
-    if problem := channel_problem(item, len(image), in_channels):
-        yield problem
-    for path, own in zip(paths, np.split(image, len(paths)), strict=True):  # a picture in colour has three channels
-        if own.min() == own.max():
-            yield f"{path} has the value {own.min():g} everywhere; expected a picture: remove or replace it."
-
-
-def channel_problem(item: Mapping[str, Any], channels: int, in_channels: int | None) -> str | None:
-    """Whether an image has another number of channels than the network takes."""
-    if in_channels in (None, channels):
-        return None
-    found = f"{name_of(item)} has {channels} channels, of {len(paths_of(item['image']))} files"
-    remedy = "list every modality of the case, take the reader that fits (GreyReader 1, ColourReader 3 channels a file)"
-    return f"{found}; expected {in_channels}, the network's in_channels: {remedy}, or change in_channels."
-
-
-def crop_problems(item: Mapping[str, Any], crop: Sequence[Crop], **values: np.ndarray) -> Iterator[str]:
-    """Why the arrays (C, ...) of an item's `image`, and `label`, can not be cropped."""
-    data = {key: MetaTensor(own, meta={"filename_or_obj": paths_of(item[key])[0]}) for key, own in values.items()}
-    for one in crop:
-        try:
-            one(data)
-        except ValueError as error:
-            yield str(error)
-
-
-def _value_problems(path: str, mask: np.ndarray, expected: Expected) -> Iterator[str]:
-    """Wrong values of one mask file."""
-    if wrong := wrong_values(torch.from_numpy(mask), expected.foreground, expected.background):
-        yield f"{path} {wrong}"
-
-
-def _annotation_problems(
-    path: str, image: str, shape: tuple[int, ...], reader: GreyReader, expected: Expected
-) -> Iterator[str]:
-    """What is wrong with one annotator's mask."""
-    try:
-        mask, _ = reader.get_data([path])
-    except ValueError as error:
-        yield str(error)
-        return
-    if mask.shape != shape:
-        yield f"{path} has size {mask.shape}, but {image} has {shape}; expected the same: replace one."
-    yield from _value_problems(path, mask, expected)
+def _holds(item: Mapping[str, Any], values: Sequence[float], reader: GreyReader) -> bool:
+    masks, _ = reader.channels(item["label"])
+    return bool(is_any_of(torch.from_numpy(masks), values).any())

@@ -11,6 +11,7 @@ from monai.config import KeysCollection
 from monai.transforms import MapTransform
 from torch import Tensor
 
+from ..data.structures import is_any_of
 from ..meta import without_meta
 
 
@@ -53,22 +54,28 @@ class BinaryMaskd(MapTransform):
 
 def is_foreground(mask: Tensor, foreground: Sequence[float] | None = None) -> Tensor:
     """(...) -> (...) bool: one of the values, or, where there are none to choose from, above 0."""
-    if foreground is None:
-        return mask > 0
-    return torch.isin(mask, torch.tensor(foreground, dtype=mask.dtype, device=mask.device))
+    return mask > 0 if foreground is None else is_any_of(mask, foreground)
 
 
-def refuse_wrong_values(mask: Tensor, foreground: Sequence[float] | None, background: Sequence[float]) -> None:
+def refuse_wrong_values(
+    mask: Tensor, foreground: Sequence[float] | None, background: Sequence[float], setting: str = "foreground"
+) -> None:
     """Raise ValueError where a file of (F, ...) holds other values; it names the file."""
-    problems = (wrong_values(one, foreground, background) for one in mask)
+    problems = (wrong_values(one, foreground, background, setting) for one in mask)
     if problem := next(filter(None, problems), None):
         raise ValueError(f"{getattr(mask, 'meta', {}).get('filename_or_obj', 'a mask')} {problem}")
 
 
 def wrong_values(
-    mask: Tensor, foreground: Sequence[float] | None = None, background: Sequence[float] = ()
+    mask: Tensor,
+    foreground: Sequence[float] | None = None,
+    background: Sequence[float] = (),
+    setting: str = "foreground",
 ) -> str | None:
-    """What is wrong with the values of one mask file, which is binary or has these values; or None."""
+    """What is wrong with the values of one mask file, which is binary or has these values; or None.
+
+    `setting` is what the foreground comes from in the config.
+    """
     values = torch.unique(without_meta(mask)).tolist()
     known = [{0.0, 1.0}, {0.0, 255.0}] if foreground is None else [{*map(float, [*foreground, *background])}]
     found = f"holds the values {_listed(values)}"
@@ -80,9 +87,7 @@ def wrong_values(
     if foreground is None:
         remedy = "save it so (PNG, not JPEG), or name foreground and background"
         return f"{found}; a binary mask holds 0 and 1, or 0 and 255: {remedy}."
-    return (
-        f"{found}; expected {_listed(sorted(known[0]))}: correct foreground and background, or save it so (not JPEG)."
-    )
+    return f"{found}; expected {_listed(sorted(known[0]))}: correct {setting} and background, or save it so (not JPEG)."
 
 
 def _are_shades(foreground: Sequence[float] | None, background: Sequence[float]) -> bool:

@@ -1,10 +1,9 @@
-"""A channel per structure from mask files of several classes.
+"""A channel per structure from mask files of several classes, and back to one map of their numbers.
 
 Legend: F files, S structures, K channels (S, and with exclusive structures the background's first), ... spatial axes.
 """
 
 from collections.abc import Hashable, Mapping, Sequence
-from itertools import combinations
 from typing import Any
 
 import torch
@@ -12,9 +11,16 @@ from monai.config import KeysCollection
 from monai.transforms import MapTransform
 from torch import Tensor
 
-from .binary_mask import is_foreground, refuse_wrong_values
-
-Structures = Mapping[str, Sequence[float]]  # name -> values of the mask files
+from ..data.structures import (
+    Structures,
+    check_structures,
+    label_map,
+    masks_of,
+    overlapping,
+    values_of,
+    without_background,
+)
+from .binary_mask import refuse_wrong_values
 
 
 class StructureMasksd(MapTransform):
@@ -28,8 +34,8 @@ class StructureMasksd(MapTransform):
         background: all other values that the files may hold; one that is in neither shows another coding.
 
     Raises:
-        ValueError: where there is no structure, or exclusive ones share a value; and where a mask holds other values:
-            it names the file and the values.
+        ValueError: where there is no structure, or exclusive ones share a value or a pixel; and where a mask holds
+            other values: it names the file and the values.
     """
 
     def __init__(
@@ -41,29 +47,37 @@ class StructureMasksd(MapTransform):
         allow_missing_keys: bool = False,
     ) -> None:
         super().__init__(keys, allow_missing_keys)
-        _check_structures(structures, exclusive)
+        check_structures(structures, exclusive)
         self.structures, self.exclusive, self.background = structures, exclusive, background
-        self.known = sorted({value for values in structures.values() for value in values})
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Give the keys their channels."""
         return {**data, **{key: self._channels(data[key]) for key in self.key_iterator(data)}}
 
     def _channels(self, mask: Tensor) -> Tensor:
-        refuse_wrong_values(mask, self.known, self.background)
-        channels = torch.stack([is_foreground(mask, own).amax(dim=0) for own in self.structures.values()])  # (S, ...)
+        refuse_wrong_values(mask, values_of(self.structures), self.background, "structures")
+        channels = masks_of(mask, self.structures)  # (S, ...)
         if self.exclusive:
+            if both := overlapping(channels, self.structures):
+                name = getattr(mask, "meta", {}).get("filename_or_obj", "a mask")
+                raise ValueError(f"{name}: {both} share pixels; expected exclusive structures: correct the files.")
             channels = torch.cat([~channels.any(dim=0, keepdim=True), channels])  # (S + 1, ...)
         return channels.to(torch.float32)  # (K, ...)
 
 
-def _check_structures(structures: Structures, exclusive: bool) -> None:
-    """Raise ValueError where there is no structure, one has no value, or exclusive ones share a value."""
-    if not structures or not all(structures.values()):
-        raise ValueError(f"structures are {dict(structures)}; expected names, each with the values of its mask.")
-    for (one, values), (other, others) in combinations(structures.items(), 2):
-        if exclusive and (both := set(values) & set(others)):
-            found = f"{one} and {other} share {', '.join(f'{value:g}' for value in sorted(both))}"
-            raise ValueError(
-                f"exclusive structures have values of their own, but {found}: correct structures, or exclusive."
-            )
+class LabelMapd(MapTransform):
+    """(K, ...) in {0, 1} -> (...) uint8, the numbers of the structures from 1 up, as MONAI Label and DICOM take them.
+
+    Args:
+        keys:      of hard masks.
+        exclusive: channel 0 is the background.
+    """
+
+    def __init__(self, keys: KeysCollection, exclusive: bool = True, allow_missing_keys: bool = False) -> None:
+        super().__init__(keys, allow_missing_keys)
+        self.exclusive = exclusive
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Number the keys."""
+        maps = {key: label_map(without_background(data[key], self.exclusive)) for key in self.key_iterator(data)}
+        return {**data, **maps}
