@@ -3,7 +3,7 @@
 It is what `noise2mask segment` does, by the same configs, without files. Of DICOM it takes one volume, still or clip,
 and refuses what `data.dicom_series` does; frames of Enhanced objects and headers are looked at by the command alone.
 
-Legend: N samples, C channels of the image, S its own size (two or three axes), h w the network's.
+Legend: N samples, C channels of the image, K classes, S its own size (two or three axes), h w the network's.
 """
 
 import logging
@@ -20,11 +20,12 @@ from monai.data import MetaTensor
 from monai.transforms import Compose, EnsureChannelFirstd
 
 from .bundles import find_bundle
-from .data.item_problems import channel_problem
 from .data.item_paths import paths_of
+from .data.item_problems import channel_problem
 from .data.reader import is_picture
+from .data.structures import label_map, without_background
 from .data.window import REMEDY, check_window, outside_window
-from .diffusion.fusion import fuse
+from .diffusion.fusion import fuse, harden
 from .diffusion.uncertainty import standard_deviation, triage
 from .meta import without_meta
 from .refusals import refusal_in
@@ -42,9 +43,9 @@ ROWS_COLUMNS_SLICES = torch.tensor([[0.0, -1, 0, 0], [-1, 0, 0, 0], [0, 0, 1, 0]
 class Result(NamedTuple):
     """What is known of one image, in its own size and axes."""
 
-    mask: np.ndarray  # (*S) bool, probability > 0.5
-    probability: np.ndarray  # (*S) in [0, 1], of the foreground
-    std: np.ndarray  # (*S) in [0, 0.5], over the samples
+    mask: np.ndarray  # (*S) bool, probability > 0.5; of several structures (*S) uint8, their numbers from 1 up
+    probability: np.ndarray  # (*S) in [0, 1], of the foreground; of several structures (their number, *S)
+    std: np.ndarray  # (*S) in [0, 0.5], over the samples; of several structures that of the most unsure
     triage: float  # 0: the samples agree; 1: look at this one first
 
 
@@ -74,6 +75,7 @@ class Segmenter:
         parser = ConfigParser(ConfigParser.load_config_files([str(path) for path in configs]))
         parser.update({name: list(value) if isinstance(value, tuple) else value for name, value in given.items()})
         self.slices_as_stored = parser["axcodes"] is None
+        self.structures: tuple[str, ...] = tuple(parser.get("structures", ()))  # names, of several
         self.channels: int = parser.get("in_channels", 1)  # C; of a bundle without this setting 1
         with _refusals():
             window = parser.get_parsed_content("intensity_range")
@@ -109,11 +111,16 @@ class Segmenter:
             logger.warning(f"{_name(image)} {found}: {REMEDY}.")
         item = self.prepare({"image": loaded})  # (C, h, w[, D])
         samples = self.inferer.sample(without_meta(item["image"])[None].to(self.device), self.network)
-        probability = fuse(samples, self.inferer.fusion, self.inferer.exclusive)[0]  # (1, h, w[, D])
-        maps = torch.cat([probability, standard_deviation(samples)[0]]).cpu()  # (2, h, w[, D])
-        own = self.own_size(item, maps).numpy()  # (2, *S)
+        exclusive = self.inferer.exclusive
+        probability = fuse(samples, self.inferer.fusion, exclusive)[0]  # (K, h, w[, D])
+        std = standard_deviation(samples)[0].amax(dim=0, keepdim=True)  # (1, h, w[, D])
+        own = self.own_size(item, torch.cat([probability, std]).cpu())  # (K + 1, *S)
         own = own.swapaxes(1, 2) if turned else own
-        return Result(own[0] > 0.5, own[0], own[1], float(triage(samples, self.inferer.exclusive)["triage"][0]))
+        mask, number = harden(own[None, None, :-1], exclusive)[0, 0], float(triage(samples, exclusive)["triage"][0])
+        if not self.structures:
+            return Result(mask[0].numpy(), own[0].numpy(), own[1].numpy(), number)
+        numbers = label_map(without_background(mask, exclusive)).numpy()  # (*S)
+        return Result(numbers, without_background(own[:-1], exclusive).numpy(), own[-1].numpy(), number)
 
     def _loaded(self, image: Image) -> tuple[MetaTensor, bool]:
         """The image (C, *S) in MONAI's axes, and whether rows and columns of the result are to be exchanged."""

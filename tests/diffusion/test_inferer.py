@@ -14,6 +14,7 @@ from noise2mask.diffusion.noise import NoiseSource
 from noise2mask.diffusion.noise_schedule import NoiseSchedule
 from noise2mask.diffusion.samplers import SAMPLERS
 from noise2mask.diffusion.uncertainty import triage
+from noise2mask.networks.medsegdiff import MedSegDiff
 from noise2mask.networks.pgdiffseg import PGDiffSeg
 
 SCHEDULE = NoiseSchedule("linear", 100, 1e-3, 2e-1)
@@ -311,7 +312,7 @@ def test_a_progress_bar_counts_every_evaluation(network, monkeypatch, sampler, c
     ("options", "message"),
     [
         ({"steps": 101}, "101"),
-        ({"steps": 0}, "0"),
+        ({"steps": -1}, "-1"),
         ({"steps": 5, "start": 3}, "1 to 4"),
         ({"start": 100}, "100"),
         ({"sampler": "euler"}, "sampler is 'euler', expected one of ddpm"),
@@ -417,3 +418,15 @@ def test_a_prediction_of_other_channels_is_refused():
 def test_an_unknown_variance_is_refused():
     with pytest.raises(ValueError, match="variance is 'huge', expected one of small, large, learned"):
         inferer(variance="huge")
+
+
+def test_no_step_gives_the_coarse_mask_itself():
+    image = images().abs()
+    samples = inferer(steps=0, samples=2).sample(image, Echo())
+    assert torch.allclose(samples, image[:, None].expand(-1, 2, -1, -1, -1), atol=1e-6)
+
+
+def test_no_step_of_a_network_without_a_coarse_mask_is_refused():
+    network = MedSegDiff(base=4, blocks=(1, 1, 1, 1), downsamplings=4, grid=8)
+    with pytest.raises(ValueError, match="MedSegDiff makes no coarse mask: sample from noise"):
+        inferer(steps=0).sample(torch.zeros(1, 1, 16, 16), network)

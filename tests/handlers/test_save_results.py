@@ -3,12 +3,14 @@
 import json
 from types import SimpleNamespace
 
+import nibabel as nib
 import numpy as np
 import pytest
 import torch
 from monai.data import MetaTensor
 from PIL import Image
 
+from noise2mask.data.results import write_label_map
 from noise2mask.handlers import save_results as module
 from noise2mask.handlers.batch import Batch
 from noise2mask.handlers.save_results import NUMBERS, SaveResults
@@ -85,3 +87,40 @@ def test_the_preview_shows_the_modality_that_is_named(folder, monkeypatch):
     assert (shown[0] == 7).all() and (folder / "out" / "a.json").is_file()
     with pytest.raises(ValueError, match="a.png has 2 files, but the preview is to show modality 2"):
         SaveResults(batch, modality=2)
+
+
+# Several structures
+
+
+@pytest.mark.parametrize("exclusive", [True, False])
+def test_several_structures_make_a_label_map_and_a_probability_each(folder, monkeypatch, exclusive):
+    monkeypatch.setattr("noise2mask.handlers.batch.resolved_config", dict)
+    image = str(folder / "in" / "a.png")
+    low = torch.zeros(8, 6)  # (W, H)
+    low[:4] = 1
+    high = torch.zeros(8, 6)
+    high[6:] = 1
+    channels = torch.stack([1 - low - high, low, high] if exclusive else [low, high])
+    maps = {"mask": channels, "probability": channels * 0.75, "std": low[None] * 0.5, "entropy": low[None]}
+    item = {"image": MetaTensor(low[None], meta={"filename_or_obj": image}), **maps, **dict.fromkeys(NUMBERS, 0.5)}
+    batch = Batch([{"image": image}], str(folder / "out"), str(folder / "model.pt"))
+    handler = SaveResults(batch, structures={"low": [1], "high": [7]}, exclusive=exclusive)
+    handler.save(SimpleNamespace(state=SimpleNamespace(output=[item])))
+    mask = Image.open(folder / "out" / "a_mask.png")
+    assert mask.mode == "P" and np.asarray(mask)[0].tolist() == [1, 1, 1, 1, 0, 0, 2, 2]
+    case = json.loads((folder / "out" / "a.json").read_text())
+    names = ["a_mask.png", "a_preview.png", "a_probability_high.png", "a_probability_low.png", "a_std.png"]
+    assert sorted(case["files"]) == names and case["pixels"] == 36
+    found = {name: (own["number"], own["pixels"], own["centroid_pixel"]) for name, own in case["structures"].items()}
+    assert found == {"low": (1, 24, [1.5, 2.5]), "high": (2, 12, [6.5, 2.5])}
+    assert np.asarray(Image.open(folder / "out" / "a_probability_high.png"))[0].tolist() == [0] * 6 + [191] * 2
+
+
+def test_a_label_map_of_a_volume_keeps_its_geometry(tmp_path):
+    affine = np.diag([2.0, 3, 4, 1])
+    nib.save(nib.Nifti1Image(np.zeros((3, 4, 5), np.float32), affine), tmp_path / "scan.nii.gz")
+    numbers = np.arange(60).reshape(3, 4, 5) % 3
+    path = write_label_map(numbers, str(tmp_path / "scan.nii.gz"), affine, tmp_path)
+    found = nib.load(path)
+    assert np.array_equal(found.dataobj, numbers) and np.array_equal(found.affine, affine)
+    assert found.get_data_dtype() == np.uint8

@@ -16,8 +16,12 @@ def item(mask, label):
     return {"image": image, "mask": mask, "label": label, "probability": mask, "samples": samples, "triage": 0.25}
 
 
+def same(item, maps):
+    return maps
+
+
 def test_each_exclusive_structure_has_a_line_and_the_background_none():
-    head, tail = scored(item(MASK, LABEL), {}, ("head", "tail"), exclusive=True)
+    head, tail = scored(item(MASK, LABEL), {}, same, ("head", "tail"), exclusive=True)
     assert (head["structure"], head["tp"], head["fp"], head["fn"]) == ("head", 1, 0, 1)
     assert (tail["structure"], tail["tp"], tail["fp"], tail["fn"]) == ("tail", 1, 1, 0)
     assert head["dice_best"] == tail["dice_best"] == 1 and head["dice_mean"] == pytest.approx(5 / 6)
@@ -25,7 +29,7 @@ def test_each_exclusive_structure_has_a_line_and_the_background_none():
 
 
 def test_overlapping_structures_begin_at_the_first_channel_and_one_channel_has_no_name():
-    lines = scored(item(MASK, LABEL), {}, ("a", "b", "c"))
+    lines = scored(item(MASK, LABEL), {}, same, ("a", "b", "c"))
     assert [line["structure"] for line in lines] == ["a", "b", "c"] and lines[0]["dice"] == 1
-    (line,) = scored(item(MASK[1:2], LABEL[1:2]), {})
+    (line,) = scored(item(MASK[1:2], LABEL[1:2]), {}, same)
     assert "structure" not in line and line["dice"] == lines[1]["dice"]

@@ -82,7 +82,12 @@ def check_before_training(
     _check_settings(network, in_channels * (2 * neighbours + 1), image_size, augmentation)
     if structures is not None:
         check_structures(structures, exclusive)
-    masks = {"foreground": foreground, "background": background, "structures": structures, "exclusive": exclusive}
+    masks: dict[str, Any] = {
+        "foreground": foreground,
+        "background": background,
+        "structures": structures,
+        "exclusive": exclusive,
+    }
     expected = Expected(reader or GreyReader(), in_channels, spatial_dims=network.spatial_dims, **masks)
     sections = {"training": training, "validation": validation}
     cropped = {key: expected._replace(crop=(crops or {}).get(key, ())) for key in sections}
@@ -123,7 +128,12 @@ def check_before_evaluation(
     Raises:
         ValueError: it names every file, as `check_before_training` does.
     """
-    masks = {"foreground": foreground, "background": background, "structures": structures, "exclusive": exclusive}
+    masks: dict[str, Any] = {
+        "foreground": foreground,
+        "background": background,
+        "structures": structures,
+        "exclusive": exclusive,
+    }
     expected = Expected(reader or GreyReader(), in_channels, crop=crop, **masks)
     problems = [problem for item in items for problem in problems_of(item, expected)]
     missing = [] if problems else _no_foreground("mask", items, expected)

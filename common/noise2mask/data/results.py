@@ -10,6 +10,7 @@ import nibabel as nib
 import numpy as np
 from PIL import Image
 
+from ..explain.colours import palette
 from .reader import NIFTI, is_picture
 
 # Grey values of 8-bit pictures: probability 1 is 255, and a standard deviation of 0.5, the largest there is, too.
@@ -24,10 +25,21 @@ def stem(path: str | Path) -> str:
 
 
 def write_mask(mask: np.ndarray, source: str, affine: np.ndarray, folder: Path) -> Path:
-    """(W, H) or (X, Y, Z) in {0, 1} -> `<stem>_mask.png` with 0 and 255, or `<stem>_mask.nii.gz` with 0 and 1."""
+    """(W, H) or (X, Y, Z) in {0, 1} -> `<stem>_mask.png` with 0 and 255, or `<stem>_mask.nii.gz` as it is."""
     if is_picture(source):
         return _write_picture(mask.astype(np.uint8) * 255, folder / f"{stem(source)}_mask.png")
     return _write_nifti(mask.astype(np.uint8), source, affine, folder / f"{stem(source)}_mask.nii.gz")
+
+
+def write_label_map(numbers: np.ndarray, source: str, affine: np.ndarray, folder: Path) -> Path:
+    """(W, H) or (X, Y, Z), numbers of structures -> `<stem>_mask.png`, numbers of colours, or `<stem>_mask.nii.gz`."""
+    if not is_picture(source):
+        return write_mask(numbers, source, affine, folder)
+    path = folder / f"{stem(source)}_mask.png"
+    image = Image.fromarray(np.ascontiguousarray(numbers.T.astype(np.uint8))).convert("P")  # (W, H) -> rows first
+    image.putpalette(palette())
+    image.save(path)
+    return path
 
 
 def write_map(values: np.ndarray, source: str, affine: np.ndarray, folder: Path, name: str, white: float = 1.0) -> Path:

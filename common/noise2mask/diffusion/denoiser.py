@@ -97,7 +97,7 @@ class Denoiser(nn.Module, ABC):
             ValueError: where a network has none.
         """
         raise ValueError(
-            f"{type(self).__name__} makes no coarse mask: pass `coarse`, or sample from noise (start: null)."
+            f"{type(self).__name__} makes no coarse mask: sample from noise (start null, steps from 1 up)."
         )
 
     @abstractmethod

@@ -21,9 +21,9 @@ class UncertaintyEvaluator(SupervisedEvaluator):
     """Its inferer is an `EnsembleInferer`; every map comes from the same samples.
 
     The output of an iteration holds, besides image and label,
-    `pred` (B, K, ...) class probabilities, `std` (B, K, ...) and `entropy` (B, 1, ...) per pixel, the soft `samples`
-    (B, N * K, ...) themselves and, one number per image, `agreement`, `area_mean`, `area_std` and `triage` (B,); see
-    `uncertainty.py`.
+    `pred` (B, K, ...) class probabilities, `std` (that of the most unsure class) and `entropy` (B, 1, ...) per pixel,
+    the soft `samples` (B, N * K, ...) themselves and, one number per image, `agreement`, `area_mean`, `area_std` and
+    `triage` (B,); see `uncertainty.py`.
     Arguments are those of `monai.engines.SupervisedEvaluator`.
     """
 
@@ -61,7 +61,8 @@ class UncertaintyEvaluator(SupervisedEvaluator):
             probability = fuse(samples, inferer.fusion, inferer.exclusive)  # (B, K, ...)
         except ValueError as error:
             raise ValueError(f"{error} Files of this batch: {_files(image)}.") from error
-        maps = {CommonKeys.PRED: probability, "std": standard_deviation(samples), "samples": samples.flatten(1, 2)}
+        std = standard_deviation(samples).amax(dim=1, keepdim=True)  # (B, 1, ...)
+        maps = {CommonKeys.PRED: probability, "std": std, "samples": samples.flatten(1, 2)}
         return maps | {"entropy": entropy(probability, inferer.exclusive)} | triage(samples, inferer.exclusive)
 
 

@@ -47,7 +47,7 @@ class EnsembleInferer(Inferer):
         mask_scale:     clean masks live on +-mask_scale.
         out_channels:   K.
         sampler:        a name of `samplers.SAMPLERS`.
-        steps:          length of the list of timesteps, 1 .. T.
+        steps:          length of the list of timesteps, 1 .. T; 0 takes the network's own coarse mask as it is.
         spacing:        "log_snr" or "uniform"; None takes the sampler's own default.
         samples:        N.
         seed:           sample n of every image takes its noise from seed + n.
@@ -99,7 +99,8 @@ class EnsembleInferer(Inferer):
         self.mask_scale = mask_scale
         self.out_channels = out_channels
         self.sampler = sampler
-        self.timesteps = select_timesteps(noise_schedule, steps, spacing or DEFAULT_SPACING[sampler], start)
+        spacing = spacing or DEFAULT_SPACING[sampler]
+        self.timesteps = select_timesteps(noise_schedule, steps, spacing, start) if steps else []
         self.samples = samples
         self.seed = seed
         self.fusion = fusion
@@ -212,22 +213,25 @@ class EnsembleInferer(Inferer):
     ) -> Tensor:
         """One chunk: the samples `numbers` of the encoded images -> x0 (b * n, K, H, W[, D])."""
         image = condition.image
-        shape = (self.out_channels, *image.shape[2:])
-        noise = NoiseSource(self.seed, numbers, len(image), shape, image.device, image.dtype)
-        x = noise()  # (b * n, K, H, W[, D])
-        if self.truncated:
+        x0 = None  # (b * n, K, H, W[, D])
+        if self.truncated or not self.timesteps:
             coarse = network.coarse(condition) if coarse is None else coarse  # (b, K, H, W[, D])
             if coarse.shape[1] != self.out_channels:
                 raise ValueError(f"The coarse mask has {coarse.shape[1]} classes, expected {self.out_channels}.")
-            x = self._noised(coarse.repeat_interleave(len(numbers), dim=0), x)  # (b * n, K, H, W[, D])
+            x0 = self.mask_scale * (2 * coarse.repeat_interleave(len(numbers), dim=0) - 1)  # (b * n, K, H, W[, D])
+        if not self.timesteps:
+            return cast(Tensor, x0)
+        shape = (self.out_channels, *image.shape[2:])
+        noise = NoiseSource(self.seed, numbers, len(image), shape, image.device, image.dtype)
+        x = noise() if x0 is None else self._noised(x0, noise())  # (b * n, K, H, W[, D])
         denoise = self._denoise(network, condition, bar)
         options: dict[str, Any] = {"variance": self.variance} if self.sampler == "ddpm" else {}
         return SAMPLERS[self.sampler](denoise, x, self.timesteps, self.noise_schedule, noise, callback=show, **options)
 
-    def _noised(self, coarse: Tensor, noise: Tensor) -> Tensor:
-        """Probabilities at the first timestep: x_t = alpha * x0 + sigma * noise, x0 on +-mask_scale."""
+    def _noised(self, x0: Tensor, noise: Tensor) -> Tensor:
+        """At the first timestep: x_t = alpha * x0 + sigma * noise."""
         alpha, sigma = self.noise_schedule.alpha_sigma(self.timesteps[0])
-        return alpha * self.mask_scale * (2 * coarse - 1) + sigma * noise
+        return alpha * x0 + sigma * noise
 
     def _denoise(self, network: Denoiser, condition: Condition, bar: tqdm) -> Callable[[Tensor, float], Denoised]:
         """x_t, t -> the clean mask, clipped to +-mask_scale before any step is taken from it, unless `clip` is off."""

@@ -193,7 +193,7 @@ def evaluations(sampler_name: str, steps: int) -> int:
     """Number of network evaluations that a sampler spends on a list of `steps` timesteps."""
     if sampler_name not in SAMPLERS:
         raise ValueError(f"sampler is {sampler_name!r}, expected one of {', '.join(SAMPLERS)}")
-    return 2 * steps - 1 if sampler_name == "dpm_solver" else steps
+    return max(0, 2 * steps - 1) if sampler_name == "dpm_solver" else steps
 
 
 def _transitions(timesteps: Sequence[int]) -> list[tuple[int, int]]:

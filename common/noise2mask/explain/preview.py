@@ -3,27 +3,42 @@
 Legend: H W size; a volume shows the slice with most foreground.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from .colours import colour_of, style_of
 
 
-def write_preview(image: np.ndarray, probability: np.ndarray, std: np.ndarray, path: Path, title: str) -> Path:
+def write_preview(
+    image: np.ndarray,
+    probability: np.ndarray,
+    std: np.ndarray,
+    path: Path,
+    title: str,
+    structures: Mapping[str, np.ndarray] | None = None,
+) -> Path:
     """Four panels side by side.
 
     Args:
         image:       (W, H), (3, W, H) in red, green and blue, or (X, Y, Z), any range.
-        probability: (W, H) or (X, Y, Z), in [0, 1]; the contour is drawn at 0.5.
+        probability: (W, H) or (X, Y, Z), in [0, 1]; the contour is drawn at 0.5. Of several structures the largest.
         std:         same shape, in [0, 0.5].
         path:        of the PNG.
         title:       such as the case's name and triage number.
+        structures:  of several, name -> mask of the same shape, whose contours are drawn instead.
 
     Returns:
         The path.
     """
     image = picture_of(image, probability)  # (H, W) or (H, W, 3)
+    masks = {name: rows_of(mask, probability) for name, mask in (structures or {}).items()}  # (H, W) each
     probability, std = (rows_of(array, probability) for array in (probability, std))  # (H, W) each
     figure = Figure(figsize=(12, 3.4), layout="constrained")
     FigureCanvasAgg(figure)
@@ -33,7 +48,9 @@ def write_preview(image: np.ndarray, probability: np.ndarray, std: np.ndarray, p
         axis.set_axis_off()
     for axis in axes[:2]:
         axis.imshow(image, cmap="gray")
-    if probability.min() <= 0.5 < probability.max():
+    if structures is not None:
+        _draw_structures(axes[1], masks)
+    elif probability.min() <= 0.5 < probability.max():
         axes[1].contour(probability, levels=[0.5], colors="#ff9d00", linewidths=1.2)
     figure.colorbar(axes[2].imshow(probability, cmap="viridis", vmin=0, vmax=1), ax=axes[2], shrink=0.8)
     figure.colorbar(axes[3].imshow(std, cmap="magma", vmin=0, vmax=0.5), ax=axes[3], shrink=0.8)
@@ -41,6 +58,18 @@ def write_preview(image: np.ndarray, probability: np.ndarray, std: np.ndarray, p
     figure.savefig(path, dpi=100)
     _let_go(figure)
     return path
+
+
+def _draw_structures(axis: Axes, masks: Mapping[str, np.ndarray]) -> None:
+    """Contours of those that are in this slice, masks (H, W), with a legend."""
+    shown = []
+    for number, (name, mask) in enumerate(masks.items(), start=1):
+        if mask.any() and not mask.all():
+            look: dict[str, Any] = {"linewidths": 1.2, "linestyles": style_of(number), "colors": colour_of(number)}
+            axis.contour(mask, levels=[0.5], **look)
+            shown.append(Line2D([], [], color=colour_of(number), linestyle=style_of(number), label=name))
+    if shown:
+        axis.legend(handles=shown, fontsize=6, loc="lower right", framealpha=0.6)
 
 
 def _let_go(figure: Figure) -> None:

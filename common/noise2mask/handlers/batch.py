@@ -10,8 +10,8 @@ from typing import Any
 from ignite import distributed as idist
 
 from .. import __version__
-from ..data.item_problems import Crop, channel_problem, crop_problems
 from ..data.item_paths import name_of, paths_of
+from ..data.item_problems import Crop, channel_problem, crop_problems
 from ..data.problems import refuse
 from ..data.reader import GreyReader
 from ..data.results import stem

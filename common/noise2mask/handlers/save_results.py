@@ -1,12 +1,13 @@
 """Writes what was inferred: per image the mask, probability, uncertainty, preview and statistics; per run one report.
 
-Legend: K classes, ... spatial axes; everything in the size and geometry of the input file.
+Legend: K channels, S structures, ... spatial axes; everything in the size and geometry of the input file.
 """
 
 import json
 import logging
 import platform
 import time
+from collections.abc import Iterable
 from importlib.metadata import version
 from typing import Any
 
@@ -17,9 +18,11 @@ from torch import Tensor
 
 from ..data.dicom_series import is_measured
 from ..data.reader import GreyReader, is_picture
-from ..data.results import STD_WHITE, stem, write_map, write_mask
+from ..data.results import STD_WHITE, stem, write_label_map, write_map, write_mask
+from ..data.structures import label_map, without_background
 from ..explain.preview import write_preview
 from ..files import check_writable, write_text_atomically
+from ..meta import without_meta
 from ..ranks import gathered
 from .batch import MADE_FROM, Batch
 
@@ -32,20 +35,32 @@ NUMBERS = ("triage", "agreement", "area_mean", "area_std")
 class SaveResults:
     """For each image `<stem>_mask`, `_probability`, `_std`, `_preview.png` and `.json`; for the run `report.json`.
 
-    It expects decollated output with `probability` (K = 1) and `std` inverted to the input's geometry, `mask` the hard
-    one, and the numbers of `UncertaintyEvaluator`.
+    It expects decollated output with `probability` (K, ...) and `std` (1, ...) inverted to the input's geometry, `mask`
+    (K, ...) the hard one, and the numbers of `UncertaintyEvaluator`. Of several structures `_mask` is a label map, and
+    each has its own `_probability_<name>`.
 
     Args:
-        batch:    the cases, those that an earlier run has finished included.
-        reader:   of the images in the previews; None: a `GreyReader`.
-        modality: which file of a case the previews show, counted from 0.
+        batch:      the cases, those that an earlier run has finished included.
+        reader:     of the images in the previews; None: a `GreyReader`.
+        modality:   which file of a case the previews show, counted from 0.
+        structures: names of the channels, of several; None: masks have one channel, which needs no name.
+        exclusive:  channel 0 is the background, before those of the structures.
 
     Raises:
         ValueError: where the batch's folder can not be written to, or a case has no such modality.
     """
 
-    def __init__(self, batch: Batch, reader: GreyReader | None = None, modality: int = 0) -> None:
+    def __init__(
+        self,
+        batch: Batch,
+        reader: GreyReader | None = None,
+        modality: int = 0,
+        structures: Iterable[str] | None = None,
+        exclusive: bool = False,
+    ) -> None:
         self.batch = batch
+        self.structures = None if structures is None else tuple(structures)
+        self.exclusive = exclusive
         self.folder = batch.folder
         self.reader, self.modality = reader or GreyReader(), modality
         few = next((name for name, files in batch.files.items() if not 0 <= modality < len(files)), None)
@@ -100,22 +115,44 @@ class SaveResults:
     def _save_case(self, item: dict[str, Any]) -> dict[str, Any]:
         meta = item["image"].meta
         source, affine = meta["filename_or_obj"], np.asarray(meta.get("original_affine", np.eye(4)))
-        mask, probability, std = (_array(item[key]) for key in ("mask", "probability", "std"))  # (W, H) or (X, Y, Z)
+        mask, probability = (
+            without_background(item[key], self.exclusive) for key in ("mask", "probability")
+        )  # (S, ...)
+        masks, probabilities, std = (
+            _array(mask),
+            _array(probability),
+            _array(item["std"])[0],
+        )  # (S, ...), (S, ...), (...)
+        names = self.structures
         numbers = {name: float(item[name]) for name in NUMBERS}
         shown, _ = self.reader.get_data([self.batch.files_of(source)[self.modality]])
-        files = [
-            write_mask(mask, source, affine, self.folder),
-            write_map(probability, source, affine, self.folder, "probability"),
-            write_map(std, source, affine, self.folder, "std", white=STD_WHITE),
+        where = (source, affine, self.folder)
+        if names is None:
+            files = [write_mask(masks[0], *where), write_map(probabilities[0], *where, "probability")]
+        else:
+            files = [write_label_map(_array(label_map(mask)), *where)]
+            files += [
+                write_map(own, *where, f"probability_{name}") for name, own in zip(names, probabilities, strict=True)
+            ]
+        largest = probabilities.max(axis=0)  # (W, H) or (X, Y, Z)
+        files += [
+            write_map(std, *where, "std", white=STD_WHITE),
             write_preview(
                 shown,
-                probability,
+                largest,
                 std,
                 self.folder / f"{stem(source)}_preview.png",
                 f"{stem(source)}   triage {numbers['triage']:.3f} (0: the samples agree)",
+                None if names is None else dict(zip(names, masks, strict=True)),
             ),
         ]
-        case = {"image": source, **numbers, **_measures(mask, probability, affine, source)}
+        case = {"image": source, **numbers, **_measures(masks.max(axis=0), largest, affine, source)}
+        if names is not None:
+            own = zip(names, masks, probabilities, strict=True)
+            case["structures"] = {
+                name: {"number": number, **_measures(one, of_one, affine, source)}
+                for number, (name, one, of_one) in enumerate(own, start=1)
+            }
         entropy = float(item["entropy"].mean())  # nats per pixel, at the network's size
         case |= {"std_mean": float(std.mean()), "entropy_mean": entropy, "files": [path.name for path in files]}
         warned = {"warning": self.batch.warnings[source]} if source in self.batch.warnings else {}
@@ -144,5 +181,5 @@ def sampling_settings(engine: Engine) -> dict[str, Any]:
 
 
 def _array(tensor: Tensor) -> np.ndarray:
-    """(1, ...) -> (...)."""
-    return np.asarray(tensor.detach().cpu())[0]
+    """On the CPU, without MONAI's meta data."""
+    return np.asarray(without_meta(tensor).detach().cpu())

@@ -1,13 +1,14 @@
 """Scores the cases of an evaluation by the policy, and writes what it found."""
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from ignite import distributed as idist
 from ignite.engine import Engine, Events
+from monai.transforms import InvertibleTransform
 from torch import Tensor
 
 from ..data.reader import is_picture, same_place
@@ -18,6 +19,7 @@ from ..meta import without_meta
 from ..metrics.case_scores import case_scores, summarise
 from ..metrics.score_files import write_scores
 from ..ranks import gathered
+from ..transforms.own_size import OwnSize
 from .resolved_config import fingerprint, resolved_config
 from .save_results import sampling_settings
 from .trained_on import read_images
@@ -30,15 +32,18 @@ SHOWN = ("dice", "dice_lesion", "iou", "hd95")
 class SaveScores:
     """`cases.csv` (a line per image and structure), `scores.json` (means, intervals, counts, settings), `scores.md`.
 
-    It expects decollated output with `mask`, `probability` and `samples` at the images' own size, `label` and `triage`;
-    the batch's items may name the `patient`, say by `group_by` what it is (a patient, a group of near-duplicates, the
-    image itself), and have `annotations` of several annotators. The means over patients become the engine's metrics.
+    It expects decollated output with `mask` and `probability` at the images' own size, `samples` at the network's,
+    `label` and `triage`; the batch's items may name the `patient`, say by `group_by` what it is (a patient, a group of
+    near-duplicates, the image itself), and have `annotations` of several annotators. The means over patients become the
+    engine's metrics.
 
     Args:
-        output_dir: where they go.
-        model_file: the weights; images that they were trained on, where that is known, are counted and told.
-        structures: names of the channels, of several; None: masks have one channel, which needs no name.
-        exclusive:  channel 0 is the background, before those of the structures, and is not scored.
+        output_dir:    where they go.
+        preprocessing: of the images, which is inverted for the samples, structure by structure: many samples of many
+                       structures of a volume at its own size would be large.
+        model_file:    the weights; images that they were trained on, where that is known, are counted and told.
+        structures:    names of the channels, of several; None: masks have one channel, which needs no name.
+        exclusive:     channel 0 is the background, before those of the structures, and is not scored.
 
     Raises:
         ValueError: where the folder can not be written to.
@@ -47,12 +52,14 @@ class SaveScores:
     def __init__(
         self,
         output_dir: str,
+        preprocessing: InvertibleTransform,
         model_file: str | None = None,
         structures: Iterable[str] | None = None,
         exclusive: bool = False,
     ) -> None:
         self.structures = None if structures is None else tuple(structures)
         self.exclusive = exclusive
+        self.own_size = OwnSize(preprocessing)
         self.known = None if model_file is None else read_images(model_file)
         self.folder = Path(output_dir)
         check_writable(self.folder)
@@ -72,7 +79,8 @@ class SaveScores:
         for item, source in zip(outputs, sources, strict=True):
             path = item["image"].meta["filename_or_obj"]
             known = {} if self.known is None else {"trained_on": int(sha256(path) in self.known)}
-            self.cases += [case | known for case in scored(item, source, self.structures, self.exclusive)]
+            lines = scored(item, source, self.own_size, self.structures, self.exclusive)
+            self.cases += [case | known for case in lines]
 
     def save(self, engine: Engine) -> None:
         """The files, by the first rank."""
@@ -97,21 +105,23 @@ class SaveScores:
 def scored(
     item: Mapping[str, Any],
     source: Mapping[str, Any],
+    own_size: Callable[[Mapping[str, Any], Tensor], Tensor],
     structures: Sequence[str] | None = None,
     exclusive: bool = False,
 ) -> list[dict[str, Any]]:
     """One image's lines, one per structure: its name, patient and what that is, triage number and scores.
 
     Args:
-        item:       decollated output, `mask`, `label` and `probability` (K, ...), `samples` (N * K, ...).
+        item:       decollated output, `mask`, `label` and `probability` (K, ...), `samples` (N * K, h, w[, D]).
         source:     the item of the batch, which may name the `patient` and its `group_by`, and have `annotations`
                     (A, ...) of a mask with one channel.
+        own_size:   takes the item and maps (N, h, w[, D]) to (N, ...).
         structures: names of the channels, of several.
         exclusive:  the background's channel comes before theirs.
     """
     path, meta = item["image"].meta["filename_or_obj"], item["image"].meta
     mask, label, probability = (_plain(item[key]) for key in ("mask", "label", "probability"))  # (K, ...) each
-    samples = _plain(item["samples"]).unflatten(0, (-1, len(mask)))  # (N, K, ...)
+    samples = _plain(item["samples"]).unflatten(0, (-1, len(mask)))  # (N, K, h, w[, D])
     annotations = _plain(source["annotations"]) if "annotations" in source else None  # (A, ...)
     spacing = None if is_picture(path) else _spacing(meta, mask.ndim - 1)
     if spacing and not same_place(
@@ -124,7 +134,8 @@ def scored(
     lines = []
     for name, k in _channels(structures, exclusive):
         try:
-            scores = case_scores(mask[k], label[k], probability[k], samples[:, k], annotations, spacing)
+            own = own_size(item, samples[:, k])  # (N, ...)
+            scores = case_scores(mask[k], label[k], probability[k], own, annotations, spacing)
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
         lines.append(head | ({} if name is None else {"structure": name}) | scores)

@@ -1,0 +1,26 @@
+"""Colours of structures, told apart without colour vision too.
+
+Source: M. Okabe and K. Ito, "Color Universal Design", 2008, without black; of more than seven structures those after
+the seventh get the same colours again, and previews dash their contours.
+"""
+
+from typing import Literal
+
+COLOURS = ("#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7")
+STYLES: tuple[Literal["solid", "dashed", "dotted"], ...] = ("solid", "dashed", "dotted")
+
+
+def colour_of(number: int) -> str:
+    """Of a structure, counted from 1, as #rrggbb."""
+    return COLOURS[(number - 1) % len(COLOURS)]
+
+
+def style_of(number: int) -> Literal["solid", "dashed", "dotted"]:
+    """How the contour of a structure, counted from 1, is drawn."""
+    return STYLES[(number - 1) // len(COLOURS) % len(STYLES)]
+
+
+def palette() -> list[int]:
+    """Red, green and blue of the values 0 .. 255 of a label map; 0 is black."""
+    shown = ["#000000", *(colour_of(number) for number in range(1, 256))]
+    return [int(colour[i : i + 2], 16) for colour in shown for i in (1, 3, 5)]
