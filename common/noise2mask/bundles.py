@@ -18,7 +18,8 @@ logger = logging.getLogger(__name__)
 METADATA = "configs/metadata.json"
 MANY = "bundles"  # folder of bundles, in the working directory, a checkout and an installation
 # Roots that train.yaml, or a preset over it, shares with inference.yaml: what inference must repeat of a training.
-SHARED = """phase axcodes image_size spatial_dims in_channels reader modality crop_disc
+SHARED = """phase axcodes image_size spatial_dims in_channels neighbours spacing reader modality
+    structures exclusive crop_disc
     per_volume z_score intensity_range target mask_scale noise_schedule network_def
     sampler steps samples start fusion variance clip""".split()
 # Classes that settings may name: networks, noise schedules, readers.

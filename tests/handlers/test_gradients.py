@@ -1,5 +1,7 @@
 """Clipping, and stopping where numbers are no longer finite."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from monai.engines import SupervisedTrainer
@@ -63,3 +65,21 @@ def test_gradients_that_are_not_finite_stop_the_run_and_leave_the_weights():
 
     weight, message = trained([0.25], inferer=lambda x, network: Sharp.apply(network(x)))
     assert weight == 0 and "norm of the gradients is nan at epoch 1, iteration 1" in message
+
+
+def test_parts_are_clipped_apart_and_their_norms_are_told():
+    network = nn.ModuleDict({"a": nn.Linear(1, 1, bias=False), "b": nn.Linear(1, 1, bias=False)})
+    for part in network.values():
+        part.weight.data.zero_()
+    clip = ClipGradients(network, max_norm=1.0, apart=["a"])
+    (4 * network["a"].weight + 0.5 * network["b"].weight).sum().backward()
+    assert {name: norm.item() for name, norm in clip._clipped(SimpleNamespace()).items()} == pytest.approx(
+        {"gradient_norm_a": 4, "gradient_norm_rest": 0.5}
+    )
+    assert network["a"].weight.grad.item() == pytest.approx(1, abs=1e-5)
+    assert network["b"].weight.grad.item() == pytest.approx(0.5)
+
+
+def test_a_part_that_the_network_has_not_is_refused():
+    with pytest.raises(AttributeError, match="condition"):
+        ClipGradients(nn.Linear(1, 1), apart=["condition"])

@@ -23,7 +23,7 @@ def test_an_image_without_another_patient_of_its_size_has_no_other(toy):
 
 def test_dice_is_taken_at_the_image_s_own_size(toy):
     case = cases_of(*toy, CPU)[1]
-    assert case.label.shape == (24, 16)
+    assert case.label.shape == (1, 24, 16)
     assert case.dice((case.image[0] + 1) / 2) == 1 and case.dice(torch.zeros(1, 16, 24)) == 0
 
 

@@ -52,7 +52,7 @@ def datalist(
     refuse(f"{folder} can not be used for training or scores", without)
     items = items if annotations else [{k: v for k, v in item.items() if k != "annotations"} for item in items]
     more = {"group_by": content["group_by"]} if group_by and "group_by" in content else {}
-    return [{**item, **more} for item in items]
+    return [{**more, **item} for item in items]
 
 
 def build(folder: str | os.PathLike, layout: str, split: str) -> dict:

@@ -1,4 +1,4 @@
-"""Demonstration data sets: generated pictures with masks, to try every command on, without a patient's picture.
+"""Demonstration data sets: generated pictures or volumes with masks, to try every command on, without a patient's.
 
     python -m noise2mask.data.demo --output DIR [--kind ultrasound] [--layout folder] [--patients 200] [--seed 0]
 
@@ -8,12 +8,13 @@ DEMOS maps the name of a kind to the function that writes it: write(folder, pati
 import argparse
 from collections.abc import Sequence
 
+from .demo_abdomen import write_demo as write_abdomen
 from .demo_files import LAYOUTS
 from .demo_ultrasound import write_demo as write_ultrasound
 
 __all__ = ["DEMOS", "main"]
 
-DEMOS = {"ultrasound": write_ultrasound}
+DEMOS = {"ultrasound": write_ultrasound, "abdomen": write_abdomen}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -22,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--output", required=True, help="a new or an empty folder")
     parser.add_argument("--kind", default="ultrasound", choices=sorted(DEMOS))
     parser.add_argument("--layout", default="folder", choices=LAYOUTS)
-    parser.add_argument("--patients", type=int, default=200, help="each has 1 to 3 pictures")
+    parser.add_argument("--patients", type=int, default=200, help="each has 1 to 3 pictures, or a volume")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
     try:

@@ -7,14 +7,16 @@ from ignite import distributed as idist
 from ignite.engine import Engine, Events
 from monai.utils import CommonKeys
 
+from .gradients import NORMS
+
 logger = logging.getLogger(__name__)
 
 
 class EpochLog:
     """Logs a trainer's epochs; the mean loss is also put into `engine.state.metrics` for TensorBoard and MLflow.
 
-    Of an iteration's output only the loss is kept, in the decollated form that MONAI's handlers for TensorBoard and
-    MLflow read; list them after this one.
+    Of an iteration's output only the loss and the norms of `ClipGradients` are kept, in the decollated form that
+    MONAI's handlers for TensorBoard and MLflow read; list them after this one.
 
     Args:
         phase:     what the line starts with.
@@ -40,7 +42,8 @@ class EpochLog:
         loss = engine.state.output[CommonKeys.LOSS].detach()
         self.total += loss.item()
         self.count += 1
-        engine.state.output = [{CommonKeys.LOSS: loss}]  # type: ignore[assignment]
+        norms = engine.state.output.get(NORMS, {})
+        engine.state.output = [{CommonKeys.LOSS: loss, NORMS: norms}]  # type: ignore[assignment]
 
     def log(self, engine: Engine) -> None:
         """The line, on the first rank."""

@@ -17,12 +17,14 @@ class Baseline(Denoiser):
     Args:
         network:    (B, C, H, W) -> logits (B, K, H, W), such as MONAI's BasicUNet.
         mask_scale: clean masks live on +-mask_scale.
+        exclusive:  classes exclude one another: softmax, else sigmoid.
     """
 
-    def __init__(self, network: nn.Module, mask_scale: float = 0.3) -> None:
+    def __init__(self, network: nn.Module, mask_scale: float = 0.3, exclusive: bool = False) -> None:
         super().__init__()
         self.network = network
         self.mask_scale = mask_scale
+        self.exclusive = exclusive
 
     def encode(self, image: Tensor) -> Condition:
         """(B, C, H, W) -> `logits` (B, K, H, W)."""
@@ -30,7 +32,8 @@ class Baseline(Denoiser):
 
     def coarse(self, condition: Condition) -> Tensor:
         """The mask itself: (B, K, H, W) in [0, 1]."""
-        return condition["logits"].sigmoid()  # (B, K, H, W)
+        logits = condition["logits"]  # (B, K, H, W)
+        return logits.softmax(dim=1) if self.exclusive else logits.sigmoid()  # (B, K, H, W)
 
     def denoise(self, x: Tensor, timesteps: Tensor, condition: Condition) -> Tensor | dict[str, Tensor]:
         """x (M, K, H, W) and timesteps are not looked at -> x0 (M, K, H, W); in train mode with `logits`."""

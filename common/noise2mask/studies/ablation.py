@@ -37,6 +37,8 @@ class Ablation:
         overlays:    configs of the bundle over train.yaml, such as data/ddti and presets/size_64.
         settings:    settings of train.yaml for all rows, such as epochs.
         section:     of the data that is scored: validation, testing or training.
+        samplings:   what is added to a row's title -> settings of inference.yaml that it is scored with; None: once,
+                     by the default.
 
     Raises:
         ValueError: where there is no row, two titles make one folder, a config, a setting or the section does not
@@ -52,6 +54,7 @@ class Ablation:
         overlays: Sequence[str] = (),
         settings: Mapping[str, Any] | None = None,
         section: str = "validation",
+        samplings: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
         check_writable(output_dir)
         if not rows:
@@ -63,36 +66,45 @@ class Ablation:
         self.bundle, self.data, self.folder = Path(bundle_root), dataset_dir, Path(output_dir)
         self.rows = {title: {**(settings or {}), **own} for title, own in rows.items()}
         self.section = section
+        self.samplings = samplings or {"": {}}
         self.overlays = [self.bundle / "configs" / f"{name}.yaml" for name in overlays]
         missing = [str(path) for path in self.overlays if not path.is_file()]
         if missing:
             raise ValueError(f"{', '.join(missing)} does not exist: correct the overlays.")
         for own in self.rows.values():
             check_settings(own, [self.bundle / "configs" / "train.yaml", *self.overlays])
+        for sampling in self.samplings.values():
+            check_settings(sampling, [self.bundle / "configs" / "inference.yaml"])
 
     def run(self) -> str:
         """The table in Markdown, as `ablation.md` has it."""
         for title in self.rows:
             self._check_trained_with(title)
-        results = [self._row(title) for title in self.rows]
+        results = [result for title in self.rows for result in self._row(title)]
         table = f"{score_table(results)}\n\nScored: {self.section}. Policy: {results[0]['policy']}.\n"
         write_text_atomically(table, self.folder / "ablation.md")
         return table
 
-    def _row(self, title: str) -> dict[str, Any]:
-        """Train, unless it is done; score, unless it is done; keep what a card shows."""
+    def _row(self, title: str) -> list[dict[str, Any]]:
+        """Train, unless it is done, and score in every way."""
         folder = self.folder / file_name(title)
-        weights, scores = folder / "model.pt", folder / self.section
         if not finished(folder):
             write_text_atomically(json.dumps(self._made_of(title), indent=1) + "\n", folder / TRAINED_WITH)
             self._bundle("training", ["train"], self.overlays, folder, self.rows[title])
+        return [self._scored(title, name, settings) for name, settings in self.samplings.items()]
+
+    def _scored(self, title: str, sampling: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """Score a row, unless it is done; keep what a card shows."""
+        folder = self.folder / file_name(title)
+        weights, scores = folder / "model.pt", folder / file_name(f"{self.section} {sampling}")
         if not (scores / "scores.json").is_file():
             data = [path for path in self.overlays if path.parent.name == "data"]
             overlays = [*data, settings_file(weights)]
-            more = {"model_file": weights, "section": self.section, "progress": False}
+            more = {"model_file": weights, "section": self.section, "progress": False, **settings}
             self._bundle("evaluating", ["inference", "evaluate"], overlays, scores, more)
-        result = kept(scores / "scores.json", title)
-        write_text_atomically(written(result), folder.with_suffix(".json"))
+        name = ", ".join(filter(None, (title, sampling)))
+        result = kept(scores / "scores.json", name)
+        write_text_atomically(written(result), self.folder / f"{file_name(name)}.json")
         return result
 
     def _made_of(self, title: str) -> dict[str, Any]:

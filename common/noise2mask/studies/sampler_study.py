@@ -62,7 +62,7 @@ class SamplerStudy:
             for name, own in budgets_of.items()
             for budget in own
         ]
-        self.cases = cases_of(dataset, preprocessing, torch.device(device))
+        self.cases = cases_of(dataset, preprocessing, torch.device(device), inferer.exclusive)
         self.network = network
         basis = basis_of(self.cases, inferer, network) | {"repeats": repeats}
         self.rows = Rows(Path(output_dir), "sampler_study", basis)

@@ -66,7 +66,7 @@ class SettingsStudy:
             raise ValueError(f"{found}; expected [null], from noise alone: correct them.")
         self.settings = [dict(zip(names, v, strict=True)) for v in product(samplers, starts, steps, samples)]
         self.inferers = [inferer.changed(**setting) for setting in self.settings]
-        self.cases = cases_of(dataset, preprocessing, torch.device(device))
+        self.cases = cases_of(dataset, preprocessing, torch.device(device), inferer.exclusive)
         self.network = network
         self.rows = Rows(Path(output_dir), "settings_study", basis_of(self.cases, inferer, network))
 
