@@ -38,6 +38,13 @@ TINY = {  # what makes a bundle's network quick
         "network_def::grid": "8",
         "image_size": "[16,16]",
     },
+    "medsegdiff_v2": {
+        "network_def::base": "8",
+        "network_def::multipliers": "[1,2]",
+        "network_def::former_blocks": "1",
+        "network_def::heads": "2",
+        "image_size": "[16,16]",
+    },
 }
 SHORT = ("--batch_size", "4", "--prior_epochs", "3", "--epochs", "3")
 

@@ -29,6 +29,7 @@ PGDIFFSEG = ROOT / "bundles" / "pgdiffseg"
 NETWORKS = {  # quick ones
     "pgdiffseg": {"network_def::multipliers": [1, 2]},
     "medsegdiff": {"network_def::base": 4, "network_def::blocks": [1, 1, 1, 1]},
+    "medsegdiff_v2": {"network_def::multipliers": [1, 2], "network_def::former_blocks": 1},
 }
 SAMPLING = {"image_size": [16, 32], "steps": 2, "samples": 2}
 BUNDLES = [bundle.root for bundle in all_bundles() if bundle.root.is_relative_to(ROOT)]

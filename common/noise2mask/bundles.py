@@ -22,6 +22,8 @@ SHARED = """phase axcodes image_size spatial_dims in_channels neighbours spacing
     structures exclusive crop_disc
     per_volume z_score intensity_range target mask_scale noise_schedule network_def
     sampler steps samples start fusion variance clip""".split()
+# Roots of inference.yaml that follow from others.
+DERIVED = ("network_channels", "out_channels")
 # Classes that settings may name: networks, noise schedules, readers.
 HARMLESS = re.compile(r"(noise2mask\.(networks\.\w+|diffusion\.\w+|data\.reader)|monai\.networks\.nets)\.[A-Z]\w*")
 SUFFIXES = (".yaml", ".json")  # of configs: in a checkout, in a package
@@ -61,7 +63,7 @@ def _unsafe(value: Any) -> Iterator[str]:
     if isinstance(value, list):
         for item in value:
             yield from _unsafe(item)
-    elif isinstance(value, str) and value.startswith(("$", "%", "@")) and value.removeprefix("@") not in SHARED:
+    elif isinstance(value, str) and value.startswith(("$", "%", "@")) and value.removeprefix("@") not in (*SHARED, *DERIVED):
         yield repr(value)
 
 

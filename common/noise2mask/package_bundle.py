@@ -88,7 +88,8 @@ def _all_files(bundle: Path, weights: Path, overlays: Sequence[Path]) -> Iterato
     yield "models/model.pt", _bare_weights(weights, configs["inference"])
     for name, config in configs.items():
         yield f"configs/{name}.json", json.dumps(_vendored(config), indent=4).encode()
-    for name in ("configs/metadata.json", "configs/logging.conf", "LICENSE", "docs/README.md", "docs/data_license.txt"):
+    yield "configs/metadata.json", json.dumps(_metadata(bundle, configs["inference"]), indent=4).encode()
+    for name in ("configs/logging.conf", "LICENSE", "docs/README.md", "docs/data_license.txt"):
         yield name, (bundle / name).read_bytes()
     if (bundle / "models" / "LICENSE").exists():
         yield "models/LICENSE", (bundle / "models" / "LICENSE").read_bytes()
@@ -97,6 +98,17 @@ def _all_files(bundle: Path, weights: Path, overlays: Sequence[Path]) -> Iterato
         relative = source.relative_to(PACKAGE)
         if relative.parts[0] not in STAYS:
             yield f"scripts/{PACKAGE.name}/{relative.as_posix()}", source.read_bytes()
+
+
+def _metadata(bundle: Path, config: Mapping[str, Any]) -> dict[str, Any]:
+    """The bundle's, whose labels, which MONAI Label shows, are the structures that these weights segment."""
+    metadata: dict[str, Any] = json.loads((bundle / "configs" / "metadata.json").read_text(encoding="utf-8"))
+    if "structures" in config:
+        names = ["background", *config["structures"]]
+        pred = metadata["network_data_format"]["outputs"]["pred"]
+        pred["channel_def"] = {str(number): name for number, name in enumerate(names)}
+        pred["num_channels"] = len(names) - (not config["exclusive"])
+    return metadata
 
 
 def _bare_weights(path: Path, config: Mapping[str, Any]) -> bytes:

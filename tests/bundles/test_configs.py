@@ -13,6 +13,7 @@ from monai.transforms import Compose
 
 from noise2mask.bundles import SHARED, all_bundles
 from noise2mask.data.layouts import MASK_VALUES, SHOWN
+from noise2mask.data.structures import values_of
 
 from ..conftest import TINY
 
@@ -21,9 +22,14 @@ BUNDLES = [bundle.root for bundle in all_bundles() if bundle.root.is_relative_to
 TRAINING_ALONE = ("joint", "multi_gpu_train")  # what lies over train.yaml beside it
 BY_ITSELF = ("ablation",)  # no workflow of MONAI: it starts some
 GREY = {  # settings of data overlays, as the demonstration's pictures and masks need them
-    "in_channels": 1, "foreground": [255], "background": [0], "crop_disc": False, "z_score": False,
+    "in_channels": 1, "background": [0], "crop_disc": False, "z_score": False,
     "intensity_range": [0, 255], "reader::_target_": "noise2mask.data.reader.GreyReader",
 }  # fmt: skip
+OF_BUNDLE = {
+    "pgdiffseg": {},
+    "medsegdiff": {**GREY, "foreground": [255]},
+    "medsegdiff_v2": {**GREY, "structures": {"lesion": [255]}, "exclusive": True, "spacing": None},
+}
 
 
 def read(root, name):
@@ -112,7 +118,7 @@ def test_every_combination_of_configs_has_the_properties_that_monai_asks_for(roo
         logging_file=False,
         layout="folder",  # whatever the data overlay reads
         split="folder",
-        **(GREY if root.name == "medsegdiff" else {}),
+        **OF_BUNDLE[root.name],
         **tiny,
         **({} if names.startswith("train") else untrained),
     )
@@ -127,10 +133,17 @@ def test_every_overlay_of_masks_of_several_classes_has_the_values_of_its_layout(
     for path in ROOT.glob("bundles/*/configs/data/*.yaml"):
         parser = ConfigParser(yaml.safe_load(path.read_text()))
         if parser["layout"] in MASK_VALUES:
-            values = tuple(list(parser.get_parsed_content(name)) for name in ("foreground", "background"))
-            assert values == tuple(map(list, MASK_VALUES[parser["layout"]])), path
+            background = parser.get_parsed_content("background") if "background" in parser else [0]
+            structures = parser.get_parsed_content("structures") if "structures" in parser else None
+            foreground = values_of(structures) if structures else parser.get_parsed_content("foreground")
+            values = (list(foreground), list(background))
+            known = tuple(map(list, MASK_VALUES[parser["layout"]]))
+            if structures:  # the disc, too, which is background where the cup is segmented
+                assert sorted(sum(values, [])) == sorted(sum(known, [])), path
+            else:
+                assert values == known, path
             assert parser.get("modality", 0) == SHOWN.get(parser["layout"], 0)
-            found[parser["layout"]] = values
+            found[parser["layout"]] = known
     assert set(found) == set(MASK_VALUES)
 
 

@@ -23,7 +23,7 @@ from noise2mask.clinical.series import stage
 here = pathlib.Path(sys.argv[1])
 (case,) = stage(list((here / "in").iterdir()), here / "work")
 structure = {"label": "x", "category": ["49755003", "SCT", "y"], "type": ["52988006", "SCT", "z"]}
-check_objects(case, "b", {"version": "1", "coded_structure": structure})
+check_objects(case, "b", {"version": "1", "coded_structures": {"lesion": structure}})
 print("here")
 """
 

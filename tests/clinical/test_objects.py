@@ -19,7 +19,7 @@ STRUCTURE = {
     "type": ["52988006", "SCT", "Lesion"],
     "anatomic_regions": [["76752008", "SCT", "Breast"]],
 }
-MAKER = Maker("pgdiffseg", "1.2.3", STRUCTURE, "recipe")
+MAKER = Maker("pgdiffseg", "1.2.3", [STRUCTURE], "recipe")
 RANDOM = np.random.default_rng(0)
 
 

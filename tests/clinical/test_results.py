@@ -218,7 +218,9 @@ def test_dicom_and_other_images_are_refused_and_one_of_each_is_named(segment, tm
 def test_what_no_object_can_be_made_of_is_refused_before_anything_runs_and_not_quoted(tmp_path, monkeypatch):
     magnetic_resonance(tmp_path / "in", VOLUME)
     (case,) = stage(list((tmp_path / "in").iterdir()), tmp_path / "work")
-    with pytest.raises(ValueError, match="metadata.json of b has no coded_structure, expected label and codes: add it"):
+    with pytest.raises(
+        ValueError, match="metadata.json of b has no coded_structures, expected labels and codes: add them"
+    ):
         check_objects(case, "b", {"version": "1"})
 
     def fail(*args):
@@ -226,7 +228,7 @@ def test_what_no_object_can_be_made_of_is_refused_before_anything_runs_and_not_q
 
     monkeypatch.setattr(results, "mask_object", fail)
     with pytest.raises(ValueError, match=r"No DICOM object can be made of \w{16} \(ValueError\)") as raised:
-        check_objects(case, "b", {"version": "1", "coded_structure": {}})
+        check_objects(case, "b", {"version": "1", "coded_structures": {"lesion": {}}})
     assert PATIENT not in "".join(traceback.format_exception(raised.value))
 
 

@@ -4,7 +4,7 @@ Their UIDs follow from the series and the instances that were segmented, the bun
 result, and nothing in them tells when they were made: made again they are the same bytes, and storing them again
 changes nothing.
 
-Legend: D slices or frames of the source, H W rows and columns.
+Legend: D slices or frames of the source, H W rows and columns, S structures.
 """
 
 import re
@@ -33,7 +33,7 @@ class Maker(NamedTuple):
 
     bundle: str
     version: str
-    structure: Mapping[str, Any]  # `coded_structure` of the bundle's metadata
+    structures: Sequence[Mapping[str, Any]]  # each in codes, see `coded.py`
     recipe: str  # digest of weights and settings
 
     def uid(self, source: Sequence[Dataset], kind: str) -> str:
@@ -61,7 +61,7 @@ def mask_object(source: Sequence[Dataset], mask: np.ndarray, maker: Maker) -> hd
 
     Args:
         source: D headers (or one, of D frames) in the order of the mask's slices.
-        mask:   (D, H, W) in {0, 1}.
+        mask:   (D, H, W, S) in {0, 1}.
         maker:  what made it.
     """
     return _segmentation(source, mask.astype(np.uint8), "BINARY", "mask", SERIES_NUMBER, maker)
@@ -72,7 +72,7 @@ def probability_object(source: Sequence[Dataset], probability: np.ndarray, maker
 
     Args:
         source:      as for `mask_object`.
-        probability: (D, H, W) in [0, 1].
+        probability: (D, H, W, S) in [0, 1].
         maker:       what made it.
     """
     values = probability.astype(np.float32)
@@ -112,7 +112,7 @@ def _segmentation(
         source_images=source,
         pixel_array=values,
         segmentation_type=kind,
-        segment_descriptions=[_segment(maker, maker.uid(source, "segment"))],
+        segment_descriptions=[_segment(maker, number, source) for number in range(1, len(maker.structures) + 1)],
         series_instance_uid=maker.series_uid(source, f"{what} series"),
         sop_instance_uid=maker.uid(source, what),
         series_number=number,
@@ -148,14 +148,14 @@ def _undated(made: Made, source: Sequence[Dataset]) -> Made:
     return made
 
 
-def _segment(maker: Maker, uid: str) -> hd.seg.SegmentDescription:
-    """The one structure that is segmented, in codes."""
-    structure = maker.structure
+def _segment(maker: Maker, number: int, source: Sequence[Dataset]) -> hd.seg.SegmentDescription:
+    """A structure, counted from 1, in codes."""
+    structure = maker.structures[number - 1]
     algorithm = hd.AlgorithmIdentificationSequence(
         name=f"noise2mask {maker.bundle}"[:64], version=maker.version, family=codes.cid7162.ArtificialIntelligence
     )
     return hd.seg.SegmentDescription(
-        segment_number=1,
+        segment_number=number,
         segment_label=structure["label"],
         segmented_property_category=Code(*structure["category"]),
         segmented_property_type=Code(*structure["type"]),
@@ -163,5 +163,5 @@ def _segment(maker: Maker, uid: str) -> hd.seg.SegmentDescription:
         algorithm_type="AUTOMATIC",
         algorithm_identification=algorithm,
         tracking_id=f"{maker.bundle} {structure['label']}",
-        tracking_uid=uid,
+        tracking_uid=maker.uid(source, f"segment {number}"),
     )

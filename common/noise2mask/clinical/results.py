@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from PIL import Image
 from pydicom.dataset import Dataset
 
 from ..handlers.batch import MADE_FROM
+from .coded import coded_structures
 from .geometry import frames
 from .headers import discreet
 from .objects import Maker, can_be_referred_to, mask_object, picture_object, probability_object
@@ -27,15 +28,13 @@ def check_objects(case: Case, bundle: str, metadata: Mapping[str, Any]) -> None:
     Raises:
         ValueError: where the bundle does not say what it segments, or no object can be made.
     """
-    if "coded_structure" not in metadata:
-        raise ValueError(f"The metadata.json of {bundle} has no coded_structure, expected label and codes: add it.")
-    first, maker = case.datasets[0], _maker(bundle, metadata)
+    first, maker = case.datasets[0], Maker(bundle, metadata["version"], coded_structures(bundle, metadata, None), "")
     if not can_be_referred_to(case.datasets):
         logger.warning(f"{case.name}: frames without geometry; no segmentation object is written, NIfTI files are.")
         return
     depth = frames(first) * len(case.datasets)
     with _unquoted(case):
-        mask_object(case.datasets, np.zeros((depth, first.Rows, first.Columns), np.uint8), maker)
+        mask_object(case.datasets, np.zeros((depth, first.Rows, first.Columns, 1), np.uint8), maker)
 
 
 def write_objects(case: Case, output: Path, bundle: str, metadata: Mapping[str, Any]) -> list[Path]:
@@ -45,31 +44,44 @@ def write_objects(case: Case, output: Path, bundle: str, metadata: Mapping[str, 
         case:     what was segmented.
         output:   the folder of the results.
         bundle:   its name.
-        metadata: of the bundle, with `coded_structure`.
+        metadata: of the bundle, with `coded_structures`.
 
     Returns:
         Their paths.
     """
-    made_from = json.loads((output / f"{case.name}.json").read_text(encoding="utf-8"))[MADE_FROM]
-    maker = _maker(bundle, metadata, f"{made_from['weights']}/{made_from['config']}")
+    result = json.loads((output / f"{case.name}.json").read_text(encoding="utf-8"))
+    recipe = f"{result[MADE_FROM]['weights']}/{result[MADE_FROM]['config']}"
+    names = list(result["structures"]) if "structures" in result else None
+    maker = Maker(bundle, metadata["version"], coded_structures(bundle, metadata, names), recipe)
     paths = []
     with _unquoted(case):
-        for name, made in _objects(case, output, maker):
+        for name, made in _objects(case, output, maker, names):
             paths.append(output / f"{case.name}_{name}.dcm")
             made.save_as(paths[-1])
     return paths
 
 
-def _maker(bundle: str, metadata: Mapping[str, Any], recipe: str = "") -> Maker:
-    return Maker(bundle, metadata["version"], metadata["coded_structure"], recipe)
-
-
-def _objects(case: Case, output: Path, maker: Maker) -> Iterator[tuple[str, Dataset]]:
+def _objects(case: Case, output: Path, maker: Maker, names: Sequence[str] | None) -> Iterator[tuple[str, Dataset]]:
     picture = np.asarray(Image.open(output / f"{case.name}_preview.png").convert("RGB"))  # (H, W, 3)
     yield "preview", picture_object(case.datasets, picture, maker)
-    if can_be_referred_to(case.datasets):
-        for name, make in (("mask", mask_object), ("probability", probability_object)):
-            yield name, make(case.datasets, _frames(output / f"{case.name}_{name}.nii.gz"), maker)
+    if not can_be_referred_to(case.datasets):
+        return
+    mask = _frames(output / f"{case.name}_mask.nii.gz")  # (D, H, W)
+    kinds = ["probability"] if names is None else [f"probability_{name}" for name in names]
+    probability = np.stack([_frames(output / f"{case.name}_{kind}.nii.gz") for kind in kinds], axis=-1)  # (D, H, W, S)
+    masks = _masks(mask, probability)  # (D, H, W, S)
+    yield "mask", mask_object(case.datasets, masks, maker)
+    yield "probability", probability_object(case.datasets, probability, maker)
+
+
+def _masks(numbers: np.ndarray, probability: np.ndarray) -> np.ndarray:
+    """Label map (D, H, W) and probability (D, H, W, S) -> (D, H, W, S) bool.
+
+    A structure is where its number stands; and, of structures that overlap, where a later one's hides it, which its
+    probability tells: of exclusive ones no other is above one half there.
+    """
+    own = numbers[..., None] == np.arange(1, probability.shape[-1] + 1)  # (D, H, W, S)
+    return own | ((probability > 0.5) & (numbers[..., None] > 0))
 
 
 @contextmanager

@@ -28,7 +28,7 @@ from pydicom.sr.coding import Code
 
 
 class Masks(MonaiBundleInferenceOperator):
-    """Runs the bundle, and hands on its mask with its channel; `pred` has none, as MONAI Label wants it."""
+    """Runs the bundle, and hands on its map of the structures' numbers with a channel, which MONAI Deploy expects."""
 
     def _init_config(self, config_names):
         """Tell the config where its bundle stands: MONAI Deploy does not."""
@@ -36,8 +36,8 @@ class Masks(MonaiBundleInferenceOperator):
         self.parser["bundle_root"] = str(self.bundle_path)
 
     def post_process(self, data, *args, **kwargs):
-        """{"pred": mask (1, W, H, D) in {0, 1}} in the size and the axes of the input."""
-        return {"pred": super().post_process(data, *args, **kwargs)["mask"]}
+        """{"pred": (1, W, H, D), numbers from 1 up} in the size and the axes of the input."""
+        return {"pred": super().post_process(data, *args, **kwargs)["pred"][None]}
 
 
 class SegmentSeries(Application):
@@ -65,7 +65,7 @@ class SegmentSeries(Application):
         )
         writer = DICOMSegmentationWriterOperator(
             self,
-            segment_descriptions=[described(bundle)],
+            segment_descriptions=described(bundle),
             output_folder=Path(context.output_path),
             omit_empty_frames=False,
             name="writer",
@@ -78,18 +78,22 @@ class SegmentSeries(Application):
 
 
 def described(bundle):
-    """The structure that is segmented and the algorithm, from the bundle's metadata."""
+    """The structures that are segmented and the algorithm, from the bundle's metadata."""
     metadata = json.loads((bundle / "configs" / "metadata.json").read_text(encoding="utf-8"))
-    structure = metadata["coded_structure"]
-    return SegmentDescription(
-        segment_label=structure["label"],
-        segmented_property_category=Code(*structure["category"]),
-        segmented_property_type=Code(*structure["type"]),
-        anatomic_regions=[Code(*region) for region in structure.get("anatomic_regions", [])],
-        algorithm_name=f"noise2mask {metadata['name']}",
-        algorithm_version=metadata["version"],
-        algorithm_family=codes.cid7162.ArtificialIntelligence,
-    )
+    names = list(metadata["network_data_format"]["outputs"]["pred"]["channel_def"].values())[1:]
+    known = metadata["coded_structures"]
+    return [
+        SegmentDescription(
+            segment_label=known[name]["label"],
+            segmented_property_category=Code(*known[name]["category"]),
+            segmented_property_type=Code(*known[name]["type"]),
+            anatomic_regions=[Code(*region) for region in known[name].get("anatomic_regions", [])],
+            algorithm_name=f"noise2mask {metadata['name']}",
+            algorithm_version=metadata["version"],
+            algorithm_family=codes.cid7162.ArtificialIntelligence,
+        )
+        for name in names
+    ]
 
 
 if __name__ == "__main__":
