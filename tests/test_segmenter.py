@@ -14,6 +14,7 @@ from PIL import Image
 import noise2mask
 from noise2mask import segmenter as segmenter_module
 from noise2mask.networks.medsegdiff import MedSegDiff
+from noise2mask.networks.medsegdiff_v2 import MedSegDiffV2
 from noise2mask.networks.pgdiffseg import PGDiffSeg
 
 TINY = {"base": 8, "multipliers": (1, 2), "dense_layers": 2, "num_groups": 4}
@@ -197,3 +198,31 @@ def test_another_number_of_channels_is_refused(coloured, tmp_path):
         coloured(np.zeros((9, 9, 4), np.uint8))
     with pytest.raises(ValueError, match="2 or 3 axes and a last one for 3 channels"):
         coloured(np.zeros((9, 9), np.uint8))
+
+
+# Several structures
+
+
+@pytest.mark.parametrize("exclusive", [True, False])
+def test_several_structures_are_numbered_and_have_a_probability_each(exclusive, picture, tmp_path):
+    torch.manual_seed(0)
+    tiny = {"base": 8, "multipliers": [1, 2], "blocks": 1, "num_groups": 4, "former_blocks": 1, "heads": 2}
+    own = MedSegDiffV2(1, 2 + exclusive, exclusive=exclusive, **tiny)
+    for model in (own.condition, own.diffusion):
+        torch.nn.init.normal_(model.decoder.output[-1].weight)  # it begins at zero
+    torch.save(own.state_dict(), tmp_path / "model.pt")
+    network = {"_target_": "noise2mask.networks.medsegdiff_v2.MedSegDiffV2", **tiny, "exclusive": "@exclusive"}
+    network |= {"in_channels": "@network_channels", "out_channels": "@out_channels"}
+    settings = {"structures": {"outer": [1, 2], "inner": [2]} if not exclusive else {"outer": [1], "inner": [2]}}
+    settings |= {"exclusive": exclusive, "image_size": [16, 16], "network_def": network}
+    (tmp_path / "model.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
+    result = noise2mask.Segmenter("medsegdiff_v2", tmp_path / "model.pt", steps=2, samples=2)(picture)
+    assert result.mask.shape == result.std.shape == picture.shape and result.probability.shape == (2, *picture.shape)
+    outer, inner = result.probability
+    if exclusive:
+        all_three = np.stack([1 - outer - inner, outer, inner])
+        clear = np.diff(np.sort(all_three, axis=0)[1:], axis=0)[0] > 1e-3  # what no class claims is of all alike
+        assert (result.mask == all_three.argmax(axis=0))[clear].all() and clear.any()
+    else:
+        np.testing.assert_array_equal(result.mask, np.where(inner > 0.5, 2, outer > 0.5))
+    assert len(np.unique(result.mask)) > 1

@@ -131,10 +131,13 @@ def show_cases(outputs: Sequence[Path], console: Console) -> None:
     reports = [json.loads((output / "report.json").read_text(encoding="utf-8")) for output in outputs]
     cases = [(case, output) for report, output in zip(reports, outputs, strict=True) for case in report["cases"]]
     table = Table(title=f"{len(cases)} cases, look at the first ones first")
-    for name in ("case", "triage", "lesion", "mask"):
+    for name in ("case", "triage", "found", "mask"):
         table.add_column(name, overflow="fold")  # names that are cut off can not be copied
     for case, output in sorted(cases, key=lambda made: -made[0]["triage"]):
         lesion = f"{case['fraction']:.1%}" if case["pixels"] else "none"
+        if "structures" in case:
+            found = [own for own in case["structures"].values() if own["pixels"]]
+            lesion += f", {len(found)} of {len(case['structures'])}"
         name, mask = escape(Path(case["image"]).name), escape(str(output / case["files"][0]))
         table.add_row(name, f"{case['triage']:.3f}", lesion, mask)
     console.print(table)

@@ -38,6 +38,9 @@ MASK_VALUES: dict[str, tuple[Sequence[int], Sequence[int]]] = {
     "ddti": (range(128, 256), range(128)),  # TN3K's JPEG
     "refuge2": ((0,), (128, 255)),  # the cup; the disc is 0 and 128
     "brats2021": ((1, 2, 4), (0,)),  # the whole tumour
+    "amos22": (range(1, 16), (0,)),  # all organs
+    "btcv": (range(1, 14), (0,)),
+    "mixed": (range(128, 256), range(128)),  # some may be JPEG
 }
 
 SHOWN = {"brats2021": MODALITIES.index("flair")}  # of several modalities the one to look at; the first else
