@@ -24,7 +24,7 @@ def own(tmp_path, monkeypatch):
 
 
 def test_the_working_directory_comes_first_and_the_checkout_after_it(own):
-    assert [bundle.name for bundle in all_bundles()] == ["mine", "medsegdiff", "pgdiffseg"]
+    assert [bundle.name for bundle in all_bundles()] == ["mine", "medsegdiff", "medsegdiff_v2", "pgdiffseg"]
     assert own.metadata["version"] == "1.2.3"
 
 
@@ -33,7 +33,7 @@ def test_a_folder_is_taken_as_it_is(own):
 
 
 def test_an_unknown_name_is_answered_with_the_nearest(own):
-    with pytest.raises(ValueError, match=r"expected one of mine, medsegdiff, pgdiffseg.*Did you mean pgdiffseg\?"):
+    with pytest.raises(ValueError, match=r"expected one of mine, medsegdiff, medsegdiff_v2, pgdiffseg.*Did you mean pgdiffseg\?"):
         find_bundle("pgdifseg")
 
 
@@ -116,7 +116,7 @@ def test_weights_without_settings_are_taken_with_a_warning(own, tmp_path, caplog
 # What configs share
 
 
-@pytest.mark.parametrize("name", ["medsegdiff", "pgdiffseg"])
+@pytest.mark.parametrize("name", ["medsegdiff", "medsegdiff_v2", "pgdiffseg"])
 def test_masks_of_several_phases_are_scored_in_the_phase_of_the_image(name, tmp_path):
     for key in ("image", "label"):
         phases = np.stack([np.full((4, 4, 2), phase, np.uint8) for phase in (0, 1)], axis=-1)

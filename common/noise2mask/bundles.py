@@ -63,8 +63,8 @@ def _unsafe(value: Any) -> Iterator[str]:
     if isinstance(value, list):
         for item in value:
             yield from _unsafe(item)
-    elif isinstance(value, str) and value.startswith(("$", "%", "@")) and value.removeprefix("@") not in (*SHARED, *DERIVED):
-        yield repr(value)
+    elif isinstance(value, str) and value.startswith(("$", "%", "@")):
+        yield from [] if value.removeprefix("@") in (*SHARED, *DERIVED) else [repr(value)]
 
 
 class Bundle(NamedTuple):

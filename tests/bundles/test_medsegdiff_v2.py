@@ -66,7 +66,7 @@ def weights(trained, tmp_path_factory):
         1, 5, exclusive=True, base=8, multipliers=(1, 2), blocks=1, num_groups=8, former_blocks=1, heads=2
     )
     for model in (network.condition, network.diffusion):
-        torch.nn.init.normal_(model.decoder.output[-1].weight, std=1.0)  # it begins at zero
+        torch.nn.init.normal_(model.decoder.output[-1].weight, std=0.5)  # it begins at zero
     path = tmp_path_factory.mktemp("weights") / "model.pt"
     torch.save(network.state_dict(), path)
     shutil.copy(trained / "model.yaml", settings_file(path))
@@ -135,11 +135,11 @@ def test_a_label_of_another_geometry_is_refused_before_training(commands, abdome
     [
         ("volumes", {"batch_size": 2}),
         ("slices_25d", {"batch_size": 48}),
-        ("basic_unet", {"batch_size": 48}),
+        ("basic_unet", {"batch_size": 48, "image_size": "[32,32]"}),
     ],
 )
 def test_presets_train_and_segment(commands, abdomen, tmp_path, preset, settings):
-    own = {"epochs": 1, "val_interval": 1, "image_size": "[16,16]", **settings}
+    own = {"epochs": 1, "val_interval": 1, **settings}
     tiny = None if preset == "basic_unet" else NAME
     where = ("--data", abdomen, "-o", tmp_path / "run", "--preset", "data/demo", "--preset", preset)
     commands.run([*commands.command("train", NAME, *where, tiny=tiny), *options(own, "--set")])
@@ -226,8 +226,9 @@ def segmented(commands, abdomen, weights, tmp_path_factory):
 def test_a_volume_becomes_a_map_of_numbers_and_a_probability_of_each_structure(segmented):
     mask = np.asarray(nib.load(segmented / "abdomen_001_mask.nii.gz").dataobj)
     of_each = [nib.load(segmented / f"abdomen_001_probability_{name}.nii.gz").get_fdata() for name in STRUCTURES]
-    background = 1 - np.sum(of_each, axis=0)
-    assert (np.argmax([background, *of_each], axis=0) == mask).mean() > 0.999 and len(np.unique(mask)) > 1
+    channels = np.stack([1 - np.sum(of_each, axis=0), *of_each])
+    clear = np.diff(np.sort(channels, axis=0)[-2:], axis=0)[0] > 1e-3  # what no class claims is of all alike
+    assert (channels.argmax(axis=0) == mask)[clear].all() and len(np.unique(mask[clear])) > 1
     case = read(segmented / "abdomen_001.json")
     counts = {name: own["pixels"] for name, own in case["structures"].items()}
     assert counts == {name: int((mask == number).sum()) for number, name in enumerate(STRUCTURES, start=1)}

@@ -26,24 +26,41 @@ import pytest
 from PIL import Image
 
 ROOT = Path(__file__).parents[2]
-BUNDLES = {"pgdiffseg": "pgdiffseg", "pgdiffseg_copy": "pgdiffseg", "medsegdiff": "medsegdiff"}  # of each model
+BUNDLES = {  # of each model
+    "pgdiffseg": "pgdiffseg",
+    "pgdiffseg_copy": "pgdiffseg",
+    "medsegdiff": "medsegdiff",
+    "medsegdiff_v2": "medsegdiff_v2",
+}
 MODELS = tuple(BUNDLES)
-LESION = {"pgdiffseg": 1, "pgdiffseg_copy": 2, "medsegdiff": 1}  # the copy's own code calls it 2
+LABELS = {  # and their numbers; the copy's own code calls it 2
+    "pgdiffseg": {"lesion": 1},
+    "pgdiffseg_copy": {"lesion": 2},
+    "medsegdiff": {"nodule": 1},
+    "medsegdiff_v2": {"liver": 1, "kidney": 2},
+}
 COPY = "{image_size: [48, 64], intensity_range: [10, 220], sampler: dpm_solver_pp, steps: 3, samples: 2}"
 SMALL = "{network_def::base: 4, network_def::blocks: [1, 1, 1, 1], image_size: [32, 32], steps: 3, samples: 2}"
-OVERLAYS = {"pgdiffseg": "{}", "pgdiffseg_copy": COPY, "medsegdiff": SMALL}
+SEVERAL = """{structures: {liver: [1], kidney: [2]}, image_size: [32, 32], steps: 2, samples: 2,
+network_def::base: 8, network_def::multipliers: [1, 2], network_def::former_blocks: 1, network_def::heads: 2}"""
+OVERLAYS = {"pgdiffseg": "{}", "pgdiffseg_copy": COPY, "medsegdiff": SMALL, "medsegdiff_v2": SEVERAL}
 EPOCHS = ("--prior::trainer::max_epochs", 2, "--train::trainer::max_epochs", 8, "--val_interval", 8)
 # A seed of its own, because equal ones begin with equal weights; no decay, which would end so short a training early
 TRAINING = (*EPOCHS, "--batch_size", 4, "--learning_rate_decay", "False", "--seed", 9)
 RANDOM = """
 import torch
-from noise2mask import MedSegDiff
+from noise2mask import MedSegDiff, MedSegDiffV2
 torch.manual_seed(3)
 network = MedSegDiff(base=4, blocks=(1, 1, 1, 1), decoder_blocks=1, downsamplings=4, num_groups=8, grid=32)
 torch.nn.init.normal_(network.decoder.output[-1].weight, std=0.2)  # it begins at zero
 for weight in (weight for weight in network.parameters() if weight.ndim == 4):
     weight.data.mul_(3)  # at the usual size the noise outweighs the image
 torch.save(network.state_dict(), "medsegdiff.pt")
+tiny = dict(base=8, multipliers=(1, 2), blocks=1, num_groups=8, former_blocks=1, heads=2)
+network = MedSegDiffV2(1, 3, exclusive=True, **tiny)
+for model in (network.condition, network.diffusion):
+    torch.nn.init.normal_(model.decoder.output[-1].weight)
+torch.save(network.state_dict(), "medsegdiff_v2.pt")
 """
 PICTURES = ("grey", "other", "rgb", "jpeg")
 LOSSLESS = {"result_extension": ".png"}  # MONAI Label's answer to a JPEG is one, whose masks are not exact
@@ -90,7 +107,8 @@ def weights(folder, data):
     where = ("--dataset_dir", data, "--output_dir", folder / "trained")
     python("-m", "monai.bundle", "run", "training", *config, *where, *TRAINING, folder=folder, path=ROOT / "common")
     python("-c", RANDOM, folder=folder, path=ROOT / "common")
-    return {"pgdiffseg": folder / "trained" / "model.pt", "medsegdiff": folder / "medsegdiff.pt"}
+    random = {name: folder / f"{name}.pt" for name in ("medsegdiff", "medsegdiff_v2")}
+    return {"pgdiffseg": folder / "trained" / "model.pt", **random}
 
 
 @pytest.fixture(scope="session")
@@ -156,18 +174,25 @@ def studies(folder, data, inputs):
 
 
 def infer_by_command(package, inputs, output):
-    """What `monai.bundle run inferring` makes of all of them: {name: mask in {0, 1}}."""
+    """What `monai.bundle run inferring` makes of all of them: {name: numbers of structures, 0 where there is none}."""
     options = ("--bundle_root", package, "--config_file", package / "configs" / "inference.json")
     where = ("--input", inputs, "--output_dir", output)
     python("-m", "monai.bundle", "run", "inferring", *options, *where, folder=output.parent)
-    masks = {stem: np.asarray(Image.open(output / f"{stem}_mask.png")) > 0 for stem in PICTURES}
-    return masks | {"volume": nib.load(output / "volume_mask.nii.gz").get_fdata() > 0}
+    masks = {stem: numbers(Image.open(output / f"{stem}_mask.png")) for stem in PICTURES}
+    return masks | {"volume": nib.load(output / "volume_mask.nii.gz").get_fdata()}
+
+
+def numbers(picture):
+    """Of a label map in colours, or of a binary mask of 0 and 255."""
+    return np.asarray(picture) if picture.mode == "P" else np.asarray(picture) // 255
 
 
 @pytest.fixture(scope="session")
 def expected(folder, packages, inputs):
-    """{model: {name: mask}} of the command line, before anything is trained."""
-    return {name: infer_by_command(package, inputs, folder / f"by_{name}") for name, package in packages.items()}
+    """{model: {name: mask}} of the command line in the model's numbers, before anything is trained."""
+    masks = {name: infer_by_command(package, inputs, folder / f"by_{name}") for name, package in packages.items()}
+    factor = {name: min(labels.values()) for name, labels in LABELS.items()}
+    return {name: {stem: mask * factor[name] for stem, mask in own.items()} for name, own in masks.items()}
 
 
 # The server
@@ -222,10 +247,10 @@ class Server:
         return self.request(f"/train/{model}{where}", body)
 
     def mask(self, model, image):
-        """The inferred picture, values 0 and the model's number of the lesion, as a mask."""
+        """The inferred picture, of the model's numbers."""
         values = np.asarray(Image.open(io.BytesIO(self.infer(model, image))))
-        assert values.dtype == np.uint8 and set(np.unique(values)) <= {0, LESION[model]}
-        return values > 0
+        assert values.dtype == np.uint8 and set(np.unique(values)) <= {0, *LABELS[model].values()}
+        return values
 
     def text(self):
         return self.log.read_text(errors="replace")[-6000:]

@@ -1,7 +1,7 @@
 """Packaged bundles in MONAI Label's server: over REST they infer what the command line infers, and they train.
 
-Three packages run side by side: both bundles, and a second one of the first with other settings and with code of its
-own, so that a mix-up would show.
+Several packages run side by side: each bundle, and a second one of the first with other settings and with code of its
+own, so that a mix-up would show; one of them has two structures.
 """
 
 import importlib.util
@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from .conftest import LESION, MODELS, PICTURES, Server, infer_by_command
+from .conftest import LABELS, MODELS, PICTURES, Server, infer_by_command
 
 pytestmark = [
     pytest.mark.label,
@@ -38,13 +38,14 @@ def test_all_models_are_offered_for_inference_and_training(server):
     info = json.loads(server.request("/info/"))
     assert set(MODELS) <= set(info["models"]) and set(MODELS) <= set(info["trainers"])
     for name in MODELS:
-        assert list(info["models"][name]["labels"]) == ["nodule" if name == "medsegdiff" else "lesion"]
-        assert info["models"][name]["dimension"] == 2
+        assert list(info["models"][name]["labels"]) == list(LABELS[name])
+        assert info["models"][name]["dimension"] == (3 if name == "medsegdiff_v2" else 2)
 
 
 def test_the_masks_to_compare_say_something(expected):
     for name in MODELS:
-        assert all(0.01 < mask.mean() < 0.9 for mask in expected[name].values())
+        assert all(0.01 < (mask > 0).mean() < 0.9 for mask in expected[name].values())
+        assert len(np.unique(expected[name]["volume"])) == 1 + len(LABELS[name])
     assert all((expected[MODELS[0]][stem] != expected[MODELS[1]][stem]).any() for stem in expected[MODELS[0]])
 
 
@@ -66,7 +67,7 @@ def test_a_volume_comes_back_in_its_own_geometry(server, expected, inputs, tmp_p
         (tmp_path / "mask.nii.gz").write_bytes(server.infer(name, "volume"))
         mask = nib.load(tmp_path / "mask.nii.gz")
         assert mask.shape == source.shape and np.allclose(mask.affine, source.affine, atol=1e-4)
-        assert np.array_equal(mask.get_fdata(), expected[name]["volume"] * LESION[name])
+        assert np.array_equal(mask.get_fdata(), expected[name]["volume"])
 
 
 # Training
@@ -79,7 +80,12 @@ def state(package):
 
 @pytest.mark.parametrize(
     ("name", "options"),
-    [("pgdiffseg", {"run_id": "training"}), ("pgdiffseg", {}), ("pgdiffseg", {"run_id": ""}), ("medsegdiff", {})],
+    [
+        ("pgdiffseg", {"run_id": "training"}),
+        ("pgdiffseg", {}),
+        ("pgdiffseg", {"run_id": ""}),
+        ("medsegdiff", {}),
+    ],
     ids=["training", "default", "empty", "medsegdiff"],
 )
 def test_training_starts_from_the_weights_and_writes_new_ones(server, packages, name, options):

@@ -4,7 +4,7 @@ import torch
 
 from noise2mask.diffusion.inferer import EnsembleInferer
 from noise2mask.diffusion.noise_schedule import NoiseSchedule
-from noise2mask.studies.cases import cases_of, prior_dice, samples_of
+from noise2mask.studies.cases import cases_of, samples_of
 
 CPU = torch.device("cpu")
 
@@ -33,5 +33,11 @@ def test_samples_come_with_the_time_they_took(toy, threshold):
         assert samples.shape == (3, 1, 16, 24) and seconds > 0
 
 
-def test_the_prior_is_scored_alone(toy, threshold):
-    assert prior_dice(cases_of(*toy, CPU), threshold) == [0, 0, 1, 1]
+def test_dice_of_several_structures_is_their_mean_without_the_background(toy):
+    case = cases_of(*toy, CPU)[1]
+    left, right = torch.zeros(2, 24, 16)
+    left[:, :8], right[:, 8:] = 1, 1
+    label = torch.stack([torch.zeros(24, 16), left, right])
+    of_three = case._replace(label=label, exclusive=True, restore=lambda maps: maps)
+    assert of_three.dice(label) == 1 and of_three.has_lesion
+    assert of_three.dice(torch.stack([torch.zeros(24, 16), torch.ones(24, 16), right])) == (2 / 3 + 0) / 2

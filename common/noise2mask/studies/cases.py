@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from statistics import fmean
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import torch
 from monai.transforms import InvertibleTransform
@@ -15,7 +15,6 @@ from torch import Tensor, nn
 
 from ..data.splits import group_by_of, patient_of
 from ..data.structures import without_background
-from ..diffusion.denoiser import Denoiser, unwrap
 from ..diffusion.fusion import harden
 from ..diffusion.inferer import EnsembleInferer
 from ..meta import without_meta
@@ -83,10 +82,3 @@ def samples_of(cases: Sequence[Case], inferer: EnsembleInferer, network: nn.Modu
         start = time.perf_counter()
         samples = inferer.sample(case.image, network)[0]  # (N, K, h, w[, D])
         yield samples, time.perf_counter() - start
-
-
-@torch.no_grad()
-def prior_dice(cases: Sequence[Case], network: nn.Module) -> list[float]:
-    """Dice of the network's own coarse mask, without any diffusion."""
-    denoiser = cast(Denoiser, unwrap(network)).eval()
-    return [case.dice(denoiser.coarse(denoiser.encode(case.image))[0]) for case in cases]

@@ -22,7 +22,7 @@ from ..files import write_text_atomically
 from ..metrics.interval import over_patients
 from ..metrics.policy import policy, unit_of
 from ..metrics.table import markdown, number, with_interval
-from .cases import Case, cases_of, prior_dice, samples_of
+from .cases import Case, cases_of, samples_of
 from .rows import Rows, basis_of
 
 
@@ -72,7 +72,10 @@ class SettingsStudy:
 
     def run(self) -> list[dict[str, Any]]:
         """Sample, score, write."""
-        prior = _means(prior_dice(self.cases, self.network), self.cases) if self.has_prior else {}
+        prior = {}
+        if self.has_prior:
+            alone = self.inferers[0].changed(steps=0, samples=1, start=None)
+            prior = _means(fused_dice(self.cases, alone, self.network)[0], self.cases)
         rows = []
         for setting, inferer in zip(self.settings, self.inferers, strict=True):
             compute = partial(self._row, setting, inferer, prior)
