@@ -94,6 +94,21 @@ def test_a_result_is_kept_without_paths_and_makes_a_row(tmp_path, monkeypatch):
     assert sum('"patient"' in line for line in target.read_text().splitlines()) == 2  # a line each
 
 
+def test_every_one_of_several_structures_has_columns_of_its_own(tmp_path):
+    own = {"means": {"dice": 0.5, "hd95": 2.0}, "intervals": {"dice": [0.4, 0.6]}, "counts": {"hd95_left_out": 1}}
+    (tmp_path / "scores.json").write_text(json.dumps({**SCORES, "structures": {"head": {**own, "pooled": {}}}}))
+    (tmp_path / "cases.csv").write_text(CASES)
+    result = kept(tmp_path / "scores.json", "one")
+    assert result["structures"] == {"head": own}
+    for name, content in (("one", result), ("without", {**result, "title": "without", "structures": {}})):
+        (tmp_path / f"{name}.json").write_text(json.dumps(content))
+    head, _, row, other = filled("<!-- table: one without -->\n<!-- end -->", tmp_path).splitlines()[1:5]
+    assert head.endswith("| Dice, head | HD95, head |") and row.endswith(
+        "| 0.500 (0.400 to 0.600) | 2.0 mm (1 left out) |"
+    )
+    assert other.endswith("| - | - |")
+
+
 def test_a_single_sample_has_no_triage_number_and_other_names_are_other_images(tmp_path):
     (tmp_path / "scores.json").write_text(json.dumps({**SCORES, "sampling": {"samples": 1}}))
     (tmp_path / "cases.csv").write_text(CASES)

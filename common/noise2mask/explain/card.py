@@ -54,14 +54,22 @@ def kept(path: Path, title: str, kinds: Sequence[str] = ()) -> dict[str, Any]:
         {"title": title}
         | parts
         | {name: content[name] for name in SHOWN}
+        | _kept_structures(content.get("structures", {}))
         | {"cases": _kept_cases(cases, kinds, content["sampling"]["samples"])}
     )
+
+
+def _kept_structures(structures: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Means, intervals and counts of each structure, where there are several."""
+    parts = ("means", "intervals", "counts")
+    kept = {name: {part: own[part] for part in parts} for name, own in structures.items()}
+    return {"structures": kept} if kept else {}
 
 
 def _kept_cases(cases: Sequence[Mapping[str, str]], kinds: Sequence[str], samples: int) -> list[dict[str, Any]]:
     """Patient (numbered as they come), Dice, area (pixels or voxels), triage number and kind of each case.
 
-    One sample has no triage number.
+    Of several structures, each of each image is a case. One sample has no triage number.
     """
     patients = list(dict.fromkeys(case["patient"] for case in cases))
     found = []
@@ -175,7 +183,7 @@ def _metric_problems(root: Path, metadata: Mapping[str, Any]) -> list[str]:
 
 
 def score_table(results: Sequence[Mapping[str, Any]]) -> str:
-    """A row per evaluation; means over patients."""
+    """A row per evaluation; means over patients, of several structures those of each as well."""
     head = ["network", "Dice, all images", "Dice, lesion", "IoU, lesion", "HD95", "Dice, pooled", "lesions missed"]
     head += [
         "false masks",
@@ -184,6 +192,8 @@ def score_table(results: Sequence[Mapping[str, Any]]) -> str:
         "Dice minus that of the first row",
         "the same, lesion",
     ]
+    names = list(results[0].get("structures", {}))
+    head += [f"{score}, {name}" for name in names for score in ("Dice", "HD95")]
     rows = []
     for result in results:
         means, counts = result["means"], result["counts"]
@@ -193,8 +203,18 @@ def score_table(results: Sequence[Mapping[str, Any]]) -> str:
         missed = f"{counts['lesions_missed']} of {counts['with_lesion']}"
         false = f"{counts['false_masks']} of {counts['images'] - counts['with_lesion']}"
         numbers = [number(means["iou_lesion"]), distance, number(result["pooled"]["dice"]), missed, false, error, rank]
-        rows.append([result["title"], *dice, *numbers, *_differences(result, results[0])])
+        of_each = [text for name in names for text in _of_structure(result, name)]
+        rows.append([result["title"], *dice, *numbers, *_differences(result, results[0]), *of_each])
     return markdown(head, rows)
+
+
+def _of_structure(result: Mapping[str, Any], name: str) -> list[str]:
+    """Dice and HD95 of one of several structures; "-" where a result has not got it."""
+    own = result.get("structures", {}).get(name)
+    if own is None:
+        return ["-", "-"]
+    distance = f"{number(own['means']['hd95'], 1)} {result['hd95_unit']} ({own['counts']['hd95_left_out']} left out)"
+    return [_with_interval(own, "dice"), distance]
 
 
 def _differences(result: Mapping[str, Any], first: Mapping[str, Any]) -> list[str]:
