@@ -1,6 +1,6 @@
-"""Counts what one evaluation of MedSegDiff costs, how much of it is cached, and what training keeps per image.
+"""Counts what one evaluation of a network costs, how much of it is cached, and what training keeps per image.
 
-python benchmarks/operations.py --preset b --size 256
+python benchmarks/operations.py --bundle medsegdiff --preset b --size 256
 
 Operations are those of convolutions and matrix products, two per multiplication and addition, without the FFT's.
 """
@@ -17,17 +17,19 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from noise2mask.diffusion.denoiser import Denoiser
 
-CONFIGS = Path(__file__).parents[1] / "bundles" / "medsegdiff" / "configs"
+BUNDLES = Path(__file__).parents[1] / "bundles"
+NAMES = ("medsegdiff", "medsegdiff_v2")
 
 
 def main() -> None:
     """One line of operations, one of memory."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--bundle", choices=NAMES, default=NAMES[0])
     parser.add_argument("--preset", help="of the bundle's configs/presets; without it: compact")
     parser.add_argument("--size", type=int, default=128, help="rows and columns")
     options = parser.parse_args()
-    network = made(options.preset)
-    x, image = (torch.zeros(1, 1, options.size, options.size) for _ in range(2))
+    network, classes = made(options.bundle, options.preset)
+    x, image = (torch.zeros(1, channels, options.size, options.size) for channels in (classes, 1))
     timesteps = torch.tensor([500])
     with torch.no_grad():
         all_of_it = operations(lambda: network(x, timesteps, image))
@@ -38,13 +40,13 @@ def main() -> None:
     print(f"{for_gradients / 2**30:.2f} GiB kept per image of a training's batch, weights not counted")
 
 
-def made(preset: str | None) -> Denoiser:
-    """The network of a preset."""
-    parser = ConfigParser()
-    presets = [str(CONFIGS / "presets" / f"{preset}.yaml")] if preset else []
-    parser.read_config([str(CONFIGS / "train.yaml"), *presets])
+def made(bundle: str, preset: str | None = None) -> tuple[Denoiser, int]:
+    """The network of a preset, and the channels of its mask."""
+    parser, configs = ConfigParser(), BUNDLES / bundle / "configs"
+    presets = [str(configs / "presets" / f"{preset}.yaml")] if preset else []
+    parser.read_config([str(configs / "train.yaml"), *presets])
     network: Denoiser = parser.get_parsed_content("network_def")
-    return network
+    return network, parser.get_parsed_content("network_def::out_channels")
 
 
 def operations(work: Callable[[], object]) -> int:

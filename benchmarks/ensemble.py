@@ -1,6 +1,6 @@
-"""MedSegDiff's ensemble of 5 at 128 x 128: one by one and uncached; in one batch and cached; with the fast solver.
+"""An ensemble of 5 at 128 x 128: one by one and uncached; in one batch and cached; with the fast solver.
 
-python benchmarks/medsegdiff.py
+python benchmarks/ensemble.py --bundle medsegdiff_v2
 
 Each way runs in a process of its own, in turn, so that its peak memory is its own. All three sample the same noise.
 """
@@ -14,7 +14,7 @@ import sys
 import time
 
 import torch
-from operations import made
+from operations import NAMES, made
 from side_by_side import header
 from torch import Tensor
 
@@ -51,17 +51,18 @@ class Uncached(Denoiser):
 def main() -> None:
     """All ways in turn, and their ratios."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--bundle", choices=NAMES, default=NAMES[0])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--way", choices=WAYS, help="run this one here")
     options = parser.parse_args()
     if options.way:
-        print(json.dumps(measured(*WAYS[options.way])))
+        print(json.dumps(measured(options.bundle, *WAYS[options.way])))
         return
     header()
     found: dict[str, list[dict]] = {way: [] for way in WAYS}
     for _ in range(options.rounds):
         for way, results in found.items():
-            command = [sys.executable, __file__, "--way", way]
+            command = [sys.executable, __file__, "--bundle", options.bundle, "--way", way]
             results.append(json.loads(subprocess.run(command, check=True, capture_output=True).stdout))
     first = next(iter(found.values()))
     for way, results in found.items():
@@ -72,24 +73,25 @@ def main() -> None:
     print(f"largest difference of a sample's pixel, (a) and (b): {(samples[0] - samples[1]).abs().max():.1e}")
 
 
-def measured(options: dict, together: bool) -> dict:
+def measured(bundle: str, options: dict, together: bool) -> dict:
     """Seconds, peak memory beyond that of the loaded network, and some pixels of the samples."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.manual_seed(0)
-    network = made(preset=None)  # compact
+    network, classes = made(bundle)  # compact
+    options = {**options, "samples": SAMPLES, "out_channels": classes}
     for weight in network.parameters():
         weight.data += 0.02 * torch.randn(weight.shape)  # else the prediction is zero
     network.to(device).eval()
     image = torch.randn(1, 1, SIZE, SIZE).clamp(-1, 1).to(device)
     if together:
-        runs = [(EnsembleInferer(NoiseSchedule(), samples=SAMPLES, **options), network)]
+        runs = [(EnsembleInferer(NoiseSchedule(), **options), network)]
     else:
-        one = EnsembleInferer(NoiseSchedule(), samples=1, **options)
+        one = EnsembleInferer(NoiseSchedule(), **options).changed(samples=1)
         runs = [(one.changed(seed=seed), Uncached(network).eval()) for seed in range(SAMPLES)]
     before = _peak(device)
     runs[0][0].changed(steps=1).sample(image, runs[0][1])  # warm-up
     start = time.perf_counter()
-    samples = torch.cat([inferer.sample(image, denoiser) for inferer, denoiser in runs], dim=1)  # (1, N, 1, H, W)
+    samples = torch.cat([inferer.sample(image, denoiser) for inferer, denoiser in runs], dim=1)  # (1, N, K, H, W)
     thinned = samples[..., ::16, ::16].cpu()  # waits for the GPU
     return {"seconds": time.perf_counter() - start, "mebibytes": _peak(device) - before, "samples": thinned.tolist()}
 
