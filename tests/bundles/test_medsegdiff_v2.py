@@ -11,12 +11,15 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
+import yaml
 from PIL import Image
+from tests.conftest import BUNDLES, TINY
 
 from noise2mask.bundles import settings_file
 from noise2mask.data.demo_abdomen import STRUCTURES, write_demo
 from noise2mask.files import load_plain
 from noise2mask.networks.medsegdiff_v2 import MedSegDiffV2
+from noise2mask.studies.ablation import file_name
 
 from .runs import assert_equal_runs, scalars
 
@@ -207,6 +210,34 @@ def test_the_study_agrees_with_evaluation_and_has_the_anchor(commands, run, weig
         anchor, two = csv.DictReader(file)
     assert float(two["dice"]) == pytest.approx(read(scored / "scores.json")["means"]["dice"], abs=1e-6)
     assert float(anchor["dice"]) == pytest.approx(float(anchor["dice_of_the_prior"]), abs=1e-6)
+
+
+def test_an_ablation_scores_each_row_in_every_way(commands, abdomen, tmp_path):
+    config = BUNDLES / NAME / "configs" / "ablation.yaml"
+    where = (
+        "--bundle_root",
+        BUNDLES / NAME,
+        "--config_file",
+        config,
+        "--dataset_dir",
+        abdomen,
+        "--output_dir",
+        tmp_path,
+    )
+    tiny = {key: yaml.safe_load(value) for key, value in TINY[NAME].items()}
+    settings = {**tiny, **SHORT, "epochs": 1, "layout": "folder"}
+    settings |= {"structures": {"liver": [1], "others": [2, 3, 4]}, "device": "cpu"}
+    what = {
+        "rows": {"sum": {"network_def::anchor": "none", "network_def::semantic": "sum"}},
+        "overlays": ["data/hippocampus"],  # its layout is another
+        "samplings": {"anchor": {"steps": 0, "samples": 1}, "1 step": {"sampler": "ddim", "steps": 1, "samples": 2}},
+        "settings": settings,
+    }
+    commands.run(["-m", "monai.bundle", "run", "ablating", *map(str, where), *options(what)])
+    table = (tmp_path / "ablation.md").read_text()
+    for title in ("sum, anchor", "sum, 1 step"):
+        kept = read(tmp_path / f"{file_name(title)}.json")
+        assert list(kept["structures"]) == ["liver", "others"] and f"| {title} | {kept['means']['dice']:.3f}" in table
 
 
 # Segmentation

@@ -32,7 +32,7 @@ def test_at_adds_nothing_unless_a_network_says_so():
 
 
 def test_a_network_without_a_coarse_mask_says_what_to_do():
-    with pytest.raises(ValueError, match=r"Add makes no coarse mask: pass `coarse`"):
+    with pytest.raises(ValueError, match=r"Add makes no coarse mask: sample from noise"):
         Add().coarse(Add().encode(IMAGE))
 
 

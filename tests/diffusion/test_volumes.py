@@ -203,10 +203,13 @@ def test_scores_are_of_whole_volumes_in_their_own_size():
     evaluator.run()
     output, own_size = evaluator.state.output, OwnSize(data.transform)
     for n, item in enumerate(items()):
-        maps = {key: own_size(data[n], output[key][n]) for key in ("pred", "samples")}
-        assert maps["pred"].shape == item["image"].shape and maps["samples"].shape == (2, *item["image"].shape[1:])
-        case = {"image": item["image"], "label": item["label"], "mask": (maps["pred"] > 0.5).byte()}
-        item["image"].meta["original_affine"] = item["label"].meta["original_affine"] = torch.eye(4).numpy()
-        (row,) = scored(case | {"probability": maps["pred"].clamp(0, 1), "samples": maps["samples"]}, item)
+        probability = own_size(data[n], output["pred"][n])
+        assert probability.shape == item["image"].shape
+        image = data[n]["image"]
+        image.meta["original_affine"] = item["label"].meta["original_affine"] = torch.eye(4).numpy()
+        case = {"image": image, "label": item["label"], "mask": (probability > 0.5).byte()}
+        (row,) = scored(
+            case | {"probability": probability.clamp(0, 1), "samples": output["samples"][n]}, item, own_size
+        )
         assert row["hd95_unit"] == "mm" and 0 <= row["dice"] <= 1
         assert row["tp"] + row["fn"] == int(item["label"].sum())

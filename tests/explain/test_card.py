@@ -62,9 +62,9 @@ def bundle(tmp_path):
 )
 def test_what_is_changed_by_hand_is_seen(bundle, old, new, words):
     card = bundle / "docs" / "README.md"
-    text = card.read_text()
+    text = card.read_text(encoding="utf-8")
     assert old in text
-    card.write_text(text.replace(old, new, 1))
+    card.write_text(text.replace(old, new, 1), encoding="utf-8")
     assert any(words in problem for problem in card_problems(bundle))
 
 
@@ -178,8 +178,8 @@ def test_what_pgdiffseg_says_of_its_failures_follows_from_the_kept_cases():
 
 def test_filling_writes_the_card(bundle, monkeypatch):
     card = bundle / "docs" / "README.md"
-    right = card.read_text()
-    card.write_text(right.replace("| 0.7", "| 0.8"))
+    right = card.read_text(encoding="utf-8")
+    card.write_text(right.replace("| 0.7", "| 0.8"), encoding="utf-8")
     monkeypatch.setattr(sys, "argv", ["card", "fill", str(bundle)])
     main()
-    assert card.read_text() == right and all(f"## {name}" in right for name in SECTIONS)
+    assert card.read_text(encoding="utf-8") == right and all(f"## {name}" in right for name in SECTIONS)

@@ -23,6 +23,7 @@ from ..settings import check_settings
 
 logger = logging.getLogger(__name__)
 
+OF_DATA = ("layout", "split", "foreground", "background")  # settings of a training that its scores need too
 TRAINED_WITH = "trained_with.json"  # in a row's folder: its data, overlays and settings
 
 
@@ -100,7 +101,8 @@ class Ablation:
         if not (scores / "scores.json").is_file():
             data = [path for path in self.overlays if path.parent.name == "data"]
             overlays = [*data, settings_file(weights)]
-            more = {"model_file": weights, "section": self.section, "progress": False, **settings}
+            of_data = {name: value for name, value in self.rows[title].items() if name in OF_DATA}
+            more = {"model_file": weights, "section": self.section, "progress": False, **of_data, **settings}
             self._bundle("evaluating", ["inference", "evaluate"], overlays, scores, more)
         name = ", ".join(filter(None, (title, sampling)))
         result = kept(scores / "scores.json", name)
