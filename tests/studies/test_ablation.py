@@ -25,53 +25,47 @@ def ablation(data, folder, rows=ROWS, **options):
     return Ablation(str(BUNDLE), str(data), str(folder), rows, **{"overlays": ["data/folder"], **options})
 
 
-@pytest.fixture(scope="module")
-def ablated(commands, demo, tmp_path_factory):
-    """The folder of an ablation of two rows, by command."""
-    folder = tmp_path_factory.mktemp("ablation")
-    where = ("--bundle_root", BUNDLE, "--config_file", CONFIG, "--dataset_dir", demo, "--output_dir", folder)
+@pytest.mark.e2e
+def test_rows_are_trained_with_their_switches_and_scored_and_nothing_is_done_twice(commands, demo, tmp_path):
+    """One test: several workers would each train the rows anew."""
+    where = ("--bundle_root", BUNDLE, "--config_file", CONFIG, "--dataset_dir", demo, "--output_dir", tmp_path)
     what = ("--rows", ROWS, "--settings", SETTINGS)
     commands.run(["-m", "monai.bundle", "run", "ablating", *map(str, (*where, *what))])
-    return folder
+    table = (tmp_path / "ablation.md").read_text()
+    check_rows(tmp_path, table)
+    before = times(tmp_path)
+    assert ablation(demo, tmp_path, settings=SETTINGS).run() == table
+    assert {p: t for p, t in before.items() if p.suffix == ".pt"}.items() <= times(tmp_path).items()
+    before = times(tmp_path)
+    for other, words in OTHERS:
+        given = {"data": demo, "settings": SETTINGS} | other
+        with pytest.raises(ValueError, match=words):
+            ablation(folder=tmp_path, **given).run()
+    assert before == times(tmp_path)
 
 
-@pytest.mark.e2e
-def test_rows_are_trained_with_their_switches_and_scored(ablated):
-    table = (ablated / "ablation.md").read_text()
+OTHERS = [  # a row of other data or settings is not taken for done
+    ({"settings": {**SETTINGS, "epochs": 2}}, "sum_only_no_filter/trained_with.json has other settings"),
+    ({"overlays": ["data/folder", "presets/size_64"]}, "has other overlays than this call"),
+    ({"data": "elsewhere"}, "has other data than this call: give another output_dir"),
+    ({"rows": {**ROWS, "equation 3": {}}}, "equation_3/trained_with.json has other settings"),
+]
+
+
+def check_rows(folder, table):
     expected = {"sum only, no filter": ("none", "false"), "equation 3": ("exact", "true")}
     for title, (gate, parser) in expected.items():
-        run = ablated / file_name(title)
+        run = folder / file_name(title)
         settings = (run / "model.yaml").read_text()
         assert f"dynamic_encoding: {gate}" in settings and f"ff_parser: {parser}" in settings and "base: 4" in settings
         means = json.loads((run / "validation" / "scores.json").read_text())["means"]
-        kept = json.loads((ablated / f"{file_name(title)}.json").read_text())
+        kept = json.loads((folder / f"{file_name(title)}.json").read_text())
         assert kept["means"]["dice"] == means["dice"] and kept["title"] == title
         assert f"| {title} | {means['dice']:.3f}" in table
 
 
-@pytest.mark.e2e
-def test_what_is_done_is_not_done_again(ablated, demo):
-    table, before = (ablated / "ablation.md").read_text(), {p: p.stat().st_mtime_ns for p in ablated.rglob("*.pt")}
-    assert ablation(demo, ablated, settings=SETTINGS).run() == table
-    assert before == {path: path.stat().st_mtime_ns for path in ablated.rglob("*.pt")}
-
-
-@pytest.mark.e2e
-@pytest.mark.parametrize(
-    ("other", "words"),
-    [
-        ({"settings": {**SETTINGS, "epochs": 2}}, "sum_only_no_filter/trained_with.json has other settings"),
-        ({"overlays": ["data/folder", "presets/size_64"]}, "has other overlays than this call"),
-        ({"data": "elsewhere"}, "has other data than this call: give another output_dir"),
-        ({"rows": {**ROWS, "equation 3": {}}}, "equation_3/trained_with.json has other settings"),
-    ],
-)
-def test_a_row_of_other_data_or_settings_is_not_taken_for_done(ablated, demo, other, words):
-    given = {"data": demo, "settings": SETTINGS} | other
-    before = {path: path.stat().st_mtime_ns for path in ablated.rglob("*")}
-    with pytest.raises(ValueError, match=words):
-        ablation(folder=ablated, **given).run()
-    assert before == {path: path.stat().st_mtime_ns for path in ablated.rglob("*")}
+def times(folder):
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
 
 
 @pytest.mark.e2e
