@@ -1,4 +1,4 @@
-"""What the output folders of trainings hold."""
+"""What the output folders of trainings hold, and settings in a command."""
 
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -35,3 +35,10 @@ def scalars(folder):
         for name in events.Tags()["scalars"]:
             found.setdefault(name, {}).update({event.step: event.value for event in events.Scalars(name)})
     return found
+
+
+def options(settings, form="--{}"):
+    """Settings as a command takes them: --a 1 of MONAI, --set a=1 of noise2mask."""
+    if form == "--set":
+        return [part for name, value in settings.items() for part in ("--set", f"{name}={value}")]
+    return [str(part) for name, value in settings.items() for part in (f"--{name}", value)]

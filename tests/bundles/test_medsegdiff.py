@@ -15,19 +15,12 @@ from PIL import Image
 from noise2mask.files import load_plain
 from noise2mask.networks.medsegdiff import MedSegDiff
 
-from .runs import assert_equal_runs, scalars
+from .runs import assert_equal_runs, options, scalars
 
 pytestmark = pytest.mark.e2e
 NAME = "medsegdiff"
 SHORT = {"batch_size": 4, "epochs": 3, "val_interval": 1, "learning_rate": 1.0e-3}  # the default is for long runs
 QUICK = {"steps": 2, "samples": 2, "progress": False}
-
-
-def options(settings, form="--{}"):
-    """Settings as a command takes them: --a 1 of MONAI, --set a=1 of noise2mask."""
-    if form == "--set":
-        return [part for name, value in settings.items() for part in ("--set", f"{name}={value}")]
-    return [str(part) for name, value in settings.items() for part in (f"--{name}", value)]
 
 
 @pytest.fixture(scope="module")

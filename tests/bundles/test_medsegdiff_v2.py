@@ -21,19 +21,12 @@ from noise2mask.files import load_plain
 from noise2mask.networks.medsegdiff_v2 import MedSegDiffV2
 from noise2mask.studies.ablation import file_name
 
-from .runs import assert_equal_runs, scalars
+from .runs import assert_equal_runs, options, scalars
 
 pytestmark = pytest.mark.e2e
 NAME = "medsegdiff_v2"
 SHORT = {"batch_size": 24, "epochs": 2, "val_interval": 1, "learning_rate": 2.0e-3}
 QUICK = {"steps": 2, "samples": 2, "progress": False}
-
-
-def options(settings, form="--{}"):
-    """Settings as a command takes them: --a 1 of MONAI, --set a=1 of noise2mask."""
-    if form == "--set":
-        return [part for name, value in settings.items() for part in ("--set", f"{name}={value}")]
-    return [str(part) for name, value in settings.items() for part in (f"--{name}", value)]
 
 
 @pytest.fixture(scope="module")
