@@ -11,7 +11,7 @@ from monai.bundle import ConfigParser, create_workflow
 from monai.data import MetaTensor
 from monai.transforms import Compose
 
-from noise2mask.bundles import SHARED, all_bundles
+from noise2mask.bundles import SHARED, all_bundles, check_harmless
 from noise2mask.data.layouts import MASK_VALUES, SHOWN
 from noise2mask.data.structures import values_of
 
@@ -145,6 +145,14 @@ def test_every_overlay_of_masks_of_several_classes_has_the_values_of_its_layout(
             assert parser.get("modality", 0) == SHOWN.get(parser["layout"], 0)
             found[parser["layout"]] = known
     assert set(found) == set(MASK_VALUES)
+
+
+@pytest.mark.parametrize("root", BUNDLES, ids=lambda root: root.name)
+def test_what_an_overlay_of_data_sets_may_go_with_weights(root, tmp_path):
+    for name in named(root, "configs/data/*.yaml"):
+        shared = {key: value for key, value in read(root, name).items() if key in SHARED}
+        (tmp_path / "model.yaml").write_text(yaml.safe_dump(shared))
+        check_harmless(tmp_path / "model.yaml")
 
 
 @pytest.mark.parametrize(("overlay", "expected"), [("folder", 1.0), ("brats2021", 0.0)])

@@ -32,7 +32,12 @@ QUICK = {"steps": 2, "samples": 2, "progress": False}
 @pytest.fixture(scope="module")
 def abdomen(tmp_path_factory):
     """Ten generated volumes: seven to train, one to validate, two to test."""
-    return write_demo(tmp_path_factory.mktemp("abdomen") / "data", patients=10)
+    folder = write_demo(tmp_path_factory.mktemp("abdomen") / "data", patients=10)
+    for kind in ("images", "masks"):  # volumes differ in their number of slices
+        path = folder / kind / "abdomen_003.nii.gz"
+        whole = nib.load(path)
+        nib.save(nib.Nifti1Image(np.asarray(whole.dataobj)[..., 2:], whole.affine), path)
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +134,7 @@ def test_a_label_of_another_geometry_is_refused_before_training(commands, abdome
 @pytest.mark.parametrize(
     ("preset", "settings"),
     [
-        ("volumes", {"batch_size": 2}),
+        ("volumes", {}),
         ("slices_25d", {"batch_size": 48}),
         ("basic_unet", {"batch_size": 48, "image_size": "[32,32]"}),
     ],
@@ -314,7 +319,5 @@ def test_a_series_becomes_one_dicom_segmentation_with_a_segment_per_structure(co
     assert [segment.SegmentLabel for segment in made.SegmentSequence] == [*STRUCTURES]
     assert made.SegmentSequence[0].SegmentedPropertyTypeCodeSequence[0].CodeValue == "10200004"  # liver
     mask = nib.load(path.with_name(path.name.replace(".dcm", ".nii.gz"))).get_fdata().transpose(2, 1, 0)
-    frames = made.get_pixels_by_source_frame if made.NumberOfFrames == 1 else None
     own = made.get_volume().array  # (D, H, W, S)
-    assert frames is None and {tuple(np.unique(own))} <= {(0,), (0, 1)}
     assert [int(part.sum()) for part in np.moveaxis(own, 3, 0)] == [int((mask == k).sum()) for k in range(1, 5)]

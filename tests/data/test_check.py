@@ -349,3 +349,11 @@ def test_the_network_is_tried_with_the_channels_of_neighbours(items, tmp_path):
     network = MedSegDiff(base=4, blocks=(1, 1, 1, 1), downsamplings=4, grid=8)
     with pytest.raises(ValueError, match="The image has 3 channels, this network takes 1"):
         check_before_training(items[:4], items[4:], network, (16, 16), (0, 255), tmp_path / "out", neighbours=1)
+
+
+def test_a_structure_that_no_scored_mask_has_is_told_and_scored_and_none_at_all_is_refused(items, caplog):
+    labelled(items, 0, 1)
+    check_before_evaluation(items, **PARTS)
+    assert "no mask holds a value of high (2)" in caplog.text
+    with pytest.raises(ValueError, match=r"no mask holds a value of a \(2\)(.|\n)*no mask holds a value of b \(3\)"):
+        check_before_evaluation(items, structures={"a": [2], "b": [3]}, background=[0, 1])

@@ -73,3 +73,8 @@ def test_places_machines_and_workers_do_not_count():
 def test_types_count():
     assert difference(fingerprint({"a": 1}), fingerprint({"a": "1"})) == ["a is '1', was 1"]
     assert difference(fingerprint({"a": 1}), fingerprint({"a": 1.0})) == ["a is 1.0, was 1"]
+
+
+def test_structures_in_another_order_are_other_structures():
+    first, second = ({"structures": dict(pairs)} for pairs in ([("a", 1), ("b", 2)], [("b", 2), ("a", 1)]))
+    assert first == second and fingerprint(first) != fingerprint(second)

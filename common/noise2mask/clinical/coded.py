@@ -4,6 +4,7 @@
 masks have one channel has one. A structure that it does not know, of somebody's own training, gets a private code.
 """
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -33,4 +34,5 @@ def coded_structures(bundle: str, metadata: Mapping[str, Any], names: Sequence[s
 
 def _private(name: str) -> dict[str, Any]:
     """A structure that has no code of its own."""
-    return {"label": name[:64], "category": ANATOMICAL_STRUCTURE, "type": (name[:LONGEST], PRIVATE, name[:64])}
+    short = hashlib.sha256(name.encode()).hexdigest()[:LONGEST] if len(name) > LONGEST else name
+    return {"label": name[:64], "category": ANATOMICAL_STRUCTURE, "type": (short, PRIVATE, name[:64])}

@@ -137,8 +137,10 @@ def check_before_evaluation(
     expected = Expected(reader or GreyReader(), in_channels, crop=crop, **masks)
     problems = [problem for item in items for problem in problems_of(item, expected)]
     missing = [] if problems else _no_foreground("mask", items, expected)
-    if missing and not all(_is_empty(item, expected) for item in items):
-        problems = missing
+    for text in missing if len(missing) < len(expected.chosen) else ():
+        logger.warning(f"warning: {text}")  # nobody may have a gallbladder
+    if len(missing) == len(expected.chosen) and not all(_is_empty(item, expected) for item in items):
+        problems += missing
     refuse("The data can not be scored", problems)
 
 

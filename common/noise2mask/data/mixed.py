@@ -25,7 +25,8 @@ def mixed_datalist(folder: str | os.PathLike, build: Build) -> dict:
         ValueError: where there is none, or as `build` does.
     """
     folder = existing(folder)
-    sets = sorted((path for path in folder.iterdir() if path.is_dir()), key=lambda path: natural(path.name))
+    folders = (path for path in folder.iterdir() if path.is_dir() and not path.name.startswith((".", "__")))
+    sets = sorted(folders, key=lambda path: natural(path.name))
     if not sets:
         raise ValueError(f"{folder} holds no folder, expected one per data set: give the folder that does.")
     result: dict = {"split_by": "data set", **{key: [] for key in KEYS}}

@@ -47,7 +47,7 @@ class EnsembleInferer(Inferer):
         mask_scale:     clean masks live on +-mask_scale.
         out_channels:   K.
         sampler:        a name of `samplers.SAMPLERS`.
-        steps:          length of the list of timesteps, 1 .. T; 0 takes the network's own coarse mask as it is.
+        steps:          length of the list of timesteps, 1 .. T; 0 takes the network's own coarse mask as it is, once.
         spacing:        "log_snr" or "uniform"; None takes the sampler's own default.
         samples:        N.
         seed:           sample n of every image takes its noise from seed + n.
@@ -86,6 +86,7 @@ class EnsembleInferer(Inferer):
         progress: bool = False,
     ) -> None:
         super().__init__()
+        samples = samples if steps else 1  # the coarse mask is always the same
         self._arguments = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
         check_kind(target)
         check_mask_scale(mask_scale)

@@ -32,7 +32,9 @@ def resolved_config() -> dict[str, Any]:
 def fingerprint(config: Mapping[str, Any]) -> dict[str, str]:
     """What decides a run's result, flat: "network_def::base" -> "16"; equal fingerprints may be joined."""
     kept = {key: value for key, value in config.items() if key not in IGNORED_ROOTS}
-    return {name: repr(value) for name, value in _leaves(kept, "") if "num_workers" not in name}
+    found = {name: repr(value) for name, value in _leaves(kept, "") if "num_workers" not in name}
+    order = {"structures in order": ", ".join(config["structures"])} if "structures" in config else {}  # their channels
+    return found | order
 
 
 def difference(found: Mapping[str, str], expected: Mapping[str, str]) -> list[str]:

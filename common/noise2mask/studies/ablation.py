@@ -24,6 +24,7 @@ from ..settings import check_settings
 logger = logging.getLogger(__name__)
 
 OF_DATA = ("layout", "split", "foreground", "background")  # settings of a training that its scores need too
+SAMPLED_WITH = "sampled_with.json"  # in a folder of scores: the sampling's settings
 TRAINED_WITH = "trained_with.json"  # in a row's folder: its data, overlays and settings
 
 
@@ -98,12 +99,15 @@ class Ablation:
         """Score a row, unless it is done; keep what a card shows."""
         folder = self.folder / file_name(title)
         weights, scores = folder / "model.pt", folder / file_name(f"{self.section} {sampling}")
-        if not (scores / "scores.json").is_file():
+        sampled = scores / SAMPLED_WITH
+        before = json.loads(sampled.read_text(encoding="utf-8")) if sampled.is_file() else {}
+        if not (scores / "scores.json").is_file() or before != settings:
             data = [path for path in self.overlays if path.parent.name == "data"]
             overlays = [*data, settings_file(weights)]
             of_data = {name: value for name, value in self.rows[title].items() if name in OF_DATA}
             more = {"model_file": weights, "section": self.section, "progress": False, **of_data, **settings}
             self._bundle("evaluating", ["inference", "evaluate"], overlays, scores, more)
+            write_text_atomically(json.dumps(dict(settings)) + "\n", sampled)
         name = ", ".join(filter(None, (title, sampling)))
         result = kept(scores / "scores.json", name)
         write_text_atomically(written(result), self.folder / f"{file_name(name)}.json")

@@ -64,7 +64,11 @@ class SettingsStudy:
         if not self.has_prior and any(start is not None for start in starts):
             found = f"starts are {list(starts)}, but this network makes no coarse mask"
             raise ValueError(f"{found}; expected [null], from noise alone: correct them.")
-        self.settings = [dict(zip(names, v, strict=True)) for v in product(samplers, starts, steps, samples)]
+        grid = [dict(zip(names, v, strict=True)) for v in product(samplers, starts, steps, samples)]
+        first = {"sampler": samplers[0], "start": starts[0], "steps": 0, "samples": samples[0]}
+        self.settings = [
+            setting for setting in grid if setting["steps"] or setting == first
+        ]  # no step: the coarse mask
         self.inferers = [inferer.changed(**setting) for setting in self.settings]
         self.cases = cases_of(dataset, preprocessing, torch.device(device), inferer.exclusive)
         self.network = network

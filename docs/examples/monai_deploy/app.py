@@ -26,6 +26,8 @@ from monai.deploy.operators.monai_bundle_inference_operator import (
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
+ANATOMICAL = ("91723000", "SCT", "Anatomical Structure")  # of structures that the metadata has no codes of
+
 
 class Masks(MonaiBundleInferenceOperator):
     """Runs the bundle, and hands on its map of the structures' numbers with a channel, which MONAI Deploy expects."""
@@ -81,7 +83,10 @@ def described(bundle):
     """The structures that are segmented and the algorithm, from the bundle's metadata."""
     metadata = json.loads((bundle / "configs" / "metadata.json").read_text(encoding="utf-8"))
     names = list(metadata["network_data_format"]["outputs"]["pred"]["channel_def"].values())[1:]
-    known = metadata["coded_structures"]
+    private = {
+        name: {"label": name, "category": ANATOMICAL, "type": (name[:16], "99NOISE2MASK", name)} for name in names
+    }
+    known = private | metadata["coded_structures"]
     return [
         SegmentDescription(
             segment_label=known[name]["label"],
