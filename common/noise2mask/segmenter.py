@@ -41,7 +41,10 @@ ROWS_COLUMNS_SLICES = torch.tensor([[0.0, -1, 0, 0], [-1, 0, 0, 0], [0, 0, 1, 0]
 
 
 class Result(NamedTuple):
-    """What is known of one image, in its own size and axes."""
+    """What is known of one image, in its own size and axes.
+
+    "Of several structures": of a bundle with the setting `structures`, which may also name a single one.
+    """
 
     mask: np.ndarray  # (*S) bool, probability > 0.5; of several structures (*S) uint8, their numbers from 1 up
     probability: np.ndarray  # (*S) in [0, 1], of the foreground; of several structures (their number, *S)
