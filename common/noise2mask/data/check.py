@@ -191,7 +191,7 @@ def torn_images(sections: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str
 
 def _no_foreground(what: str, items: Sequence[Mapping[str, Any]], expected: Expected) -> list[str]:
     """Which of the chosen values are in no mask: another coding than was thought."""
-    remedy = "foreground and background" if expected.structures is None else "structures"
+    remedy = "foreground and background" if expected.setting == "foreground" else expected.setting
     return [
         f"no {what} holds a value of {name} ({', '.join(map(str, [*values][:8]))}): correct {remedy}."
         for name, values in expected.chosen.items()

@@ -36,6 +36,11 @@ class Expected(NamedTuple):
         return self.foreground if self.structures is None else values_of(self.structures)
 
     @property
+    def setting(self) -> str:
+        """Where in the config these values stand."""
+        return "foreground" if self.structures is None else "structures"
+
+    @property
     def chosen(self) -> Structures:
         """What is told by its values, by name; nothing where masks are binary."""
         if self.structures is None:
@@ -108,8 +113,7 @@ def crop_problems(item: Mapping[str, Any], crop: Sequence[Crop], **values: np.nd
 
 def _value_problems(path: str, mask: np.ndarray, expected: Expected) -> Iterator[str]:
     """Wrong values of one mask file."""
-    setting = "foreground" if expected.structures is None else "structures"
-    if wrong := wrong_values(torch.from_numpy(mask), expected.values, expected.background, setting):
+    if wrong := wrong_values(torch.from_numpy(mask), expected.values, expected.background, expected.setting):
         yield f"{path} {wrong}"
 
 

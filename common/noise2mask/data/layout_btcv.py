@@ -19,7 +19,7 @@ from .splits import split_groups
 
 __all__ = ["btcv_datalist", "is_btcv"]
 
-FILE = re.compile(r"(?P<kind>img|label)(?P<number>\d{4})\.nii(\.gz)?")
+FILE = re.compile(r"(img|label)(?P<number>\d{4})\.nii(\.gz)?")
 ROOTS = ("RawData/Training", "Training", ".")
 
 
