@@ -4,19 +4,22 @@ Most networks here see slices: a picture is one, a volume is as many as it has a
 prepared once, volumes whole (so that grey values can be scaled per patient), and handed out slice by slice, or whole to
 networks of three dimensions. Since augmentation follows from seed, epoch and index, it is the same whatever the number
 of workers, and an epoch that is repeated after a crash is the same too.
+Random transforms see plain tensors: MONAI's bookkeeping of what they did took as long as their work.
 
 Legend: C channels, H W rows and columns, D slices.
 """
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from copy import deepcopy
 from typing import Any
 
 import torch
-from monai.data import CacheDataset
+from monai.data import CacheDataset, get_track_meta, set_track_meta
 from monai.transforms import Compose, RandomizableTrait, Transform
 from torch import Tensor
 
+from ..meta import without_meta
 from ..seeding import derived_seed
 
 
@@ -69,14 +72,12 @@ class SliceDataset(CacheDataset):
         index %= len(self)
         file, k = self.places[index]
         cached, transform = self._cache[file], self.transform
-        item = deepcopy(cached) if k is None else _slice(cached, k)
-        if not isinstance(transform, Compose):
-            return item
-        first = transform.get_index_of_first(_is_random)
-        if first is None:
-            return item
+        first = transform.get_index_of_first(_is_random) if isinstance(transform, Compose) else None
+        if not isinstance(transform, Compose) or first is None:
+            return _part(cached, k)
         transform.set_random_state(seed=derived_seed(self.seed, self.epoch, index))
-        return transform(item, start=first)
+        with _untracked():
+            return transform(_part(_plain(cached), k), start=first)
 
 
 def _is_random(transform: Any) -> bool:
@@ -92,13 +93,29 @@ def _depth(item: Mapping[Hashable, Any]) -> int:
     return depths.pop() if depths else 1
 
 
-def _slice(item: Mapping[Hashable, Any], k: int) -> dict[Hashable, Any]:
-    """Copies: slice k of every volume (without the rest of it), and all else."""
+def _part(item: Mapping[Hashable, Any], k: int | None) -> dict[Hashable, Any]:
+    """Copies: slice k of every volume (without the rest of it), and all else; the whole item where k is None."""
     contiguous = torch.contiguous_format
     return {
-        key: value[..., k].clone(memory_format=contiguous) if _is_volume(value) else deepcopy(value)
+        key: value[..., k].clone(memory_format=contiguous) if k is not None and _is_volume(value) else deepcopy(value)
         for key, value in item.items()
     }
+
+
+def _plain(item: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+    """Tensors without meta data."""
+    return {key: without_meta(value) if isinstance(value, Tensor) else value for key, value in item.items()}
+
+
+@contextmanager
+def _untracked() -> Iterator[None]:
+    """MONAI's transforms make plain tensors inside."""
+    before = get_track_meta()
+    set_track_meta(False)
+    try:
+        yield
+    finally:
+        set_track_meta(before)
 
 
 def _is_volume(value: Any) -> bool:
