@@ -176,6 +176,19 @@ def test_what_pgdiffseg_says_of_its_failures_follows_from_the_kept_cases():
     assert [round(value, 2) for value in means] == [0.28, 0.79]
 
 
+def test_what_medsegdiff_says_of_its_failures_follows_from_the_kept_cases():
+    cases = json.loads((ROOT / "bundles/medsegdiff/docs/results/shipped.json").read_text())["cases"]
+    quarters = [[cases[place] for place in places] for places in groups(cases).values()]
+    assert [round(mean(case["dice"] for case in some), 2) for some in quarters] == [0.64, 0.72, 0.76, 0.91]
+    assert max(case["area"] for case in quarters[0]) == 2477
+    failures = [case for case in cases if case["dice"] < 0.5]
+    assert (sum(case["dice"] == 0 for case in cases), len(failures)) == (2, 9)
+    assert sum(case["triage"] < 0.2 for case in failures) == 3
+    unsure_first = sorted(cases, key=lambda case: -case["triage"])
+    means = [mean(case["dice"] for case in some) for some in (unsure_first[:7], unsure_first[7:])]
+    assert [round(value, 2) for value in means] == [0.44, 0.79]
+
+
 def test_filling_writes_the_card(bundle, monkeypatch):
     card = bundle / "docs" / "README.md"
     right = card.read_text(encoding="utf-8")

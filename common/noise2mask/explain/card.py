@@ -31,6 +31,7 @@ SECTIONS = (
 )  # fmt: skip
 DISCLAIMER = "Research software. Not a medical device. Not for diagnosis."
 SHOWN = ("means", "intervals", "pooled", "triage", "counts", "policy", "sampling")  # of scores.json
+OF_LESIONS = ("Dice, lesion", "false masks", "the same, lesion")  # columns beside those of all images
 BLOCK = re.compile(r"(<!-- (table|subgroups): ([\w ]+) -->\n).*?(<!-- end -->)", re.S)
 
 
@@ -183,38 +184,45 @@ def _metric_problems(root: Path, metadata: Mapping[str, Any]) -> list[str]:
 
 
 def score_table(results: Sequence[Mapping[str, Any]]) -> str:
-    """A row per evaluation; means over patients, of several structures those of each as well."""
-    head = ["network", "Dice, all images", "Dice, lesion", "IoU, lesion", "HD95", "Dice, pooled", "lesions missed"]
-    head += [
-        "false masks",
-        "calibration error",
-        "triage against Dice",
-        "Dice minus that of the first row",
-        "the same, lesion",
-    ]
+    """A row per evaluation; means over patients, of several structures those of each as well.
+
+    Columns that tell images with a lesion from those without are left out where every image has one.
+    """
     names = list(results[0].get("structures", {}))
-    head += [f"{score}, {name}" for name in names for score in ("Dice", "HD95")]
-    rows = []
-    for result in results:
-        means, counts = result["means"], result["counts"]
-        dice = [_with_interval(result, name) for name in ("dice", "dice_lesion")]
-        distance = f"{number(means['hd95'], 1)} {result['hd95_unit']} ({counts['hd95_left_out']} left out)"
-        error, rank = number(means["expected_calibration_error"]), number(result["triage"]["spearman_with_dice"], 2)
-        missed = f"{counts['lesions_missed']} of {counts['with_lesion']}"
-        false = f"{counts['false_masks']} of {counts['images'] - counts['with_lesion']}"
-        numbers = [number(means["iou_lesion"]), distance, number(result["pooled"]["dice"]), missed, false, error, rank]
-        of_each = [text for name in names for text in _of_structure(result, name)]
-        rows.append([result["title"], *dice, *numbers, *_differences(result, results[0]), *of_each])
-    return markdown(head, rows)
+    rows = [_row(result, results[0], names) for result in results]
+    always = all(result["counts"]["images"] == result["counts"]["with_lesion"] for result in results)
+    head = [name for name in rows[0] if not (always and name in OF_LESIONS)]
+    return markdown(head, [[row[name] for name in head] for row in rows])
 
 
-def _of_structure(result: Mapping[str, Any], name: str) -> list[str]:
-    """Dice and HD95 of one of several structures; "-" where a result has not got it."""
-    own = result.get("structures", {}).get(name)
-    if own is None:
-        return ["-", "-"]
-    distance = f"{number(own['means']['hd95'], 1)} {result['hd95_unit']} ({own['counts']['hd95_left_out']} left out)"
-    return [_with_interval(own, "dice"), distance]
+def _row(result: Mapping[str, Any], first: Mapping[str, Any], structures: Sequence[str]) -> dict[str, str]:
+    """Column -> text."""
+    means, counts = result["means"], result["counts"]
+    on_all, on_lesions = _differences(result, first)
+    row = {
+        "network": result["title"],
+        "Dice, all images": _with_interval(result, "dice"),
+        "Dice, lesion": _with_interval(result, "dice_lesion"),
+        "IoU, lesion": number(means["iou_lesion"]),
+        "HD95": _distance(result, result["hd95_unit"]),
+        "Dice, pooled": number(result["pooled"]["dice"]),
+        "lesions missed": f"{counts['lesions_missed']} of {counts['with_lesion']}",
+        "false masks": f"{counts['false_masks']} of {counts['images'] - counts['with_lesion']}",
+        "calibration error": number(means["expected_calibration_error"]),
+        "triage against Dice": number(result["triage"]["spearman_with_dice"], 2),
+        "Dice minus that of the first row": on_all,
+        "the same, lesion": on_lesions,
+    }
+    for name in structures:  # "-" where a result has not got it
+        own = result.get("structures", {}).get(name)
+        row[f"Dice, {name}"] = "-" if own is None else _with_interval(own, "dice")
+        row[f"HD95, {name}"] = "-" if own is None else _distance(own, result["hd95_unit"])
+    return row
+
+
+def _distance(result: Mapping[str, Any], unit: str) -> str:
+    left_out = result["counts"]["hd95_left_out"]
+    return f"{number(result['means']['hd95'], 1)} {unit} ({left_out} left out)"
 
 
 def _differences(result: Mapping[str, Any], first: Mapping[str, Any]) -> list[str]:
