@@ -123,7 +123,7 @@ def test_masks_of_several_phases_are_scored_in_the_phase_of_the_image(name, tmp_
     for key in ("image", "label"):
         phases = np.stack([np.full((4, 4, 2), phase, np.uint8) for phase in (0, 1)], axis=-1)
         nib.save(nib.Nifti1Image(phases, np.eye(4)), tmp_path / f"{key}.nii.gz")
-    files = [str(find_bundle(name).config(config)) for config in ("inference", "evaluate")]
+    files = [str(find_bundle(name).config(config)) for config in ("inference", "evaluate", "data/folder")]
     parser = ConfigParser(ConfigParser.load_config_files(files))
     item = {key: str(tmp_path / f"{key}.nii.gz") for key in ("image", "label")}
     for phase in (0, 1):
