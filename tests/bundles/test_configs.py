@@ -102,6 +102,21 @@ def test_training_and_inference_have_the_same_network_and_settings(root):
     assert {name: train[name] for name in both} == {name: inference[name] for name in both}
 
 
+def loaders(value):
+    """Every `LoadImaged` of a config."""
+    inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    own = [value] if isinstance(value, dict) and value.get("_target_") == "LoadImaged" else []
+    return own + [found for item in inside for found in loaders(item)]
+
+
+@pytest.mark.parametrize("root", BUNDLES, ids=lambda root: root.name)
+def test_masks_are_read_as_masks_wherever_they_are_loaded(root):
+    found = [own for name in named(root, "configs/**/*.yaml") for own in loaders(read(root, name))]
+    masks = [own for own in found if "image" not in own["keys"]]
+    assert len(masks) == 2 and all(own["keys"] == "image" for own in found if own not in masks)
+    assert {own["reader"]["_target_"] for own in masks} == {"noise2mask.data.reader.MaskReader"}
+
+
 @pytest.mark.e2e
 @pytest.mark.parametrize(("root", "names"), CASES, ids=lambda value: getattr(value, "name", value))
 @pytest.mark.filterwarnings("ignore:parsing config_file")

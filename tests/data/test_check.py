@@ -6,7 +6,8 @@ import pytest
 from PIL import Image
 
 from noise2mask.data.check import check_before_evaluation, check_before_training
-from noise2mask.data.reader import ColourReader
+from noise2mask.data.reader import ColourReader, GreyReader
+from noise2mask.data.results import write_label_map
 from noise2mask.networks.medsegdiff import MedSegDiff
 from noise2mask.networks.pgdiffseg import PGDiffSeg
 from noise2mask.transforms.crop_disc import CropDiscd
@@ -70,6 +71,18 @@ def test_the_mask_files_of_one_image_may_differ_in_their_white_and_the_wrong_one
     check(items, tmp_path)
     Image.fromarray(GREY).save(tmp_path / "second.png")
     refused(items, tmp_path, "second.png holds the values 0, 1, 2")
+
+
+@pytest.mark.parametrize("reader", [GreyReader(), ColourReader()])
+def test_label_maps_that_were_written_are_trained_on_and_scored_against_by_their_numbers(items, tmp_path, reader):
+    for item in items:
+        item["label"] = str(write_label_map(GREY.T // 20, item["image"], np.eye(4), tmp_path))
+    data = {"structures": {"outer": [1], "inner": [2]}, "background": [0], "reader": reader}
+    data["in_channels"] = len(reader.channels(items[0]["image"])[0])
+    check(items, tmp_path, data=data)
+    check_before_evaluation(items, **data)
+    with pytest.raises(ValueError, match="no mask holds a value of third \\(3\\)"):
+        check_before_evaluation(items, **{**data, "structures": {"third": [3]}, "background": [0, 1, 2]})
 
 
 def test_a_missing_image_is_named(items, tmp_path):

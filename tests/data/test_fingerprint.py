@@ -7,6 +7,7 @@ from PIL import Image
 
 from noise2mask.data.datalist import build
 from noise2mask.data.fingerprint import regrouped, survey
+from noise2mask.data.results import write_label_map
 from noise2mask.data.splits import KEYS
 
 from .test_near_duplicates import picture
@@ -67,6 +68,14 @@ def test_all_problems_are_found_and_the_rest_is_counted(folder):
     found = survey(build(folder, "folder", "folder"), regroup=True)
     assert len(found.problems) == 2 and "4.png can not be read" in found.problems[0] + found.problems[1]
     assert sum(found.fingerprint["with_lesion"].values()) == 7
+
+
+def test_of_label_maps_in_colours_the_numbers_count(folder):
+    for n in range(10):
+        numbers = np.full((50, 60), n % 2, np.uint8)  # (W, H)
+        write_label_map(numbers, f"{n}.png", np.eye(4), folder).rename(folder / "masks" / f"{n}.png")
+    found = survey(build(folder, "folder", "folder"), values=([1], [0]))
+    assert found.problems == [] and sum(found.fingerprint["with_lesion"].values()) == 5
 
 
 def test_images_of_another_bit_depth_are_to_be_looked_at_and_stop_nothing(folder):

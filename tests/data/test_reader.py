@@ -6,7 +6,8 @@ import pytest
 from monai.transforms import EnsureChannelFirst, LoadImage, LoadImaged
 from PIL import Image
 
-from noise2mask.data.reader import ColourReader, GreyReader, _tell_of_grey, is_picture
+from noise2mask.data.reader import ColourReader, GreyReader, MaskReader, _tell_of_grey, is_picture
+from noise2mask.data.results import write_label_map
 from noise2mask.transforms.slice_orientation import SliceOrientation
 
 GREY = np.arange(24, dtype=np.uint8).reshape(4, 6) * 10  # 4 rows, 6 columns
@@ -79,6 +80,33 @@ def test_a_palette_with_a_transparent_colour_is_refused(tmp_path):
     picture.putpalette([40, 40, 40, 200, 200, 200])
     with pytest.raises(ValueError, match="has transparent pixels"):
         load(saved(tmp_path, picture, transparency=0))
+
+
+def numbered(tmp_path, colours, **options):
+    """A picture of the numbers 0, 1 and 2 in these colours, as a path, and the numbers in MONAI's axis order."""
+    numbers = (GREY // 80).astype(np.uint8)
+    picture = Image.fromarray(numbers).convert("P")
+    picture.putpalette(colours)
+    return str(saved(tmp_path, picture, **options)), numbers.T
+
+
+@pytest.mark.parametrize("options", [{}, {"transparency": 0}])
+def test_of_a_mask_in_colours_the_numbers_are_read_and_of_an_image_the_luminance(tmp_path, options):
+    path, numbers = numbered(tmp_path, [0, 0, 0, 230, 159, 0, 128, 128, 128], **options)
+    assert np.array_equal(MaskReader().get_data([path])[0], numbers)
+    if not options:
+        assert np.array_equal(GreyReader().get_data([path])[0], np.array([0, 162, 128])[numbers])
+
+
+def test_a_mask_whose_palette_is_of_greys_is_a_grey_picture(tmp_path):
+    path, numbers = numbered(tmp_path, [255] * 3 + [0] * 3 + [128] * 3)
+    assert np.array_equal(MaskReader().get_data([path])[0], np.array([255, 0, 128])[numbers])
+
+
+def test_a_label_map_that_was_written_is_read_back_as_a_mask(tmp_path):
+    numbers = np.arange(24).reshape(6, 4) % 16  # (W, H)
+    path = write_label_map(numbers, "scan.png", np.eye(4), tmp_path)
+    assert np.array_equal(MaskReader().get_data([str(path)])[0], numbers)
 
 
 def test_sixteen_bits_are_kept(tmp_path):

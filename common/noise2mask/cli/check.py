@@ -16,7 +16,7 @@ from ..data.fingerprint import survey
 from ..data.item_paths import name_of, paths_of
 from ..data.layouts import FILE, MASK_VALUES, SHOWN, layout_of
 from ..data.problems import Problems
-from ..data.reader import ColourReader, GreyReader
+from ..data.reader import ColourReader, MaskReader
 from ..data.splits import KEYS
 from ..explain.overlays import write_overlays
 from ..files import check_writable, write_text_atomically
@@ -119,7 +119,7 @@ def _some_cases(
         paths = paths_of(item["image"])
         shown = paths[min(modality, len(paths) - 1)]
         image, _ = ColourReader(phase).get_data([shown])  # (W, H), (3, W, H) or (X, Y, Z)
-        masks, _ = GreyReader(phase).channels(item["label"])  # (F, W, H) or (F, X, Y, Z)
+        masks, _ = MaskReader(phase).channels(item["label"])  # (F, W, H) or (F, X, Y, Z)
         inside = is_foreground(torch.from_numpy(masks), foreground).any(dim=0).numpy()
         cases.append((Path(name_of(item)).name, image, inside))
     return cases

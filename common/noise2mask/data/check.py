@@ -195,15 +195,15 @@ def _no_foreground(what: str, items: Sequence[Mapping[str, Any]], expected: Expe
     return [
         f"no {what} holds a value of {name} ({', '.join(map(str, [*values][:8]))}): correct {remedy}."
         for name, values in expected.chosen.items()
-        if not any(_holds(item, values, expected.reader) for item in items)
+        if not any(_holds(item, values, expected) for item in items)
     ]
 
 
 def _is_empty(item: Mapping[str, Any], expected: Expected) -> bool:
     """Whether a mask is of zeros: a section may hold no lesion at all."""
-    return not expected.reader.channels(item["label"])[0].any()
+    return not expected.masks_reader.channels(item["label"])[0].any()
 
 
-def _holds(item: Mapping[str, Any], values: Sequence[float], reader: GreyReader) -> bool:
-    masks, _ = reader.channels(item["label"])
+def _holds(item: Mapping[str, Any], values: Sequence[float], expected: Expected) -> bool:
+    masks, _ = expected.masks_reader.channels(item["label"])
     return bool(is_any_of(torch.from_numpy(masks), values).any())

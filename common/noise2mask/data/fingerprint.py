@@ -119,7 +119,7 @@ def regrouped(content: Mapping[str, Any], group: Mapping[str, str]) -> dict[str,
 
 def _look(item: Mapping[str, Any], expected: Expected) -> _Seen:
     name, (image, meta) = name_of(item), expected.reader.channels(item["image"])  # (C, ...)
-    masks = torch.from_numpy(expected.reader.channels(item["label"])[0])  # (F, ...)
+    masks = torch.from_numpy(expected.masks_reader.channels(item["label"])[0])  # (F, ...)
     foreground = is_foreground(masks, expected.foreground).any(dim=0).float()
     spacing = (
         None

@@ -12,7 +12,7 @@ from monai.data import MetaTensor
 
 from ..transforms.binary_mask import wrong_values
 from .item_paths import name_of, paths_of
-from .reader import GreyReader, is_picture, same_place
+from .reader import GreyReader, MaskReader, is_picture, same_place
 from .structures import Structures, masks_of, overlapping, values_of
 
 Crop = Callable[[dict[str, Any]], Any]  # such as `CropDiscd`
@@ -21,7 +21,7 @@ Crop = Callable[[dict[str, Any]], Any]  # such as `CropDiscd`
 class Expected(NamedTuple):
     """How the files of an item are read, and what they must hold."""
 
-    reader: GreyReader  # of the image; masks are read in grey, at the same phase
+    reader: GreyReader  # of the image
     in_channels: int | None = None  # of the image; None: any number
     foreground: Sequence[float] | None = None  # see `BinaryMaskd`
     background: Sequence[float] = ()
@@ -29,6 +29,11 @@ class Expected(NamedTuple):
     spatial_dims: int = 2  # of the network: 2 takes pictures and volumes, 3 volumes
     structures: Structures | None = None  # see `StructureMasksd`; None: one, the foreground
     exclusive: bool = False
+
+    @property
+    def masks_reader(self) -> MaskReader:
+        """Of the masks, at the same phase as the image."""
+        return MaskReader(self.reader.phase)
 
     @property
     def values(self) -> Sequence[float] | None:
@@ -62,9 +67,9 @@ def problems_of(item: Mapping[str, Any], expected: Expected) -> Iterator[str]:
     if "label" not in item:
         yield f"{name} has no mask; expected one, of zeros where there is no lesion: add or remove it."
         return
-    masks_reader, labels = GreyReader(expected.reader.phase), paths_of(item["label"])
+    labels = paths_of(item["label"])
     try:
-        masks, mask_meta = masks_reader.channels(item["label"])  # (F, ...), a file each
+        masks, mask_meta = expected.masks_reader.channels(item["label"])  # (F, ...), a file each
     except ValueError as error:
         yield str(error)
         return
@@ -77,7 +82,7 @@ def problems_of(item: Mapping[str, Any], expected: Expected) -> Iterator[str]:
         yield from _value_problems(path, one, expected)
     yield from _overlap_problems(labels, masks, expected)
     for path in item.get("annotations", []):
-        yield from _annotation_problems(str(path), name, shape, masks_reader, expected)
+        yield from _annotation_problems(str(path), name, shape, expected)
     if masks.shape[1:] == shape and image.min() < image.max():
         yield from crop_problems(item, expected.crop, image=image, label=masks)
 
@@ -126,12 +131,10 @@ def _overlap_problems(paths: Sequence[str], masks: np.ndarray, expected: Expecte
         yield f"{', '.join(paths)}: {both} share pixels; expected exclusive structures: correct the files."
 
 
-def _annotation_problems(
-    path: str, image: str, shape: tuple[int, ...], reader: GreyReader, expected: Expected
-) -> Iterator[str]:
+def _annotation_problems(path: str, image: str, shape: tuple[int, ...], expected: Expected) -> Iterator[str]:
     """What is wrong with one annotator's mask."""
     try:
-        mask, _ = reader.get_data([path])
+        mask, _ = expected.masks_reader.get_data([path])
     except ValueError as error:
         yield str(error)
         return

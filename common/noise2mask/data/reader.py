@@ -1,14 +1,15 @@
-"""Reading pictures and volumes, in grey or in colour, and several files of one case as channels.
+"""Reading pictures and volumes, in grey or in colour, masks, and several files of one case as channels.
 
 Pictures (PNG, JPEG, BMP, TIFF) become one grey channel in their own bit depth: three equal channels are one, and an
-opaque alpha channel is none. `ColourReader` makes red, green and blue of them instead. NIfTI goes to MONAI's
-NibabelReader, a folder of DICOM files and everything else (NRRD, MetaImage) to its ITKReader.
+opaque alpha channel is none. `ColourReader` makes red, green and blue of them instead, `MaskReader` takes the numbers
+of a palette. NIfTI goes to MONAI's NibabelReader, a folder of DICOM files and everything else (NRRD, MetaImage) to its
+ITKReader.
 Arrays have MONAI's axis order (W, H) for pictures, which its writers and MONAI Label expect back;
 `SliceOrientationd` turns them so that rows are rows, and its inverse turns results back.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -62,8 +63,6 @@ class GreyReader(ImageReader):
             several files differ in size, position, spacing or orientation; it names the file, or both.
     """
 
-    colour = False
-
     def __init__(self, phase: int = 0) -> None:
         super().__init__()
         quiet()  # every run reads images, and `LoadImaged` makes its other readers after this one
@@ -79,7 +78,7 @@ class GreyReader(ImageReader):
 
     def get_data(self, img: list[str]) -> tuple[np.ndarray, dict[str, Any]]:
         """Array (W, H) or (X, Y, Z), several files as channels in front, and the meta data of the first."""
-        read = [_array_and_meta(_open(path, self.phase, self.colour), self.phase) for path in img]
+        read = [_array_and_meta(_open(path, self.phase, self._pixels), self.phase) for path in img]
         array, meta = read[0]
         if len(read) == 1:
             return array, meta
@@ -93,6 +92,10 @@ class GreyReader(ImageReader):
         array, meta = self.get_data(paths_of(image))
         return (array if meta["original_channel_dim"] == 0 else array[None]), meta
 
+    def _pixels(self, picture: Image.Image, path: str) -> np.ndarray:
+        """(H, W), or (H, W, 3), of a picture."""
+        return _grey(picture, path)
+
 
 class ColourReader(GreyReader):
     """A `reader` for `LoadImaged` that makes three channels of a picture: (3, W, H), red, green and blue.
@@ -101,7 +104,19 @@ class ColourReader(GreyReader):
     `GreyReader`.
     """
 
-    colour = True
+    def _pixels(self, picture: Image.Image, path: str) -> np.ndarray:
+        return _colours(picture, path)
+
+
+class MaskReader(GreyReader):
+    """A `reader` of masks for `LoadImaged`: where a picture has a palette of colours, its numbers are the values.
+
+    Such are label maps, those of this software included. A palette of greys is a way of saving a grey picture: it is
+    looked up. Arguments and errors are those of `GreyReader`.
+    """
+
+    def _pixels(self, picture: Image.Image, path: str) -> np.ndarray:
+        return np.asarray(picture, dtype=np.float32) if _has_colours(picture) else _grey(picture, path)
 
 
 def _check_agree(path: str, array: np.ndarray, meta: dict, first: str, expected: np.ndarray, first_meta: dict) -> None:
@@ -118,7 +133,7 @@ def _check_agree(path: str, array: np.ndarray, meta: dict, first: str, expected:
         )
 
 
-def _open(path: str, phase: int, colour: bool) -> _Opened:
+def _open(path: str, phase: int, pixels: Callable[[Image.Image, str], np.ndarray]) -> _Opened:
     if not Path(path).exists():
         raise ValueError(f"{path} does not exist: check the datalist or the folder.")
     files = phase_files(path, phase) if Path(path).is_dir() else []
@@ -129,7 +144,7 @@ def _open(path: str, phase: int, colour: bool) -> _Opened:
                     raise _Unclear(f"{path} has {pages} pages; expected one: save each as a file of its own.")
                 picture.load()
                 upright = ImageOps.exif_transpose(picture)  # as viewers show it
-                return _Opened(path, _colours(upright, path) if colour else _grey(upright, path), None)
+                return _Opened(path, pixels(upright, path), None)
         reader = NibabelReader() if path.lower().endswith(NIFTI) else ITKReader()
         series = files if len(files) > 1 else "".join(files)  # of one file ITK makes an axis more than it has
         return _Opened(path, itk.imread(series) if files else reader.read(path), reader)
@@ -152,6 +167,13 @@ def _grey(picture: Image.Image, path: str) -> np.ndarray:
     if picture.mode in ("RGB", "RGBA") and _is_coloured(picture):
         _tell_of_grey()
     return np.asarray(picture.convert("L"), dtype=np.float32)
+
+
+def _has_colours(picture: Image.Image) -> bool:
+    """Whether there is a palette, and not of greys alone."""
+    palette = picture.getpalette() if picture.mode == "P" else None
+    entries = np.reshape(palette or [], (-1, 3))  # red, green and blue of each number
+    return bool((np.ptp(entries, axis=1) > SAME_GREY).any())
 
 
 def _is_coloured(picture: Image.Image) -> bool:
