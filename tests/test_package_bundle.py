@@ -117,6 +117,10 @@ def read(package, name):
     return json.loads((package / "configs" / f"{name}.json").read_text())
 
 
+def read_yaml(path):
+    return yaml.safe_load(path.read_text())
+
+
 def strings(value):
     if isinstance(value, str):
         yield value
@@ -213,6 +217,28 @@ def test_an_overlay_that_sets_what_is_not_there_is_refused(key, bundle, model_fi
     with pytest.raises(ValueError, match=r"wrong\.yaml sets .*correct the name"):
         package_bundle(bundle, tmp_path / "dist", model_file, [tmp_path / "wrong.yaml"])
     assert not (tmp_path / "dist").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "expected"),
+    [
+        ("medsegdiff", "refuge2_cup", {"foreground": None, "background": [], "disc": None}),
+        ("medsegdiff", "ddti", {"foreground": None, "background": [], "disc": None}),
+        ("medsegdiff_v2", "refuge2", {"structures": {"disc": [1, 2], "cup": [2]}, "background": [0], "disc": None}),
+        ("medsegdiff_v2", "tnmix", {"structures": {"nodule": [1, 255]}, "background": [0]}),
+    ],
+)
+def test_masks_have_the_values_that_annotators_save_whatever_the_data_set_s_files_hold(name, data, expected, tmp_path):
+    root = ROOT / "bundles" / name
+    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(NETWORKS[name] | SAMPLING))
+    overlays, config = [root / "configs" / "data" / f"{data}.yaml", tmp_path / "tiny.yaml"], ConfigParser()
+    config.read_config([root / "configs" / "inference.yaml", tmp_path / "tiny.yaml"])
+    config.update({key: value for key, value in read_yaml(overlays[0]).items() if key in config})
+    torch.save(config.get_parsed_content("network_def").state_dict(), tmp_path / "model.pt")
+    package = unpack(package_bundle(root, tmp_path / "dist", tmp_path / "model.pt", overlays), tmp_path, name)
+    found = [read(package, config) for config in ("train", "evaluate", "inference")]
+    for key, value in expected.items():
+        assert all(one[key] == value for one in found if key in one) and key in found[0]
 
 
 @pytest.mark.parametrize("names", [["joint"], ["presets/basic_unet", "presets/basic_unet_train"]])

@@ -22,6 +22,7 @@ from monai.bundle import ConfigParser, ReferenceResolver
 from monai.bundle.utils import merge_kv
 
 from .bundles import settings_file
+from .data.structures import structures_of_label_maps
 from .networks.weights import load_weights
 
 PACKAGE = Path(__file__).parent
@@ -48,6 +49,12 @@ DIFFERENCES: dict[str, dict[str, Any]] = {
     },
     "inference": {"progress": False},
 }
+
+
+# Values of masks: in an overlay those of a data set's files, in a package those that annotators save, as binary masks
+# or numbers of structures. 0 is what has no name.
+OF_BINARY_MASKS: dict[str, Any] = {"foreground": None, "background": [], "disc": None}
+OF_LABEL_MAPS: dict[str, Any] = {"background": [0], "disc": None}
 
 
 def package_bundle(bundle: Path, output: Path, weights: Path | None = None, overlays: Sequence[Path] = ()) -> Path:
@@ -130,6 +137,9 @@ def _baked(bundle: Path, overlays: Sequence[Path]) -> dict[str, dict[str, Any]]:
     for overlay in overlays:
         for key, value in ConfigParser.load_config_file(overlay).items():
             _merge(configs.values(), key, value, overlay)
+    several = "structures" in configs["train"]
+    for config in configs.values():
+        _take_annotations(config, OF_LABEL_MAPS if several else OF_BINARY_MASKS)
     for name, changes in DIFFERENCES.items():
         for key, value in changes.items():
             merge_kv(configs[name], key, deepcopy(value))
@@ -137,6 +147,14 @@ def _baked(bundle: Path, overlays: Sequence[Path]) -> dict[str, dict[str, Any]]:
     configs["train"]["run"] = ["@start_from", *(run if isinstance(run, list) else [run])]
     _follow_train(configs["train"].get())
     return {name: config.get() for name, config in configs.items()}
+
+
+def _take_annotations(config: ConfigParser, values: Mapping[str, Any]) -> None:
+    """Masks have the values that annotators save."""
+    for key in set(values) & set(config.get()):
+        config[key] = deepcopy(values[key])
+    if "structures" in config:
+        config["structures"] = structures_of_label_maps(config["structures"])
 
 
 def _follow_train(config: dict[str, Any]) -> None:

@@ -4,6 +4,7 @@ import pytest
 import torch
 from monai.data import MetaTensor
 
+from noise2mask.data.structures import label_map, masks_of, structures_of_label_maps
 from noise2mask.transforms.structure_masks import LabelMapd, StructureMasksd
 
 PARTS = {"anterior": [1], "posterior": [2, 3]}
@@ -25,6 +26,27 @@ def test_nested_structures_share_pixels_and_have_no_background():
 
 def test_files_of_one_image_are_joined():
     assert channels([[1, 0, 0], [0, 0, 2]], NESTED, exclusive=False) == [[1, 0, 1], [0, 0, 1]]
+
+
+@pytest.mark.parametrize(
+    ("structures", "expected"),
+    [
+        (PARTS, {"anterior": [1], "posterior": [2]}),
+        ({"disc": [0, 128], "cup": [0]}, {"disc": [1, 2], "cup": [2]}),
+        (
+            {"whole": [1, 2, 4], "core": [1, 4], "enhancing": [4]},
+            {"whole": [1, 2, 3], "core": [2, 3], "enhancing": [3]},
+        ),
+    ],
+)
+def test_a_label_map_has_the_structures_of_the_files_that_it_was_made_of(structures, expected):
+    assert structures_of_label_maps(structures) == expected
+    masks = masks_of(torch.tensor([[[0.0, 1, 2, 3, 4, 128]]]), structures)
+    assert torch.equal(masks_of(label_map(masks)[None], expected), masks)
+
+
+def test_a_single_structure_is_1_or_255_in_a_map_of_its_own():
+    assert structures_of_label_maps({"nodule": range(128, 256)}) == {"nodule": [1, 255]}
 
 
 def test_a_structure_that_never_occurs_has_an_empty_channel():

@@ -65,6 +65,18 @@ def label_map(masks: Tensor) -> Tensor:
     return (masks.to(torch.uint8) * numbers.reshape(-1, *[1] * (masks.ndim - 1))).amax(dim=0)
 
 
+def structures_of_label_maps(structures: Structures) -> dict[str, list[float]]:
+    """The same structures in label maps: name -> numbers; of a single one 255 as well, as masks of 0 and 255 have it.
+
+    A value of several structures is the last one's there: {"disc": [0, 128], "cup": [0]} -> {"disc": [1, 2], "cup":
+    [2]}.
+    """
+    if len(structures) == 1:
+        return {name: [1, 255] for name in structures}
+    number = {value: n for n, values in enumerate(structures.values(), start=1) for value in values}
+    return {name: sorted({number[value] for value in values}) for name, values in structures.items()}
+
+
 def is_any_of(mask: Tensor, values: Sequence[float]) -> Tensor:
     """(...) -> (...) bool: one of the values."""
     return torch.isin(mask, torch.tensor(values, dtype=mask.dtype, device=mask.device))
