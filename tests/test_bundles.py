@@ -18,7 +18,7 @@ def own(tmp_path, monkeypatch):
     (configs / "presets").mkdir(parents=True)
     (configs / "metadata.json").write_text(json.dumps({"version": "1.2.3", "task": "test"}))
     for name in ("train.yaml", "inference.json", "presets/paper.yaml"):
-        (configs / name).write_text("")
+        (configs / name).write_text("{}")
     monkeypatch.chdir(tmp_path)
     return find_bundle("mine")
 
@@ -85,6 +85,16 @@ def test_settings_beside_weights_are_taken(own, tmp_path):
     assert model_file == tmp_path / "w.pt" and [path.name for path in configs] == [
         "inference.json", "w.yaml", "paper.yaml"
     ]  # fmt: skip
+
+
+def test_settings_of_the_training_win_over_those_of_data_whichever_way_these_are_given(own, tmp_path):
+    (tmp_path / "w.pt").write_bytes(b"")
+    (tmp_path / "w.yaml").write_text(yaml.safe_dump(SETTINGS))
+    (own.root / "configs" / "data").mkdir()
+    (own.root / "configs" / "data" / "eye.yaml").write_text("layout: eye\nimage_size: [64, 64]\n")
+    (own.root / "configs" / "presets" / "paper.yaml").write_text("mask_scale: 1.0\n")
+    config = ConfigParser.load_config_files(list(map(str, own.inference_configs("w.pt", ["paper", "data/eye"])[1])))
+    assert (config["layout"], config["image_size"], config["mask_scale"]) == ("eye", [16, 16], 1.0)
 
 
 @pytest.mark.parametrize(

@@ -46,6 +46,15 @@ def test_the_table_of_deviations_names_every_file_that_has_one():
     assert [name for path in files if f"| `{(name := path.relative_to(ROOT).as_posix())}` |" not in table] == []
 
 
+def test_settings_of_a_training_come_after_those_of_data_in_every_list_of_configs():
+    """What comes later wins, and the network must see what it was trained with."""
+    texts = [path.read_text(encoding="utf-8") for path in [*DOCUMENTS, *ROOT.glob("bundles/*/configs/**/*.yaml")]]
+    lists = [found for text in texts for found in re.findall(r"\[('[^\]]*/model\.yaml'[^\]]*)\]", text)]
+    assert len(lists) > 8
+    after = [own.split("model.yaml")[1] for own in lists]
+    assert not [own for own in after if re.search(r"evaluate\.yaml|/data/|OVERLAYS", own)]
+
+
 # The page of errors
 
 CHANGING = re.compile(r"\.\.\.|'[^']*'|\d+(?:\.\d+)?%?|\b[\w/]+\.(?:png|jpg|csv|pt|yaml)\b")

@@ -89,11 +89,11 @@ class Bundle(NamedTuple):
         return self.root / "configs" / "logging.conf"
 
     def inference_configs(self, weights: str | Path | None, presets: Sequence[str]) -> tuple[Path, list[Path]]:
-        """The weights, and inference.yaml with what stands beside them and presets.
+        """The weights, and inference.yaml with overlays of data, what stands beside the weights, and presets.
 
         Args:
             weights: a model.pt; None is the bundle's own.
-            presets: names of configs/presets.
+            presets: names of configs/presets, and of configs/data, such as data/drishti_gs.
 
         Raises:
             ValueError: where there are no weights, or no such preset.
@@ -109,7 +109,11 @@ class Bundle(NamedTuple):
         else:
             logger.warning(f"{trained[0]} is missing: the bundle's default settings are taken for {model_file.name}.")
             trained = []
-        return model_file, [self.config("inference"), *trained, *map(self.preset, presets)]
+        # What comes later wins. An overlay of data says which files there are and what their masks hold; for what the
+        # network sees (size, grey values, structures) that of the training must win; over that, the user's choice.
+        data = [name for name in presets if name.startswith("data/")]
+        others = [name for name in presets if name not in data]
+        return model_file, [self.config("inference"), *map(self.preset, data), *trained, *map(self.preset, others)]
 
     def preset(self, name: str) -> Path:
         """A config of configs/presets, or of configs itself, such as joint, or data/drishti_gs_cup of the plain folder.

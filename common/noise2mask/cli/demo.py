@@ -69,16 +69,24 @@ def _steps(output: Path, patients: int, overrides: Sequence[str]) -> float:
     where = ("--dataset_dir", data, "--output_dir")
     seconds = [bundle("training", ["train.yaml", "data/demo.yaml"], *where, training, *overrides)]
     weights = ("--model_file", training / "model.pt", "--progress", "False")
-    inference: list[str | Path] = ["inference.yaml", training / "model.yaml"]
-    bundle("evaluating", [*inference, "evaluate.yaml"], *where, scores, *weights)
-    bundle("inferring", inference, "--input", _some_test_images(data, output), "--output_dir", masks, *weights)
+    bundle("evaluating", ["inference.yaml", "evaluate.yaml", training / "model.yaml"], *where, scores, *weights)
+    bundle(
+        "inferring",
+        ["inference.yaml", training / "model.yaml"],
+        "--input",
+        _some_test_images(data, output),
+        "--output_dir",
+        masks,
+        *weights,
+    )
     shutil.rmtree(peer, ignore_errors=True)
     epochs = ("--epochs", str(PEER_EPOCHS), "--val_interval", str(PEER_EPOCHS // 2), *overrides)
     configs = ["train.yaml", "data/demo.yaml", *PEER, "presets/basic_unet_train.yaml"]
     seconds.append(bundle("training", configs, *where, peer, *epochs))
     weights = ("--model_file", peer / "model.pt", "--progress", "False")
-    inference = ["inference.yaml", *PEER, peer / "model.yaml"]
-    bundle("evaluating", [*inference, "evaluate.yaml"], *where, peer / "scores", *weights)
+    bundle(
+        "evaluating", ["inference.yaml", "evaluate.yaml", *PEER, peer / "model.yaml"], *where, peer / "scores", *weights
+    )
     return _conclude(scores, peer / "scores", masks, seconds, time.perf_counter() - start)
 
 
