@@ -148,7 +148,7 @@ def test_the_condition_model_runs_once_per_image_and_the_filters_once_per_step()
     net, (x, image) = network(), batch(samples=4)
     calls = {"condition": 0, "filter": 0}
     net.condition.middle.register_forward_hook(lambda *_: calls.update(condition=calls["condition"] + 1))
-    net.former.steps[0].filter.register_forward_hook(lambda *_: calls.update(filter=calls["filter"] + 1))
+    net.former.filter.register_forward_hook(lambda *_: calls.update(filter=calls["filter"] + 1))
     with torch.no_grad():
         condition = net.encode(image)
         for t in (3, 500, 900):

@@ -70,11 +70,11 @@ class SSFormer(nn.Module):
         check_name("norm of SS-Former", norm, NORMS)
         modules = nn.ModuleList(SSModule(channels, time_width, heads, nbp_filter, norm) for _ in range(2 * blocks))
         self.steps = cast(Sequence[SSModule], modules)  # both of block 1, both of block 2, ..
+        self.filter = NBPFilter(len(modules), heads, time_width) if nbp_filter else None
 
     def filters(self, embedding: Tensor, grid: Sequence[int]) -> Tensor | None:
         """What depends on timestep and size alone: embedding (T, E) -> (T, modules, h, U, U); None without filter."""
-        made = [step.filter(embedding, grid) for step in self.steps if step.filter is not None]
-        return torch.stack(made, dim=1) if made else None  # (T, modules, h, U, U)
+        return None if self.filter is None else self.filter(embedding, grid)  # (T, modules, h, U, U)
 
     def keys(self, c: Tensor) -> Keys:
         """What depends on the image alone: c (B, C, H, W[, D]) -> keys and values of the first module, with N = 1."""
@@ -116,16 +116,15 @@ class SSModule(nn.Module):
         channels:   C.
         time_width: E.
         heads:      h.
-        nbp_filter: whether it has a filter.
+        filtered:   whether its affinity is filtered, and its keys are spectra therefore.
         norm:       of the affinity's rows.
     """
 
-    def __init__(self, channels: int, time_width: int, heads: int, nbp_filter: bool, norm: str) -> None:
+    def __init__(self, channels: int, time_width: int, heads: int, filtered: bool, norm: str) -> None:
         super().__init__()
-        self.heads, self.norm = heads, norm
+        self.heads, self.filtered, self.norm = heads, filtered, norm
         self.query_norm, self.key_norm = nn.LayerNorm(channels), nn.LayerNorm(channels)
         self.query, self.key, self.value = (nn.Linear(channels, channels, bias=False) for _ in range(3))
-        self.filter = NBPFilter(heads, time_width) if nbp_filter else None
         self.out = zero_module(nn.Linear(channels, channels))
         self.mlp_norm = TimeNorm(channels, time_width)
         last = zero_module(nn.Linear(4 * channels, channels))
@@ -135,7 +134,7 @@ class SSModule(nn.Module):
         """x (B, N, L, C), what is attended to."""
         placed = self.key_norm(x) + _positions(tuple(grid), x.shape[-1], x.device)  # (B, N, L, C)
         key = self._split(self.key(placed))  # (B, N, h, L, C/h)
-        return Keys(key if self.filter is None else spectrum(key, grid), self._split(self.value(placed)))
+        return Keys(spectrum(key, grid) if self.filtered else key, self._split(self.value(placed)))
 
     def forward(
         self, x: Tensor, query: Tensor, keys: Keys, embedding: Tensor, factors: Tensor | None, grid: Sequence[int]
