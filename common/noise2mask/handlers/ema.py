@@ -5,6 +5,7 @@ from copy import deepcopy
 import torch
 from ignite.engine import Engine, Events
 from torch import nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from ..diffusion.denoiser import unwrap
 from .optimiser_steps import is_step, step_number
@@ -39,14 +40,15 @@ class EMA:
 
     @torch.no_grad()
     def update(self, engine: Engine) -> None:
-        """One step of the average, where the weights have changed."""
+        """One step of the average, where the weights have changed; one operation for all of them."""
         if not is_step(engine):
             return
         i = step_number(engine)
-        weight = 1 - min(self.decay, (1 + i) / (10 + i))
-        averages, currents = self.network.state_dict(), unwrap(self.source).state_dict()
-        for name, average in averages.items():
-            if average.is_floating_point():
-                average.lerp_(currents[name].detach(), weight)
-            else:  # BatchNorm's counter
-                average.copy_(currents[name])
+        average_all = get_ema_multi_avg_fn(min(self.decay, (1 + i) / (10 + i)))
+        current = unwrap(self.source).state_dict()
+        pairs = [(average, current[name]) for name, average in self.network.state_dict().items()]
+        floats = [pair for pair in pairs if pair[0].is_floating_point()]
+        average_all([average for average, _ in floats], [value for _, value in floats], 0)
+        for average, value in pairs:
+            if not average.is_floating_point():  # BatchNorm's counter
+                average.copy_(value)
