@@ -200,6 +200,19 @@ def test_another_number_of_channels_is_refused(coloured, tmp_path):
         coloured(np.zeros((9, 9), np.uint8))
 
 
+# Networks of three dimensions
+
+
+def test_a_picture_for_a_network_of_volumes_is_refused_by_name(picture, tmp_path):
+    tiny = {"base": 8, "multipliers": [1, 2], "blocks": 1, "num_groups": 4, "former_blocks": 1, "heads": 2}
+    torch.save(MedSegDiffV2(1, 2, spatial_dims=3, exclusive=True, **tiny).state_dict(), tmp_path / "model.pt")
+    network = {f"network_def::{name}": value for name, value in tiny.items()}
+    own = noise2mask.Segmenter("medsegdiff_v2", tmp_path / "model.pt", spatial_dims=3, **network)
+    Image.fromarray(picture.astype(np.uint8)).save(tmp_path / "a.png")
+    with pytest.raises(ValueError, match=r"a\.png is a picture; expected a volume"):
+        own(tmp_path / "a.png")
+
+
 # Several structures
 
 

@@ -21,7 +21,7 @@ from monai.transforms import Compose, EnsureChannelFirstd
 
 from .bundles import find_bundle
 from .data.item_paths import paths_of
-from .data.item_problems import channel_problem
+from .data.item_problems import axes_problem, channel_problem
 from .data.reader import is_picture
 from .data.structures import label_map, without_background
 from .data.window import REMEDY, check_window, outside_window
@@ -80,6 +80,7 @@ class Segmenter:
         self.slices_as_stored = parser["axcodes"] is None
         self.structures: tuple[str, ...] = tuple(parser.get("structures", ()))  # names, of several
         self.channels: int = parser.get("in_channels", 1)  # C; of a bundle without this setting 1
+        self.spatial_dims: int = parser.get("spatial_dims", 2)  # of the network
         with _refusals():
             window = parser.get_parsed_content("intensity_range")
             check_window(window, parser.get("z_score", False))
@@ -110,6 +111,8 @@ class Segmenter:
             ValueError: where the image can not be read, is not finite, or has another number of axes or channels.
         """
         loaded, turned = self._loaded(image)  # (C, *S) in MONAI's axes
+        if problem := axes_problem(_name(image), loaded.ndim - 1, self.spatial_dims):
+            raise ValueError(problem)
         if self.window is not None and (found := outside_window(np.asarray(loaded), self.window)):
             logger.warning(f"{_name(image)} {found}: {REMEDY}.")
         item = self.prepare({"image": loaded})  # (C, h, w[, D])

@@ -117,6 +117,13 @@ def test_masks_are_read_as_masks_wherever_they_are_loaded(root):
     assert {own["reader"]["_target_"] for own in masks} == {"noise2mask.data.reader.MaskReader"}
 
 
+@pytest.mark.parametrize("name", ["medsegdiff", "medsegdiff_v2"])
+def test_images_are_asked_for_the_axes_of_the_network_before_they_are_segmented_or_scored(name):
+    root = ROOT / "bundles" / name
+    asked = [read(root, "inference")["batch"], read(root, "evaluate")["check"]]
+    assert [own["spatial_dims"] for own in asked] == ["@spatial_dims"] * 2
+
+
 @pytest.mark.e2e
 @pytest.mark.parametrize(("root", "names"), CASES, ids=lambda value: getattr(value, "name", value))
 @pytest.mark.filterwarnings("ignore:parsing config_file")

@@ -60,6 +60,16 @@ def test_all_that_can_not_be_scored_is_named_at_once(items, tmp_path):
     assert "label4.png holds the values" in str(caught.value) and "image5.png does not exist" in str(caught.value)
 
 
+def test_pictures_are_not_scored_by_a_network_of_volumes(items):
+    with pytest.raises(ValueError, match=r"can not be scored:\n  .*image0.png is a picture; expected a volume"):
+        check_before_evaluation(items, spatial_dims=3)
+
+
+def test_structures_that_can_not_be_are_not_scored(items):
+    with pytest.raises(ValueError, match="inner and outer share 1"):
+        check_before_evaluation(items, structures={"inner": [1], "outer": [1, 2]})
+
+
 def test_several_masks_and_copies_of_an_item_pass(items, tmp_path):
     items[0]["label"] = [items[0]["label"], items[1]["label"]]
     check([{**items[0], "copy": 0}, {**items[0], "copy": 1}, *items[2:]], tmp_path)

@@ -41,6 +41,12 @@ def test_pictures_that_can_not_be_cropped_are_all_named_before_anything_is_done(
         Batch(items, str(folder / "out"), str(folder / "model.pt"), crop=[CropDiscd("image")])
 
 
+def test_pictures_for_a_network_of_volumes_are_all_named_before_anything_is_done(folder):
+    items = [{"image": str(folder / "in" / f"{name}.png")} for name in ("a", "b")]
+    with pytest.raises(ValueError, match=r"a\.png is a picture; expected a volume[^$]*b\.png is a picture"):
+        Batch(items, str(folder / "out"), str(folder / "model.pt"), spatial_dims=3)
+
+
 def finish(folder, name="a"):
     """What `SaveResults` leaves of a case."""
     image, made = str(folder / "in" / f"{name}.png"), batch(folder)

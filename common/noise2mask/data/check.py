@@ -80,15 +80,8 @@ def check_before_training(
     _check_counts(counts or {})
     check_window(intensity_range, z_score)
     _check_settings(network, in_channels * (2 * neighbours + 1), image_size, augmentation)
-    if structures is not None:
-        check_structures(structures, exclusive)
-    masks: dict[str, Any] = {
-        "foreground": foreground,
-        "background": background,
-        "structures": structures,
-        "exclusive": exclusive,
-    }
-    expected = Expected(reader or GreyReader(), in_channels, spatial_dims=network.spatial_dims, **masks)
+    masks = (foreground, background, structures, exclusive)
+    expected = _expected(reader, in_channels, network.spatial_dims, *masks)
     sections = {"training": training, "validation": validation}
     cropped = {key: expected._replace(crop=(crops or {}).get(key, ())) for key in sections}
     items = {name_of(item): (item, cropped[key]) for key, some in sections.items() for item in some}
@@ -113,28 +106,25 @@ def check_before_evaluation(
     crop: Sequence[Crop] = (),
     structures: Structures | None = None,
     exclusive: bool = True,
+    spatial_dims: int = 2,
 ) -> None:
     """Stop before anything is sampled, if an image or mask can not be scored: reading is quick, sampling is not.
 
     Args:
-        items:       of a datalist.
-        reader:      and the others: as for `check_before_training`.
-        in_channels: see there.
-        foreground:  see there.
-        background:  see there.
-        crop:        of the image.
-        structures:  and `exclusive`: see there.
+        items:        of a datalist.
+        reader:       and the others: as for `check_before_training`.
+        in_channels:  see there.
+        foreground:   see there.
+        background:   see there.
+        crop:         of the image.
+        structures:   and `exclusive`: see there.
+        spatial_dims: of the network: 3 takes volumes alone.
 
     Raises:
         ValueError: it names every file, as `check_before_training` does.
     """
-    masks: dict[str, Any] = {
-        "foreground": foreground,
-        "background": background,
-        "structures": structures,
-        "exclusive": exclusive,
-    }
-    expected = Expected(reader or GreyReader(), in_channels, crop=crop, **masks)
+    masks = (foreground, background, structures, exclusive)
+    expected = _expected(reader, in_channels, spatial_dims, *masks)._replace(crop=crop)
     problems = [problem for item in items for problem in problems_of(item, expected)]
     missing = [] if problems else _no_foreground("mask", items, expected)
     for text in missing if len(missing) < len(expected.chosen) else ():
@@ -142,6 +132,29 @@ def check_before_evaluation(
     if len(missing) == len(expected.chosen) and not all(_is_empty(item, expected) for item in items):
         problems += missing
     refuse("The data can not be scored", problems)
+
+
+def _expected(
+    reader: GreyReader | None,
+    in_channels: int,
+    spatial_dims: int,
+    foreground: Sequence[float] | None,
+    background: Sequence[float],
+    structures: Structures | None,
+    exclusive: bool,
+) -> Expected:
+    """What files must hold, of structures that can be."""
+    if structures is not None:
+        check_structures(structures, exclusive)
+    return Expected(
+        reader or GreyReader(),
+        in_channels,
+        foreground,
+        background,
+        spatial_dims=spatial_dims,
+        structures=structures,
+        exclusive=exclusive,
+    )
 
 
 def _check_counts(counts: Mapping[str, int]) -> None:

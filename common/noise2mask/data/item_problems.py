@@ -62,8 +62,8 @@ def problems_of(item: Mapping[str, Any], expected: Expected) -> Iterator[str]:
         yield str(error)
         return
     yield from _image_problems(item, image, expected.in_channels)
-    if image.ndim - 1 < expected.spatial_dims:
-        yield f"{name} is a picture; expected a volume, for spatial_dims 3: take volumes, or spatial_dims 2."
+    if problem := axes_problem(name, image.ndim - 1, expected.spatial_dims):
+        yield problem
     if "label" not in item:
         yield f"{name} has no mask; expected one, of zeros where there is no lesion: add or remove it."
         return
@@ -104,6 +104,13 @@ def channel_problem(item: Mapping[str, Any], channels: int, in_channels: int | N
     found = f"{name_of(item)} has {channels} channels, of {len(paths_of(item['image']))} files"
     remedy = "list every modality of the case, take the reader that fits (GreyReader 1, ColourReader 3 channels a file)"
     return f"{found}; expected {in_channels}, the network's in_channels: {remedy}, or change in_channels."
+
+
+def axes_problem(name: str, axes: int, spatial_dims: int) -> str | None:
+    """Whether an image has fewer axes than the network takes."""
+    if axes >= spatial_dims:
+        return None
+    return f"{name} is a picture; expected a volume, for spatial_dims 3: take volumes, or spatial_dims 2."
 
 
 def crop_problems(item: Mapping[str, Any], crop: Sequence[Crop], **values: np.ndarray) -> Iterator[str]:

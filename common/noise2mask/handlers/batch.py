@@ -11,7 +11,7 @@ from ignite import distributed as idist
 
 from .. import __version__
 from ..data.item_paths import name_of, paths_of
-from ..data.item_problems import Crop, channel_problem, crop_problems
+from ..data.item_problems import Crop, axes_problem, channel_problem, crop_problems
 from ..data.problems import refuse
 from ..data.reader import GreyReader
 from ..data.results import stem
@@ -46,11 +46,12 @@ class Batch:
         in_channels:     of the images, which the network takes.
         z_score:         each channel first gets mean 0 and deviation 1, of which `intensity_range` is the window.
         crop:            of the image, such as `CropDiscd`; it is tried.
+        spatial_dims:    of the network: 3 takes volumes alone.
 
     Raises:
         ValueError: where the range is empty or none of z-scores, where a result file would overwrite another one, or an
-            input, and where images can not be read or cropped, have another number of channels, or modalities that do
-            not lie on one another: it names them all before anything is done.
+            input, and where images can not be read or cropped, have another number of channels, fewer axes than the
+            network, or modalities that do not lie on one another: it names them all before anything is done.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class Batch:
         in_channels: int = 1,
         z_score: bool = False,
         crop: Sequence[Crop] = (),
+        spatial_dims: int = 2,
     ) -> None:
         if intensity_range is not None:
             check_window(intensity_range, z_score)
@@ -79,10 +81,16 @@ class Batch:
         self.finished = [case for case in found if case is not None]
         self.unfinished = [dict(item) for item, case in zip(items, found, strict=True) if case is None]
         self.warnings: dict[str, str] = {}  # by image
-        self._read_all(reader or GreyReader(), None if z_score else intensity_range, in_channels, crop)
+        window = None if z_score else intensity_range
+        self._read_all(reader or GreyReader(), window, in_channels, crop, spatial_dims)
 
     def _read_all(
-        self, reader: GreyReader, intensity_range: Sequence[float] | None, in_channels: int, crop: Sequence[Crop]
+        self,
+        reader: GreyReader,
+        intensity_range: Sequence[float] | None,
+        in_channels: int,
+        crop: Sequence[Crop],
+        spatial_dims: int,
     ) -> None:
         """Refuse images that can not be read, and warn of those whose grey values are others than in training."""
         problems = []
@@ -93,11 +101,14 @@ class Batch:
             except ValueError as error:
                 problems.append(str(error))
                 continue
-            if problem := channel_problem(item, len(values), in_channels):
-                problems.append(problem)
+            found = (
+                channel_problem(item, len(values), in_channels),
+                axes_problem(image, values.ndim - 1, spatial_dims),
+            )
+            problems += filter(None, found)
             problems += crop_problems(item, crop, image=values)
-            if intensity_range is not None and (found := outside_window(values, intensity_range)):
-                self.warnings[image] = f"{image} {found}: {REMEDY}."
+            if intensity_range is not None and (outside := outside_window(values, intensity_range)):
+                self.warnings[image] = f"{image} {outside}: {REMEDY}."
         refuse("The images can not be segmented", problems)
         for text in self.warnings.values() if idist.get_rank() == 0 else ():
             logger.warning(f"warning: {text}")
