@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -94,6 +95,14 @@ def test_a_series_of_another_modality_is_not_segmented(folder, bundle, series):
     code, said = python(APP, "-i", series, "-m", bundle, "-o", folder / "none", folder=folder)
     assert code != 0 and not list((folder / "none").glob("*.dcm")), said[-2000:]
     assert "Missing expected input 'study_selected_series_list'" in said, said[-4000:]  # and not of anything else
+
+
+def test_structures_without_a_code_whose_names_begin_alike_get_codes_of_their_own():
+    names = ("cyst", "segment_of_liver_1", "segment_of_liver_2")
+    code = f"from app import private_code; print([private_code(name) for name in {names}])"
+    done, said = python("-c", code, folder=APP.parent)
+    values = re.findall(r"\('(\w+)', '99NOISE2MASK'", said)
+    assert done == 0 and values[0] == "cyst" and len(set(values)) == 3 and max(map(len, values)) == 16, said
 
 
 def test_nothing_of_this_project_is_installed(folder):

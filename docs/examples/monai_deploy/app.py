@@ -5,6 +5,7 @@
 The series is chosen by its modality, MODALITY (US where it is not set), as an archive may send a whole study.
 """
 
+import hashlib
 import json
 import logging
 import os
@@ -83,9 +84,7 @@ def described(bundle):
     """The structures that are segmented and the algorithm, from the bundle's metadata."""
     metadata = json.loads((bundle / "configs" / "metadata.json").read_text(encoding="utf-8"))
     names = list(metadata["network_data_format"]["outputs"]["pred"]["channel_def"].values())[1:]
-    private = {
-        name: {"label": name, "category": ANATOMICAL, "type": (name[:16], "99NOISE2MASK", name)} for name in names
-    }
+    private = {name: {"label": name[:64], "category": ANATOMICAL, "type": private_code(name)} for name in names}
     known = private | metadata["coded_structures"]
     return [
         SegmentDescription(
@@ -99,6 +98,12 @@ def described(bundle):
         )
         for name in names
     ]
+
+
+def private_code(name):
+    """Of a structure without a code; a value has 16 characters at most, and names may agree in the first 16."""
+    short = hashlib.sha256(name.encode()).hexdigest()[:16] if len(name) > 16 else name
+    return short, "99NOISE2MASK", name[:64]
 
 
 if __name__ == "__main__":
