@@ -11,9 +11,9 @@ from torch import Tensor, nn
 NORMS = ("batch", "group")
 
 
-def group_norm(num_groups: int, channels: int) -> nn.GroupNorm:
+def group_norm(num_groups: int, channels: int, affine: bool = True) -> nn.GroupNorm:
     """GroupNorm with the largest number of groups that divides both `num_groups` and `channels`."""
-    return nn.GroupNorm(gcd(num_groups, channels), channels)
+    return nn.GroupNorm(gcd(num_groups, channels), channels, affine=affine)
 
 
 def norm_layer(name: str, num_groups: int, channels: int) -> nn.Module:

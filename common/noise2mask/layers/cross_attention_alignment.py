@@ -1,0 +1,63 @@
+"""CAA: cross-attention alignment of features with a reference image (DiffusionDCI, equations 10 and 11).
+
+The reference is one vector. A linear layer makes a small map of tokens of it, to which every place of the features
+attends.
+
+Legend: B images, N samples of each, M = B * N, C channels, H W size, L = H * W places, R width of the reference's
+embedding, T tokens, e their width.
+"""
+
+from typing import NamedTuple
+
+import torch.nn.functional as F
+from monai.networks.nets.diffusion_model_unet import zero_module
+from torch import Tensor, nn
+
+from .norm import group_norm
+
+WIDTH = 8  # e: with 1, as equation 10 reads literally, the values have rank one; with C the weights are 512 * T * C
+
+
+class Keys(NamedTuple):
+    """What features attend to: once per reference."""
+
+    key: Tensor  # (B, T, C)
+    value: Tensor  # (B, T, C)
+
+
+class CrossAttentionAlignment(nn.Module):
+    """x + softmax(Q K^T / sqrt(C)) V W_O, Q = GroupNorm(x) W_Q, K = E W_K, V = E W_V, E = Psi(reference).
+
+    One head, as the equation's root says; W_O begins at zero, so that a fresh block changes nothing.
+
+    Args:
+        channels:   C.
+        tokens:     T.
+        embedding:  R.
+        num_groups: of GroupNorm.
+    """
+
+    def __init__(self, channels: int, tokens: int, embedding: int, num_groups: int) -> None:
+        super().__init__()
+        self.norm = group_norm(num_groups, channels)
+        # Deviation: keys come from the tokens of Psi too, not from the vector itself as in equation 10, because the
+        # softmax over a single key is 1: no place would differ from another.
+        self.psi = nn.Linear(embedding, tokens * WIDTH)
+        self.query = nn.Linear(channels, channels, bias=False)
+        self.key = nn.Linear(WIDTH, channels, bias=False)
+        self.value = nn.Linear(WIDTH, channels, bias=False)
+        self.out = zero_module(nn.Linear(channels, channels, bias=False))
+
+    def keys(self, reference: Tensor) -> Keys:
+        """Embedding of the reference image (B, R) -> keys and values (B, T, C)."""
+        tokens = self.psi(reference).unflatten(1, (-1, WIDTH))  # (B, T, e)
+        return Keys(self.key(tokens), self.value(tokens))  # (B, T, C) twice
+
+    def forward(self, x: Tensor, keys: Keys) -> Tensor:
+        """x (M, C, H, W), image-major, keys (B, T, C) -> (M, C, H, W)."""
+        queries = self.query(self.norm(x).flatten(2).transpose(1, 2))  # (M, L, C)
+        queries = queries.reshape(len(keys.key), -1, queries.shape[2])  # (B, N L, C): samples share the keys
+        mixed = F.scaled_dot_product_attention(
+            queries[:, None], keys.key[:, None], keys.value[:, None]
+        )  # (B, 1, N L, C)
+        return x + self.out(mixed).reshape(len(x), -1, x.shape[1]).transpose(1, 2).reshape(x.shape)  # (M, C, H, W)
