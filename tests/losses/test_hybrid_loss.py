@@ -125,6 +125,60 @@ def test_dice_is_a_part_of_the_simple_loss():
     assert found.item() == pytest.approx(dice.item(), abs=1e-6) and dice > 0
 
 
+# Images: at t = 0 the likelihood of one of 256 values, by hand
+
+
+def image_step(timestep, values, error):
+    """Target and output for an image of these values in [-1, 1], one pixel each."""
+    target = step(scale=1.0, images=len(values), shape=(1, 1, 1))
+    target["mask"] = (torch.tensor(values).reshape(-1, 1, 1, 1) + 1) / 2
+    target["timesteps"] = torch.full((len(values),), timestep)
+    return target, 2 * target["mask"] - 1 + error
+
+
+@pytest.mark.parametrize(("fraction", "error"), [(0.0, 0.1), (0.25, -0.05), (1.0, 0.0)])
+def test_the_last_step_of_images_costs_the_normal_distribution_s_share_of_their_bin(fraction, error):
+    values = [-1.0, -1 / 255, 101 / 255, 1.0]
+    target, guess = image_step(0, values, error)
+    found = HybridLoss(TWO, mask_scale=1.0, levels=256).divergence(guess, torch.full_like(guess, fraction), target)
+    deviation = math.sqrt((1 / 14) ** (1 - fraction) * 0.1**fraction)
+    for value, bits in zip(values, found.flatten().tolist(), strict=True):
+        cdf = [0.5 * (1 + math.erf((side / 255 - error) / deviation / math.sqrt(2))) for side in (-1, 1)]
+        low, high = 0 if value == -1 else cdf[0], 1 if value == 1 else cdf[1]
+        assert bits == pytest.approx(-math.log2(high - low), rel=1e-3)
+
+
+def test_bins_of_an_image_have_the_probability_one_together():
+    values = [-1 + 2 * i / 255 for i in range(256)]
+    target, _ = image_step(0, values, 0.0)
+    loss, guess = HybridLoss(TWO, mask_scale=1.0, levels=256), torch.full_like(target["mask"], 0.3)
+    bits = loss.divergence(guess, torch.full_like(guess, 0.5), target)
+    assert torch.exp2(-bits).sum().item() == pytest.approx(1, abs=1e-3)
+
+
+def test_a_guess_far_off_has_a_finite_likelihood_and_teaches_the_variance():
+    target, guess = image_step(0, [-1.0, 0.2, 1.0], 0.0)
+    fraction = torch.zeros_like(guess).requires_grad_()
+    bits = HybridLoss(TWO, mask_scale=1.0, levels=256).divergence(guess.flip(0) * 20, fraction, target)
+    bits.sum().backward()
+    assert bits.isfinite().all() and fraction.grad.isfinite().all() and fraction.grad[[0, 2]].abs().min() > 0
+
+
+def test_other_steps_of_images_cost_their_divergence_as_those_of_masks_do():
+    target, guess = image_step(1, [-1.0, 0.2, 1.0], 0.1)
+    fraction = torch.full_like(guess, 0.25)
+    masks, images = (HybridLoss(TWO, mask_scale=1.0, levels=levels) for levels in (None, 256))
+    assert torch.equal(masks.divergence(guess, fraction, target), images.divergence(guess, fraction, target))
+
+
+def test_a_thousand_steps_weigh_their_divergence_as_the_squared_error():
+    target = step(NoiseSchedule("cosine"), "epsilon", 1.0)
+    loss = HybridLoss(NoiseSchedule("cosine"), "epsilon", mask_scale=1.0, levels=256)
+    both = output(target, error=0.1, place=0.5)
+    bits = loss.divergence(target["prediction"] + 0.1, torch.full_like(target["mask"], 0.75), target).mean()
+    assert loss(both, target).item() == pytest.approx((0.01 + bits).item(), rel=1e-4)
+
+
 # What is refused
 
 

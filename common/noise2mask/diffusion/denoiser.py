@@ -22,7 +22,7 @@ class Condition(dict[str, Tensor]):
     `check_timesteps` other timesteps.
 
     Args:
-        image:     (B, C, H, W), what was encoded.
+        image:     (B, C, H, W), what was encoded; (B, C) where it has no size, and fits every one.
         training:  whether the network was in train mode.
         tensors:   name -> (B, ...).
         timesteps: (B,) or (1,), which the tensors belong to; None where they belong to any.
@@ -48,7 +48,7 @@ class Condition(dict[str, Tensor]):
             ValueError: where x has another size, no multiple of the batch, or the network has changed its mode.
         """
         batch, size = len(self.image), self.image.shape[2:]
-        if x.shape[2:] != size or len(x) % batch:
+        if (size and x.shape[2:] != size) or len(x) % batch:
             found = f"{tuple(x.shape)} for {batch} encoded images of size {tuple(size)}"
             raise ValueError(
                 f"The noisy mask does not fit the condition: {found}. Encode the image that belongs to it."

@@ -57,7 +57,6 @@ class CrossAttentionAlignment(nn.Module):
         """x (M, C, H, W), image-major, keys (B, T, C) -> (M, C, H, W)."""
         queries = self.query(self.norm(x).flatten(2).transpose(1, 2))  # (M, L, C)
         queries = queries.reshape(len(keys.key), -1, queries.shape[2])  # (B, N L, C): samples share the keys
-        mixed = F.scaled_dot_product_attention(
-            queries[:, None], keys.key[:, None], keys.value[:, None]
-        )  # (B, 1, N L, C)
+        key, value = keys.key[:, None], keys.value[:, None]  # (B, 1, T, C) twice
+        mixed = F.scaled_dot_product_attention(queries[:, None], key, value)  # (B, 1, N L, C)
         return x + self.out(mixed).reshape(len(x), -1, x.shape[1]).transpose(1, 2).reshape(x.shape)  # (M, C, H, W)

@@ -3,8 +3,8 @@
 As the residual blocks of Dhariwal and Nichol 2021, "Diffusion models beat GANs on image synthesis", section 3, that
 semantic diffusion models build on.
 
-Legend: B images, N samples of each, M = B * N, C channels, K classes of a mask, H W size, h w that of the output, E width
-of the time embedding.
+Legend: B images, N samples of each, M = B * N, C channels, K classes of a mask, H W size, h w that of the output, E
+width of the time embedding.
 """
 
 from collections.abc import Sequence

@@ -35,6 +35,7 @@ class SelfAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W[, D]) -> the same."""
-        split = self.qkv(self.norm(x)).flatten(2).unflatten(1, (3, self.heads, -1))  # (B, 3, n, d, L)
-        mixed = F.scaled_dot_product_attention(*split.transpose(3, 4).unbind(1))  # (B, n, L, d)
+        tokens = self.qkv(self.norm(x)).flatten(2).transpose(1, 2)  # (B, L, 3C)
+        q, k, v = (part.unflatten(2, (self.heads, -1)).transpose(1, 2) for part in tokens.chunk(3, dim=2))
+        mixed = F.scaled_dot_product_attention(q, k, v)  # (B, n, L, d)
         return x + self.out(mixed.transpose(2, 3).reshape(x.shape))  # (B, C, H, W[, D])

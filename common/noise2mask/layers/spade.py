@@ -18,8 +18,8 @@ HIDDEN = 128  # channels between mask and modulation (Park et al. 2019, appendix
 class SpadeNorm(nn.Module):
     """GroupNorm(x) * (1 + gamma(mask)) + beta(mask); gamma and beta by Conv3x3 -> ReLU -> Conv3x3 each.
 
-    The convolutions repeat the border: where the mask has one class, or none, gamma and beta are the same at all places,
-    so that one place of an empty mask stands for all of it.
+    The convolutions repeat the border: where the mask has one class, or none, gamma and beta are the same at all
+    places, so that one place of an empty mask stands for all of it.
 
     Args:
         channels:   C.

@@ -5,6 +5,9 @@ stopped. It is the KL divergence of the step that the network stands for from th
 distributions of x_{t-1} given x_t: the same mean, but with the network's x0 in place of the true one, and a variance
 between that of the true posterior and beta (equation 15).
 
+The last step of images, whose values are those of 8 bits, has their likelihood in place of the divergence (Ho et al.
+2020, "Denoising diffusion probabilistic models", equation 13).
+
 Legend: B batch, K classes, H W D size, T timesteps; every tensor is (B, K, H, W[, D]), written (B, K, ...).
 """
 
@@ -13,10 +16,13 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
+from torch.special import log_ndtr
 
 from ..diffusion.noise_schedule import NoiseSchedule
 from ..diffusion.target import split_variance, to_x0
 from .diffusion_loss import DiffusionLoss
+
+FAR = 1e3  # standard deviations: the outer edge of the first and the last bin, in place of infinity
 
 
 class HybridLoss(nn.Module):
@@ -30,6 +36,8 @@ class HybridLoss(nn.Module):
         mask_scale:     clean masks live on +-mask_scale.
         dice_weight:    of Dice in L_simple, as in `DiffusionLoss`.
         vlb_weight:     lambda of equation 16.
+        levels:         values that a channel of the data can have, spread over +-mask_scale: 256 for images, whose
+            last step then costs their likelihood. None for masks: the divergence there too.
 
     Raises:
         ValueError: as `DiffusionLoss`, or where the schedule has one timestep, which has no variance to learn.
@@ -42,12 +50,14 @@ class HybridLoss(nn.Module):
         mask_scale: float = 0.3,
         dice_weight: float = 0.0,
         vlb_weight: float = 0.001,
+        levels: int | None = None,
     ) -> None:
         super().__init__()
         if noise_schedule.timesteps < 2:
             raise ValueError("The noise schedule has 1 timestep, expected at least 2 to learn a variance: give more.")
         self.simple = DiffusionLoss(target, mask_scale, dice_weight)
         self.vlb_weight = vlb_weight
+        self.bin = None if levels is None else 2 * mask_scale / (levels - 1)  # 2 / 255 for images on +-1
         self.timesteps = noise_schedule.timesteps
         self.steps = _steps(noise_schedule)  # (3, T)
 
@@ -72,7 +82,8 @@ class HybridLoss(nn.Module):
     def divergence(self, prediction: Tensor, fraction: Tensor, target: Mapping[str, Tensor]) -> Tensor:
         """KL(q(x_{t-1} | x_t, x0) || p(x_{t-1} | x_t)) of every pixel, in bits; no gradient reaches `prediction`.
 
-        At t = 0, where q is the clean mask itself, q has the variance that it has at t = 1.
+        At t = 0, where q is the clean mask itself, q has the variance that it has at t = 1; with `levels` it is
+        -log2 p(x0 | x_0), p being taken over the bin of x0's value.
 
         Args:
             prediction: (B, K, ...).
@@ -91,6 +102,9 @@ class HybridLoss(nn.Module):
         excess = log_variance - log_small  # (B, K, ...)
         distance = (slope * (guess - x0)) ** 2  # (B, K, ...), of the means
         nats = 0.5 * (excess + torch.expm1(-excess) + distance * torch.exp(-log_variance))  # (B, K, ...)
+        first = target["timesteps"].to(nats.device) == 0  # (B,)
+        if self.bin is not None and first.any():
+            nats[first] = _surprise(x0[first], guess[first], log_variance[first], self.bin, scale)  # its mean is x0's
         return nats / math.log(2)  # (B, K, ...)
 
     def _at(self, timesteps: Tensor, like: Tensor) -> Tensor:
@@ -107,3 +121,15 @@ def _steps(schedule: NoiseSchedule) -> Tensor:
     posterior = betas * (1 - before) / (1 - abar)  # (T,), 0 at t = 0
     posterior[0] = posterior[1]  # as the paper's authors do; else it has no logarithm
     return torch.stack([slope, posterior.log(), betas.log()])  # (3, T)
+
+
+def _surprise(x0: Tensor, mean: Tensor, log_variance: Tensor, width: float, scale: float) -> Tensor:
+    """-log of what a normal distribution has in the bin around x0; the outer bins are open (Ho et al. 2020, eq. 13)."""
+    precision = torch.exp(-0.5 * log_variance)
+    low, high = ((x0 + side * width / 2 - mean) * precision for side in (-1, 1))  # in standard deviations
+    low = torch.where(x0 < -scale + width / 2, -FAR, low)
+    high = torch.where(x0 > scale - width / 2, FAR, high)
+    mirrored = low + high > 0  # both tails by the lower one, whose logarithm is exact
+    low, high = torch.where(mirrored, -high, low), torch.where(mirrored, -low, high)
+    outer, inner = log_ndtr(low), log_ndtr(high)
+    return -inner - torch.log(-torch.expm1((outer - inner).clamp(max=-1e-6)))

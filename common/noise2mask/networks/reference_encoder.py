@@ -1,0 +1,62 @@
+"""The encoder that makes a vector of a reference image, and its contrastive pre-training (DiffusionDCI, section III).
+
+A ResNet-18 without its classifier and one linear layer. It is trained by SimCLR (Chen et al. 2020, "A simple framework
+for contrastive learning of visual representations"): two views of an image should have similar projections.
+
+Legend: B images, C channels, H W size, R width of the embedding.
+"""
+
+from monai.networks.nets import resnet18
+from torch import Tensor, nn
+
+RESNET_WIDTH = 512  # of the pooled features of a ResNet-18
+
+
+class ReferenceEncoder(nn.Module):
+    """ResNet-18 with a strided stem -> mean over all places -> Linear.
+
+    Args:
+        in_channels: C.
+        embedding:   R.
+        frozen:      no gradients, and BatchNorm by its running numbers in train mode too: a batch of one works, and an
+            image has the same embedding in every batch. Pre-training needs False.
+    """
+
+    def __init__(self, in_channels: int = 3, embedding: int = 512, frozen: bool = True) -> None:
+        super().__init__()
+        self.frozen = frozen
+        self.backbone = resnet18(spatial_dims=2, n_input_channels=in_channels, conv1_t_stride=2, feed_forward=False)
+        self.project = nn.Linear(RESNET_WIDTH, embedding)
+        self.requires_grad_(not frozen).train()
+
+    def train(self, mode: bool = True) -> "ReferenceEncoder":
+        """As of every module, but a frozen encoder stays in eval mode."""
+        return super().train(mode and not self.frozen)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """(B, C, H, W) in [-1, 1], any size -> (B, R)."""
+        return self.project(self.backbone(image))  # (B, R)
+
+
+class ContrastiveProjection(nn.Module):
+    """An encoder in pre-training, with a head that is left off afterwards: Linear -> ReLU -> Linear.
+
+    Args:
+        encoder: not frozen.
+        width:   of the projection.
+
+    Raises:
+        ValueError: where the encoder is frozen.
+    """
+
+    def __init__(self, encoder: ReferenceEncoder, width: int = 128) -> None:
+        super().__init__()
+        if encoder.frozen:
+            raise ValueError("A frozen encoder can not be trained: give it frozen=False.")
+        embedding = encoder.project.out_features
+        self.encoder = encoder
+        self.head = nn.Sequential(nn.Linear(embedding, embedding), nn.ReLU(), nn.Linear(embedding, width))
+
+    def forward(self, view: Tensor) -> Tensor:
+        """(B, C, H, W) in [-1, 1] -> (B, width)."""
+        return self.head(self.encoder(view))  # (B, width)

@@ -1,0 +1,30 @@
+"""The reference encoder: frozen, it knows no batch; in pre-training it learns."""
+
+import pytest
+import torch
+
+from noise2mask.networks.reference_encoder import ContrastiveProjection, ReferenceEncoder
+
+
+def test_a_frozen_encoder_takes_a_batch_of_one_and_stays_as_it_is_in_train_mode():
+    encoder, images = ReferenceEncoder().train(), torch.randn(2, 3, 32, 40)
+    before = {name: value.clone() for name, value in encoder.state_dict().items()}
+    together = encoder(images)
+    assert together.shape == (2, 512) and not together.requires_grad
+    assert torch.allclose(encoder(images[:1]), together[:1], atol=1e-5)
+    assert all(torch.equal(value, before[name]) for name, value in encoder.state_dict().items())
+
+
+def test_pre_training_reaches_encoder_and_head_and_updates_batch_norm():
+    network = ContrastiveProjection(ReferenceEncoder(embedding=16, frozen=False), width=8).train()
+    mean = network.encoder.backbone.bn1.running_mean.clone()
+    out = network(torch.randn(3, 3, 64, 64))
+    out.square().sum().backward()
+    assert out.shape == (3, 8) and not [name for name, weight in network.named_parameters() if weight.grad is None]
+    assert not torch.equal(network.encoder.backbone.bn1.running_mean, mean)
+
+
+def test_the_stem_halves_the_size_and_a_frozen_encoder_is_not_pre_trained():
+    assert ReferenceEncoder().backbone.conv1.stride == (2, 2)
+    with pytest.raises(ValueError, match="frozen encoder can not be trained: give it frozen=False"):
+        ContrastiveProjection(ReferenceEncoder())
