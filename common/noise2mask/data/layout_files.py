@@ -26,17 +26,17 @@ def refuse_folder(folder: Path, problems: Sequence[str]) -> None:
     refuse(f"the data set {folder} cannot be used", problems)
 
 
-def stem_of(name: str) -> str | None:
+def stem_of(name: str, suffixes: Sequence[str] = SUFFIXES) -> str | None:
     """File name without folder and known suffix; None if the suffix is not known."""
     base = re.split(r"[/\\]", name)[-1]
-    return next((base[: -len(s)] for s in SUFFIXES if base.lower().endswith(s)), None)
+    return next((base[: -len(s)] for s in suffixes if base.lower().endswith(s)), None)
 
 
-def by_stem(folder: Path, problems: list[str]) -> dict[str, Path]:
+def by_stem(folder: Path, problems: list[str], suffixes: Sequence[str] = SUFFIXES) -> dict[str, Path]:
     """Files with a known suffix, and folders of DICOM files, by stem, in natural order; no stem may come up twice."""
     files: dict[str, Path] = {}
     for path in sorted((p for p in folder.iterdir() if not p.name.startswith(".")), key=lambda p: natural(p.name)):
-        stem = path.name if is_dicom_folder(path) else stem_of(path.name)
+        stem = path.name if is_dicom_folder(path) else stem_of(path.name, suffixes)
         if stem in files:
             both = f"{folder.name}/{path.name} and {folder.name}/{files[stem].name}"
             problems.append(f"{both} have the same stem: rename or remove one.")

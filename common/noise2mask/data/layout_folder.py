@@ -63,17 +63,17 @@ def grouped(
 # Files
 
 
-def paired_files(folder: Path) -> tuple[dict[str, Path], dict[str, Path]]:
+def paired_files(folder: Path, suffixes: Sequence[str] = SUFFIXES) -> tuple[dict[str, Path], dict[str, Path]]:
     """Images and their masks by stem, in natural order."""
     where = mask_folder(folder)
     problems: list[str] = []
-    images, labels = (by_stem(folder / name, problems) for name in ("images", where))
+    images, labels = (by_stem(folder / name, problems, suffixes) for name in ("images", where))
     lone = [images[stem].name for stem in images if stem not in labels]
     orphans = [labels[stem].name for stem in labels if stem not in images]
     problems += [f"images/{name} has no mask in {where}/: {ADD_MASK}." for name in lone]
     problems += [f"{where}/{name} has no image in images/: add the image, or remove the mask." for name in orphans]
     if not images and not labels:
-        problems.append(f"it is empty, images/ has no file of type {' '.join(SUFFIXES)}: give the folder that does.")
+        problems.append(f"it is empty, images/ has no file of type {' '.join(suffixes)}: give the folder that does.")
     with knowing_pairs(images, labels):
         refuse_folder(folder, problems)
     return images, labels
@@ -94,7 +94,9 @@ def mask_folder(folder: Path) -> str:
 # Manifest
 
 
-def read_manifest(folder: Path, images: dict[str, Path]) -> dict[str, dict[str, str]]:
+def read_manifest(
+    folder: Path, images: dict[str, Path], suffixes: Sequence[str] = SUFFIXES
+) -> dict[str, dict[str, str]]:
     """Rows of manifest.csv by stem, one for each image; none if there is no such file."""
     path = folder / "manifest.csv"
     if not path.is_file():
@@ -106,7 +108,7 @@ def read_manifest(folder: Path, images: dict[str, Path]) -> dict[str, dict[str, 
         if column is None:
             raise ValueError(f"{path} has the columns {names}, expected one of {', '.join(STEM_COLUMNS)}")
         rows = [{name: (row[name] or "").strip() for name in names} for row in table]
-        pairs = [(stem_of(row[column]) or row[column], row) for row in rows]
+        pairs = [(stem_of(row[column], suffixes) or row[column], row) for row in rows]
     refuse_folder(folder, manifest_problems([stem for stem, _ in pairs], images))
     return dict(pairs)
 
