@@ -126,6 +126,15 @@ def test_three_commands_train_medsegdiff_on_own_images_and_segment_as_monai_alon
     assert ours == settings_and_mask(checkout, "my_plain_run", "my_plain_masks")
 
 
+@pytest.mark.slow
+def test_slides_are_cut_into_tiles_with_their_colours_as_the_page_says(checkout):
+    for language, code in blocks_of("docs/how-to/whole_slides.md"):
+        run_block(language, code, checkout)
+    content = json.loads((checkout / "my_tiles" / "datalist.json").read_text())
+    assert sum(len(content[key]) for key in ("training", "validation", "testing")) == 3 * 9
+    assert set(json.loads((checkout / "my_tiles" / "slide_colours.json").read_text())["slides"]) == {"a", "b", "c"}
+
+
 def test_the_environments_that_the_readme_names_do_what_it_says(tox):
     named = set(re.findall(r"tox -e (\w+)", "".join(code for _, code in BLOCKS)))
     assert named and all(f"testenv:{name}" in tox for name in named)

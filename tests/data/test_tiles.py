@@ -132,7 +132,8 @@ def test_an_interrupted_run_goes_on_and_gives_the_same(tmp_path):
     folder = slide_folder(tmp_path / "in")
     cut_slides(folder, tmp_path / "whole", CUT)
     code = "import os, sys, noise2mask.data.tiles as t; write = t.write_text_atomically\n"
-    code += "t.write_text_atomically = lambda text, path: os.kill(os.getpid(), 9) if path.stem == 's1' else write(text, path)\n"
+    code += "stop = lambda text, path: os.kill(os.getpid(), 9) if path.stem == 's1' else write(text, path)\n"
+    code += "t.write_text_atomically = stop\n"
     code += "t.main(sys.argv[1:])"
     options = [str(folder), "--output", str(tmp_path / "out"), "--tile_size", "32", "--image_size", "32"]
     killed = subprocess.run([sys.executable, "-c", code, *options], env=os.environ | {"PYTHONPATH": COMMON})
@@ -195,8 +196,9 @@ def test_other_settings_are_refused(wrong):
 
 @pytest.mark.slow
 def test_memory_does_not_grow_with_the_height_of_a_slide(tmp_path):
-    code = "import resource, sys, noise2mask.data.tiles as t; before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
-    code += "t.main(sys.argv[1:]); print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)"
+    code = "import resource, sys, noise2mask.data.tiles as t\n"
+    code += "most = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+    code += "before = most(); t.main(sys.argv[1:]); print(most() - before)"
     folder = slide_folder(tmp_path / "in", [(4096, 4096)] * 3)
     options = [str(folder), "--output", str(tmp_path / "out"), "--tile_size", "512", "--image_size", "64"]
     done = subprocess.run([sys.executable, "-c", code, *options], env=os.environ | {"PYTHONPATH": COMMON}, check=True,
