@@ -189,10 +189,10 @@ def write_lists(records: dict[str, dict], rows: dict[str, dict], owner: dict[str
     column, splits = ("group" if by == "image" else by), any("split" in row for row in rows.values())
     text = io.StringIO(newline="")
     table = csv.writer(text, lineterminator="\n")
-    table.writerow(["image", "slide", column, *["split"] * splits])
+    table.writerow(["image", "slide", column, *(["split"] if splits else [])])
     slide_of = {name: stem for stem, record in records.items() for name in record["tiles"]}
     for name, stem in slide_of.items():
-        table.writerow([name, stem, owner[stem], *[rows[stem]["split"]] * splits])
+        table.writerow([name, stem, owner[stem], *([rows[stem]["split"]] if splits else [])])
     write_text_atomically(text.getvalue(), output / "manifest.csv")
     content = {"layout": "folder", **folder_datalist(output)}
     for item in (item for key in KEYS for item in content[key]):
