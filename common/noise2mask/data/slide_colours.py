@@ -69,10 +69,12 @@ def fit(patches: Iterable[tuple[str, np.ndarray]], luminance: Sequence[float] = 
         total, count, pixels = sums.get(slide, (np.zeros((2, 3)), 0, 0))
         sums[slide] = total + inside.shape[1] * moments, count + 1, pixels + inside.shape[1]
     refuse("the colours of slides can not be found", _without_foreground(sums, luminance))
-    return {
-        slide: SlideColours(*(total / pixels).round(6).tolist(), count, pixels)
-        for slide, (total, count, pixels) in sums.items()
-    }
+    return {slide: _colours(total / pixels, count, pixels) for slide, (total, count, pixels) in sums.items()}
+
+
+def _colours(moments: np.ndarray, patches: int, pixels: int) -> SlideColours:
+    mean, deviation = moments.round(6).tolist()
+    return SlideColours(mean, deviation, patches, pixels)
 
 
 def _without_foreground(sums: Mapping[str, tuple[np.ndarray, int, int]], luminance: Sequence[float]) -> list[str]:

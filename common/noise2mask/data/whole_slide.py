@@ -160,6 +160,8 @@ def _channels_last(rows: np.ndarray) -> np.ndarray:
 def _stored(path: Path, page: TiffPage, first: int, last: int) -> np.ndarray:
     """Rows of an uncompressed page; the map is dropped at once, for its pages count as memory."""
     planes, _, height, width, samples = page.shaped
+    if page.dtype is None:
+        raise ValueError(f"{path} has samples of a kind that has no name; expected 8 bits: save it anew.")
     kind = np.dtype(f"{page.parent.byteorder}{page.dtype.char}")
     whole = np.memmap(path, kind, "r", page.dataoffsets[0], (planes, height, width, samples))
     return _channels_last(np.array(whole[:, first:last]))

@@ -9,7 +9,7 @@ of the reference's embedding.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, cast
 
 from monai.networks.nets.diffusion_model_unet import zero_module
 from torch import Tensor, nn
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from .cross_attention_alignment import CrossAttentionAlignment, Keys
 from .scale_shift_block import ScaleShiftBlock
 from .self_attention import SelfAttention
+from .spade import SpadeNorm
 
 
 class Widths(NamedTuple):
@@ -134,11 +135,11 @@ class ConditionedEntry(nn.Module):
         if self.last is not None:
             yield "last", self.last
 
-    def _norms(self, part: str, block: ScaleShiftBlock) -> Iterator[tuple[str, int, nn.Module]]:
+    def _norms(self, part: str, block: ScaleShiftBlock) -> Iterator[tuple[str, int, SpadeNorm]]:
         """Name, level of the mask that it reads, and SPADE norm, of both in a block."""
         levels = (self.level, self.level - (block.resample == "up"))
         for i, (level, norm) in enumerate(zip(levels, block.norms, strict=True)):
-            yield f"{self.name}.{part}_{i}", level, norm
+            yield f"{self.name}.{part}_{i}", level, cast(SpadeNorm, norm)
 
     def _modulations(self, part: str, block: ScaleShiftBlock, condition: Mapping[str, Tensor]) -> Sequence[Tensor]:
         """Of both norms of a block: those kept, or made from the mask."""

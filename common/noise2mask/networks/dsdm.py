@@ -16,7 +16,7 @@ the reference's embedding, r = blocks.
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, cast
+from typing import Any, Literal, NamedTuple, cast
 
 import torch
 from monai.networks.nets.diffusion_model_unet import zero_module
@@ -254,7 +254,8 @@ def _decoder(base: int, widths: Sequence[int], blocks: int, tokens: Mapping[int,
     entries, before = nn.ModuleList(), widths[-1]
     for k, width in reversed(list(enumerate(widths))):
         for i in range(blocks + 1):
-            name, last = f"decoder_{len(entries)}", "up" if k and i == blocks else None
+            last: Literal["up"] | None = "up" if k and i == blocks else None
+            name = f"decoder_{len(entries)}"
             entries.append(ConditionedEntry(name, k, before + skips.pop(), width, tokens.get(k), last, shared))
             before = width
     return entries
