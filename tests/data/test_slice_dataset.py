@@ -5,7 +5,7 @@ import torch
 from monai.data import DataLoader
 from monai.transforms import Compose, Lambdad, RandFlipd, RandGaussianNoised, RandRotate90d
 
-from noise2mask.data.slice_dataset import SliceDataset
+from noise2mask.data.slice_dataset import SliceDataset, packed
 
 ITEMS = [{"image": torch.arange(4.0).reshape(1, 2, 2) + n} for n in range(5)]
 RANDOM = [
@@ -132,6 +132,24 @@ def test_volumes_are_prepared_once_and_whole():
 def test_image_and_mask_of_different_depth_are_refused():
     with pytest.raises(ValueError, match=r"tensors of \[2, 3\] slices"):
         SliceDataset([{"image": torch.zeros(1, 2, 2, 3), "label": torch.zeros(1, 2, 2, 2)}], NOTHING)
+
+
+@pytest.mark.parametrize("transform", [NOTHING, Compose([RandFlipd(["image", "label"], prob=0.5)])])
+@pytest.mark.parametrize("slices", [True, False])
+def test_masks_are_kept_as_bytes_and_handed_out_as_the_floats_that_they_were(transform, slices, monkeypatch):
+    data = SliceDataset(VOLUMES, transform, slices=slices)
+    assert all(item["label"].dtype == torch.uint8 and item["image"].dtype == torch.float32 for item in data._cache)
+    monkeypatch.setattr("noise2mask.data.slice_dataset.packed", dict)
+    expected = SliceDataset(VOLUMES, transform, slices=slices)
+    for own, other in zip(data, expected, strict=True):
+        assert own["label"].dtype == torch.float32 and type(own["label"]) is type(other["label"])
+        assert torch.equal(own["label"], other["label"]) and torch.equal(own["image"], other["image"])
+
+
+def test_a_mask_that_bytes_can_not_hold_is_kept_as_it_is():
+    for value in (0.5, 256.0, -1.0):
+        item = {"label": torch.tensor([[[0.0, value]]])}
+        assert torch.equal(packed(item)["label"], item["label"]) and packed(item)["label"].dtype == torch.float32
 
 
 def test_volumes_come_whole_to_a_network_of_three_dimensions():

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from monai.transforms import Compose
 
 from ..diffusion.denoiser import Denoiser
 from ..diffusion.target import check_mask_scale
@@ -42,6 +43,7 @@ def check_before_training(
     structures: Structures | None = None,
     exclusive: bool = True,
     neighbours: int = 0,
+    transform: Compose | None = None,
 ) -> None:
     """Stop before anything is trained or written, if something is wrong.
 
@@ -65,6 +67,7 @@ def check_before_training(
         structures:      of masks with several, as for `StructureMasksd`; None: masks have one.
         exclusive:       see there.
         neighbours:      slices on either side that the network sees as well, see `NeighbourSlicesd`.
+        transform:       of the training's `SliceDataset`, which tells the memory that it will take; None: do not ask.
 
     Raises:
         ValueError: it names every file, what was found, what was expected and what to do: an image or mask that is
@@ -90,8 +93,8 @@ def check_before_training(
         problems += [*problems_of(item, own), *class_problems(item, network.item_classes)]
         problems += [] if per_volume or z_score else window_problems(item, expected.reader, intensity_range)
     refuse("The data can not be trained on", problems or _no_foreground("training mask", training, expected))
-    channels = in_channels * (2 * neighbours + 1) + len(structures or [1])  # of image and mask
-    warn_of_memory([*training, *validation], expected.reader, image_size, channels)
+    if transform is not None:
+        warn_of_memory([*training, *validation], transform)
     for name, some in sections.items():
         patients = {item.get("patient", name_of(item)) for item in some}
         logger.info(f"{name}: {len(set(map(name_of, some)))} images of {len(patients)} patients or groups")

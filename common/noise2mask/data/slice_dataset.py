@@ -3,7 +3,7 @@
 Most networks here see slices: a picture is one, a volume is as many as it has along its last axis. Files are read and
 prepared once, volumes whole (so that grey values can be scaled per patient), and handed out slice by slice, or whole to
 networks of three dimensions. Since augmentation follows from seed, epoch and index, it is the same whatever the number
-of workers, and an epoch that is repeated after a crash is the same too.
+of workers, and an epoch that is repeated after a crash is the same too. Masks are kept as bytes, a quarter of floats.
 Random transforms see plain tensors: MONAI's bookkeeping of what they did took as long as their work.
 
 Legend: C channels, H W rows and columns, D slices.
@@ -58,6 +58,9 @@ class SliceDataset(CacheDataset):
             (file, k) for file, depth in enumerate(depths) for k in (range(depth) if slices else [None])
         ]
 
+    def _load_cache_item(self, idx: int) -> Any:
+        return packed(super()._load_cache_item(idx))
+
     def __len__(self) -> int:
         """Number of slices, or of files."""
         return len(self.places)
@@ -80,6 +83,24 @@ class SliceDataset(CacheDataset):
             return transform(_part(_plain(cached), k), start=first)
 
 
+def kept(item: Mapping[Any, Any], transform: Compose) -> dict[Hashable, Any]:
+    """What a `SliceDataset` keeps of an item of a datalist."""
+    return packed(transform(item, end=transform.get_index_of_first(_is_random)))
+
+
+def packed(item: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+    """The item with a float32 `label` as uint8, where that holds its values."""
+    label = item.get("label")
+    if not isinstance(label, Tensor) or label.dtype != torch.float32:
+        return dict(item)
+    small = label.to(torch.uint8)
+    return {**item, "label": small} if torch.equal(small.to(torch.float32), label) else dict(item)
+
+
+def _unpacked(value: Any) -> Any:
+    return value.to(torch.float32) if isinstance(value, Tensor) and value.dtype == torch.uint8 else value
+
+
 def _is_random(transform: Any) -> bool:
     """As `CacheDataset` decides what to cache."""
     return isinstance(transform, RandomizableTrait) or not isinstance(transform, Transform)
@@ -96,10 +117,11 @@ def _depth(item: Mapping[Hashable, Any]) -> int:
 def _part(item: Mapping[Hashable, Any], k: int | None) -> dict[Hashable, Any]:
     """Copies: slice k of every volume (without the rest of it), and all else; the whole item where k is None."""
     contiguous = torch.contiguous_format
-    return {
+    copies = {
         key: value[..., k].clone(memory_format=contiguous) if k is not None and _is_volume(value) else deepcopy(value)
         for key, value in item.items()
     }
+    return {key: _unpacked(value) if key == "label" else value for key, value in copies.items()}
 
 
 def _plain(item: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
