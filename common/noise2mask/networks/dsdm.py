@@ -254,8 +254,8 @@ def _decoder(base: int, widths: Sequence[int], blocks: int, tokens: Mapping[int,
     entries, before = nn.ModuleList(), widths[-1]
     for k, width in reversed(list(enumerate(widths))):
         for i in range(blocks + 1):
-            last: Literal["up"] | None = "up" if k and i == blocks else None
             name = f"decoder_{len(entries)}"
+            last: Literal["up"] | None = "up" if k and i == blocks else None
             entries.append(ConditionedEntry(name, k, before + skips.pop(), width, tokens.get(k), last, shared))
             before = width
     return entries
