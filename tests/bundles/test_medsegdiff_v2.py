@@ -134,7 +134,7 @@ def test_a_label_of_another_geometry_is_refused_before_training(commands, abdome
 @pytest.mark.parametrize(
     ("preset", "settings"),
     [
-        ("volumes", {}),
+        ("volumes", {"slices": 24}),  # in twos, though one has 22
         ("slices_25d", {"batch_size": 48}),
         ("basic_unet", {"batch_size": 48, "image_size": "[32,32]"}),
     ],
@@ -145,6 +145,8 @@ def test_presets_train_and_segment(commands, abdomen, tmp_path, preset, settings
     where = ("--data", abdomen, "-o", tmp_path / "run", "--preset", "data/demo", "--preset", preset)
     commands.run([*commands.command("train", NAME, *where, tiny=tiny), *options(own, "--set")])
     weights = tmp_path / "run" / "model.pt"
+    if preset == "volumes":
+        assert list(scalars(tmp_path / "run")["train_loss"]) == [1, 2, 3, 4]  # seven volumes
     if preset == "slices_25d":
         assert load_plain(weights)["condition.encoder.stem.weight"].shape[1] == 3
     image = abdomen / "images" / "abdomen_000.nii.gz"
