@@ -177,6 +177,12 @@ def test_what_an_overlay_of_data_sets_may_go_with_weights(root, tmp_path):
         check_harmless(tmp_path / "model.yaml")
 
 
+@pytest.mark.parametrize("name", named(ROOT / "bundles/medsegdiff_v2", "configs/data/*.yaml"))
+def test_an_overlay_of_data_is_whole_whatever_lies_below_it(name):
+    seen = {"structures", "image_size", "z_score", "intensity_range", "translation"}
+    assert seen <= set(read(ROOT / "bundles" / "medsegdiff_v2", name))
+
+
 @pytest.mark.parametrize(("overlay", "expected"), [("folder", 1.0), ("brats2021", 0.0)])
 def test_the_best_weights_of_brats_are_not_those_that_find_nothing(overlay, expected):
     configs = ROOT / "bundles" / "medsegdiff" / "configs"

@@ -98,6 +98,13 @@ def test_of_a_mask_in_colours_the_numbers_are_read_and_of_an_image_the_luminance
         assert np.array_equal(GreyReader().get_data([path])[0], np.array([0, 162, 128])[numbers])
 
 
+def test_a_mask_of_black_and_white_is_one_in_whatever_palette(tmp_path):
+    Image.fromarray(np.uint8([[0, 255], [255, 0]])).convert("RGB").convert("P").save(tmp_path / "mask.png")
+    assert Image.open(tmp_path / "mask.png").mode == "P"
+    mask, _ = MaskReader().get_data([str(tmp_path / "mask.png")])
+    assert mask.tolist() == [[0, 255], [255, 0]]
+
+
 def test_a_mask_whose_palette_is_of_greys_is_a_grey_picture(tmp_path):
     path, numbers = numbered(tmp_path, [255] * 3 + [0] * 3 + [128] * 3)
     assert np.array_equal(MaskReader().get_data([path])[0], np.array([255, 0, 128])[numbers])

@@ -49,6 +49,11 @@ def test_a_single_structure_is_1_or_255_in_a_map_of_its_own():
     assert structures_of_label_maps({"nodule": range(128, 256)}) == {"nodule": [1, 255]}
 
 
+def test_nested_structures_from_the_inside_out_are_refused_in_a_label_map():
+    with pytest.raises(ValueError, match="cup has no value of its own: .* expected the outer one first"):
+        structures_of_label_maps({"cup": [0], "disc": [0, 128]})
+
+
 def test_a_structure_that_never_occurs_has_an_empty_channel():
     assert channels([[0, 1]], PARTS) == [[1, 0], [0, 1], [0, 0]]
 

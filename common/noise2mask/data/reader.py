@@ -111,8 +111,9 @@ class ColourReader(GreyReader):
 class MaskReader(GreyReader):
     """A `reader` of masks for `LoadImaged`: where a picture has a palette of colours, its numbers are the values.
 
-    Such are label maps, those of this software included. A palette of greys is a way of saving a grey picture: it is
-    looked up. Arguments and errors are those of `GreyReader`.
+    Such are label maps, those of this software included. A palette of greys is a way of saving a grey picture, and so
+    is one of which black and white alone are in use: they are looked up. Arguments and errors are those of
+    `GreyReader`.
     """
 
     def _pixels(self, picture: Image.Image, path: str) -> np.ndarray:
@@ -170,10 +171,13 @@ def _grey(picture: Image.Image, path: str) -> np.ndarray:
 
 
 def _has_colours(picture: Image.Image) -> bool:
-    """Whether there is a palette, and not of greys alone."""
+    """Whether there is a palette, not of greys alone, of which more is in use than black and white."""
     palette = picture.getpalette() if picture.mode == "P" else None
     entries = np.reshape(palette or [], (-1, 3))  # red, green and blue of each number
-    return bool((np.ptp(entries, axis=1) > SAME_GREY).any())
+    if not (np.ptp(entries, axis=1) > SAME_GREY).any():
+        return False
+    used = entries[[number for number in np.unique(np.asarray(picture)) if number < len(entries)]]
+    return not ((used == 0).all(axis=1) | (used == 255).all(axis=1)).all()
 
 
 def _is_coloured(picture: Image.Image) -> bool:

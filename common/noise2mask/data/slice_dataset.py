@@ -12,6 +12,7 @@ Legend: C channels, H W rows and columns, D slices.
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
+from threading import RLock
 from typing import Any
 
 import torch
@@ -21,6 +22,8 @@ from torch import Tensor
 
 from ..meta import without_meta
 from ..seeding import derived_seed
+
+_switch = RLock()  # held while MONAI's meta data are switched off
 
 
 class SliceDataset(CacheDataset):
@@ -131,13 +134,14 @@ def _plain(item: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
 
 @contextmanager
 def _untracked() -> Iterator[None]:
-    """MONAI's transforms make plain tensors inside."""
-    before = get_track_meta()
-    set_track_meta(False)
-    try:
-        yield
-    finally:
-        set_track_meta(before)
+    """MONAI's transforms make plain tensors inside, in one thread at a time: its switch is one for the process."""
+    with _switch:
+        before = get_track_meta()
+        set_track_meta(False)
+        try:
+            yield
+        finally:
+            set_track_meta(before)
 
 
 def _is_volume(value: Any) -> bool:

@@ -70,10 +70,17 @@ def structures_of_label_maps(structures: Structures) -> dict[str, list[float]]:
 
     A value of several structures is the last one's there: {"disc": [0, 128], "cup": [0]} -> {"disc": [1, 2], "cup":
     [2]}.
+
+    Raises:
+        ValueError: where a structure would have no number of its own, because a later one covers it.
     """
     if len(structures) == 1:
         return {name: [1, 255] for name in structures}
     number = {value: n for n, values in enumerate(structures.values(), start=1) for value in values}
+    for own, name in enumerate(structures, start=1):
+        if own not in number.values():
+            after = "in one label map a later structure covers it; expected the outer one first: change their order"
+            raise ValueError(f"The structure {name} has no value of its own: {after}.")
     return {name: sorted({number[value] for value in values}) for name, values in structures.items()}
 
 
