@@ -155,6 +155,30 @@ def test_a_slide_that_is_cut_off_is_named_and_the_others_are_cut(tmp_path):
     assert {item["slide"] for key in KEYS for item in content[key]} == {"s0", "s2", "s3"}
 
 
+def test_tiles_that_an_interrupted_run_left_are_removed(tmp_path):
+    folder = slide_folder(tmp_path / "in")
+    cut_slides(folder, tmp_path / "whole", CUT)
+    for kind in ("images", "masks"):
+        left = tmp_path / "out" / kind / "s0_y000000_x000999.png"
+        left.parent.mkdir(parents=True)
+        Image.fromarray(np.zeros((32, 32), np.uint8)).save(left)
+    cut_slides(folder, tmp_path / "out", CUT)
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+
+
+def test_tiles_of_a_slide_that_is_gone_are_named_and_stay(tmp_path):
+    folder = slide_folder(tmp_path / "in")
+    cut_slides(folder, tmp_path / "out", CUT)
+    for name in ("images/s2.tif", "masks/s2.png"):
+        (folder / name).unlink()
+    rows = (folder / "manifest.csv").read_text().splitlines()[:-1]
+    (folder / "manifest.csv").write_text("\n".join(rows) + "\n")
+    before = contents(tmp_path / "out")
+    with pytest.raises(ValueError, match=r"s2_y000000_x000000\.png and 5 more of other slides; .* put the slide back"):
+        cut_slides(folder, tmp_path / "out", CUT)
+    assert contents(tmp_path / "out") == before
+
+
 def put_mask(folder, size, value=0):
     Image.fromarray(np.full(size, value, np.uint8)).save(folder / "masks/s0.png")
 

@@ -14,7 +14,8 @@ import argparse
 import csv
 import io
 import json
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,8 @@ from .problems import refuse
 from .slide_colours import LUMINANCE, is_foreground
 from .splits import KEYS
 from .whole_slide import SUFFIXES, Slide, open_slide
+
+TILE = re.compile(r"_y\d{6,}_x\d{6,}\.png$")  # what follows a slide's stem in the name of a tile
 
 
 @dataclass(frozen=True)
@@ -156,13 +159,32 @@ def write_slide(stem: str, image: Path, mask: Path, cut: Cut, output: Path) -> d
         if most == 0:
             expected = f"expected some with a luminance above {cut.luminance[0]:g} up to {cut.luminance[1]:g}"
             raise ValueError(f"{image} has no pixel of tissue; {expected}: remove it, or change --luminance.")
-    except ValueError:
-        for name in record["tiles"]:
-            for folder in ("images", "masks"):
-                (output / folder / name).unlink(missing_ok=True)
+    except Exception:
+        _remove(record["tiles"], output)
         raise
     write_text_atomically(json.dumps(record, indent=2) + "\n", _record_of(stem, output))
     return record
+
+
+def _remove(tiles: Iterable[str], output: Path) -> None:
+    for name in tiles:
+        for folder in ("images", "masks"):
+            (output / folder / name).unlink(missing_ok=True)
+
+
+def _tidy(records: Mapping[str, dict], stems: Iterable[str], output: Path) -> None:
+    """Remove tiles that an interrupted run left of these slides.
+
+    Raises:
+        ValueError: where there are tiles of other slides.
+    """
+    recorded = {name for record in records.values() for name in record["tiles"]}
+    left = {path.name for path in (output / "images").glob("*.png")} - recorded
+    own = {name for name in left if TILE.sub("", name) in set(stems)}
+    _remove(own, output)
+    if others := sorted(left - own):
+        expected = "expected tiles of the slides that are there alone: put the slide back, or give another --output"
+        raise ValueError(f"{output / 'images'} has {others[0]} and {len(others) - 1} more of other slides; {expected}.")
 
 
 def _record_of(stem: str, output: Path) -> Path:
@@ -225,8 +247,14 @@ def cut_slides(folder: Path, output: Path, cut: Cut) -> dict:
             continue
         counts = f"{len(records[stem]['tiles'])} tiles, {records[stem]['left_out']} left out for want of tissue"
         print(f"{stem}: {counts}{', done before' if done else ''}", flush=True)
-    content = write_lists(records, rows, owner, by, output) if any(own["tiles"] for own in records.values()) else {}
-    refuse(f"{len(problems)} of {len(images)} slides could not be cut", problems)
+    failed = f"{len(problems)} of {len(images)} slides could not be cut" if problems else "the tiles can not be listed"
+    content = {}
+    try:
+        _tidy(records, images, output)
+        content = write_lists(records, rows, owner, by, output) if any(own["tiles"] for own in records.values()) else {}
+    except ValueError as error:
+        problems.append(str(error))
+    refuse(failed, problems)
     return content
 
 
