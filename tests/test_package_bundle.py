@@ -26,6 +26,9 @@ from noise2mask.package_bundle import main, package_bundle
 
 ROOT = Path(__file__).parents[1]
 PGDIFFSEG = ROOT / "bundles" / "pgdiffseg"
+LESION = {  # as the data here have it
+    "medsegdiff_v2": {"structures": {"lesion": [1, 255]}, "z_score": False, "intensity_range": [0, 255]},
+}
 NETWORKS = {  # quick ones
     "pgdiffseg": {"network_def::multipliers": [1, 2]},
     "medsegdiff": {"network_def::base": 4, "network_def::blocks": [1, 1, 1, 1]},
@@ -79,7 +82,7 @@ def bundle(request):
 @pytest.fixture(scope="module")
 def overlay(bundle, tmp_path_factory):
     path = tmp_path_factory.mktemp("overlay") / "tiny.yaml"
-    path.write_text(yaml.safe_dump(NETWORKS[bundle.name] | SAMPLING))
+    path.write_text(yaml.safe_dump(NETWORKS[bundle.name] | SAMPLING | LESION.get(bundle.name, {})))
     return path
 
 

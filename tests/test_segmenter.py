@@ -205,7 +205,7 @@ def test_another_number_of_channels_is_refused(coloured, tmp_path):
 
 def test_a_picture_for_a_network_of_volumes_is_refused_by_name(picture, tmp_path):
     tiny = {"base": 8, "multipliers": [1, 2], "blocks": 1, "num_groups": 4, "former_blocks": 1, "heads": 2}
-    torch.save(MedSegDiffV2(1, 2, spatial_dims=3, exclusive=True, **tiny).state_dict(), tmp_path / "model.pt")
+    torch.save(MedSegDiffV2(1, 3, spatial_dims=3, exclusive=True, **tiny).state_dict(), tmp_path / "model.pt")
     network = {f"network_def::{name}": value for name, value in tiny.items()}
     own = noise2mask.Segmenter("medsegdiff_v2", tmp_path / "model.pt", spatial_dims=3, **network)
     Image.fromarray(picture.astype(np.uint8)).save(tmp_path / "a.png")

@@ -26,7 +26,8 @@ from .data.structures import structures_of_label_maps
 from .networks.weights import load_weights
 
 PACKAGE = Path(__file__).parent
-STAYS = {"cli", "clinical"}  # they need packages that a server has not, or has in other versions
+# What needs packages that a server has not, or has in other versions
+STAYS = {"cli", "clinical", "data/tiles.py", "data/whole_slide.py"}
 CONFIGS_STAY = {"ablation"}  # it trains over files of data/ and presets/, which a package has not
 
 # What differs in a package, where MONAI Label trains and infers. A training starts from the package's weights (without
@@ -103,7 +104,7 @@ def _all_files(bundle: Path, weights: Path, overlays: Sequence[Path]) -> Iterato
     yield "scripts/__init__.py", b""
     for source in sorted(PACKAGE.rglob("*.py")):
         relative = source.relative_to(PACKAGE)
-        if relative.parts[0] not in STAYS:
+        if not {relative.parts[0], relative.as_posix()} & STAYS:
             yield f"scripts/{PACKAGE.name}/{relative.as_posix()}", source.read_bytes()
 
 
