@@ -129,7 +129,7 @@ def _part(item: Mapping[Hashable, Any], k: int | None) -> dict[Hashable, Any]:
 
 def _plain(item: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
     """Tensors without meta data."""
-    return {key: without_meta(value) if isinstance(value, Tensor) else value for key, value in item.items()}
+    return {key: without_meta(value) for key, value in item.items()}
 
 
 @contextmanager

@@ -51,6 +51,11 @@ def is_foreground(lab: np.ndarray, luminance: Sequence[float] = LUMINANCE) -> np
     return np.asarray((lab[0] > luminance[0]) & (lab[0] <= luminance[1]))
 
 
+def some_tissue(luminance: Sequence[float]) -> str:
+    """What is expected of a slide, for messages."""
+    return f"expected some with a luminance above {luminance[0]:g} up to {luminance[1]:g}"
+
+
 def fit(patches: Iterable[tuple[str, np.ndarray]], luminance: Sequence[float] = LUMINANCE) -> dict[str, SlideColours]:
     """Colours of every slide; one patch is in memory at a time.
 
@@ -78,9 +83,9 @@ def _colours(moments: np.ndarray, patches: int, pixels: int) -> SlideColours:
 
 
 def _without_foreground(sums: Mapping[str, tuple[np.ndarray, int, int]], luminance: Sequence[float]) -> list[str]:
-    expected = f"expected some with a luminance above {luminance[0]:g} up to {luminance[1]:g}"
+    remedy = f"{some_tissue(luminance)}: remove it, or change luminance"
     return [
-        f"slide {slide} has no pixel of tissue in {count} patches; {expected}: remove it, or change luminance."
+        f"slide {slide} has no pixel of tissue in {count} patches; {remedy}."
         for slide, (_, count, pixels) in sums.items()
         if not pixels
     ]

@@ -31,7 +31,7 @@ from .layout_files import existing
 from .layout_folder import folder_datalist, owners, paired_files, read_manifest
 from .layouts import FILE
 from .problems import refuse
-from .slide_colours import LUMINANCE, is_foreground
+from .slide_colours import LUMINANCE, is_foreground, some_tissue
 from .splits import KEYS
 from .whole_slide import SUFFIXES, Slide, open_slide
 
@@ -157,7 +157,7 @@ def write_slide(stem: str, image: Path, mask: Path, cut: Cut, output: Path) -> d
                         Image.fromarray(array).save(file, "PNG")
                 record["tiles"].append(name)
         if most == 0:
-            expected = f"expected some with a luminance above {cut.luminance[0]:g} up to {cut.luminance[1]:g}"
+            expected = some_tissue(cut.luminance)
             raise ValueError(f"{image} has no pixel of tissue; {expected}: remove it, or change --luminance.")
     except Exception:
         _remove(record["tiles"], output)

@@ -137,13 +137,16 @@ def _of_tiff(path: Path, file: TiffFile) -> Slide:
     page = pages[0]
     if len(pages) != 1 or not isinstance(page, TiffPage) or page.imagedepth != 1:
         raise _Unfit(f"{path} has {len(pages)} planes, expected one picture: save red, green and blue in one.")
+    if page.dtype is None:
+        raise _Unfit(f"{path} has samples of a kind that has no name; expected 8 bits: save it anew.")
     needed = max(start + count for start, count in zip(page.dataoffsets, page.databytecounts, strict=True))
     if needed > file.filehandle.size:
         found = f"{path} is cut off: it has {file.filehandle.size} bytes, expected at least {needed}"
         raise _Unfit(f"{found}; copy it again.")
     size = (page.imagelength, page.imagewidth)
     if page.is_memmappable:
-        return Slide(path, size, lambda first, last: _stored(path, page, first, last))
+        kind = np.dtype(f"{file.byteorder}{page.dtype.char}")
+        return Slide(path, size, lambda first, last: _stored(path, page, kind, first, last))
     length = page.tilelength if page.is_tiled else page.rowsperstrip
     if not page.is_tiled and min(length, size[0]) * size[1] > WHOLE:
         raise _Unfit(_too_large(path, "a TIFF with strips", min(length, size[0]) * size[1]))
@@ -157,12 +160,9 @@ def _channels_last(rows: np.ndarray) -> np.ndarray:
     return rows[..., 0] if planes * samples == 1 else rows
 
 
-def _stored(path: Path, page: TiffPage, first: int, last: int) -> np.ndarray:
+def _stored(path: Path, page: TiffPage, kind: np.dtype, first: int, last: int) -> np.ndarray:
     """Rows of an uncompressed page; the map is dropped at once, for its pages count as memory."""
     planes, _, height, width, samples = page.shaped
-    if page.dtype is None:
-        raise ValueError(f"{path} has samples of a kind that has no name; expected 8 bits: save it anew.")
-    kind = np.dtype(f"{page.parent.byteorder}{page.dtype.char}")
     whole = np.memmap(path, kind, "r", page.dataoffsets[0], (planes, height, width, samples))
     return _channels_last(np.array(whole[:, first:last]))
 

@@ -101,7 +101,7 @@ def described(bundle):
 
 
 def private_code(name):
-    """Of a structure without a code; a value has 16 characters at most, and names may agree in the first 16."""
+    """As noise2mask/clinical/coded.py has it, which is not in packages: values have 16 characters at most."""
     short = hashlib.sha256(name.encode()).hexdigest()[:16] if len(name) > 16 else name
     return short, "99NOISE2MASK", name[:64]
 
