@@ -38,6 +38,16 @@ TINY = {  # what makes a bundle's network quick
         "network_def::grid": "8",
         "image_size": "[16,16]",
     },
+    "diffusiondci_generation": {
+        "network_def::base": "8",
+        "network_def::multipliers": "[1,2]",
+        "network_def::attention_levels": "[1]",
+        "network_def::token_sides": "[2]",
+        "network_def::spade_hidden": "4",
+        "network_def::reference_encoder::width": "4",
+        "network_def::reference_encoder::embedding": "8",
+        "image_size": "[16,16]",
+    },
     "medsegdiff_v2": {
         "network_def::base": "8",
         "network_def::multipliers": "[1,2]",

@@ -11,6 +11,9 @@ from monai.bundle import ConfigParser
 from noise2mask.bundles import all_bundles, find_bundle
 
 
+OWN = ("pgdiffseg", "medsegdiff", "medsegdiff_v2", "diffusiondci_generation")
+
+
 @pytest.fixture
 def own(tmp_path, monkeypatch):
     """A working directory with a bundle of its own."""
@@ -24,7 +27,7 @@ def own(tmp_path, monkeypatch):
 
 
 def test_the_working_directory_comes_first_and_the_checkout_after_it(own):
-    assert [bundle.name for bundle in all_bundles()] == ["mine", "medsegdiff", "medsegdiff_v2", "pgdiffseg"]
+    assert [bundle.name for bundle in all_bundles()] == ["mine", *sorted(OWN)]
     assert own.metadata["version"] == "1.2.3"
 
 
@@ -33,9 +36,7 @@ def test_a_folder_is_taken_as_it_is(own):
 
 
 def test_an_unknown_name_is_answered_with_the_nearest(own):
-    with pytest.raises(
-        ValueError, match=r"expected one of mine, medsegdiff, medsegdiff_v2, pgdiffseg.*Did you mean pgdiffseg\?"
-    ):
+    with pytest.raises(ValueError, match=rf"expected one of mine, {', '.join(sorted(OWN))}.*Did you mean pgdiffseg\?"):
         find_bundle("pgdifseg")
 
 

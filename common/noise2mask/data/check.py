@@ -12,7 +12,7 @@ from ..diffusion.denoiser import Denoiser
 from ..diffusion.target import check_mask_scale
 from ..files import check_writable
 from .item_paths import name_of, paths_of
-from .item_problems import Crop, Expected, problems_of
+from .item_problems import Crop, Expected, image_problems, problems_of
 from .memory import warn_of_memory
 from .problems import refuse
 from .reader import GreyReader
@@ -44,6 +44,7 @@ def check_before_training(
     exclusive: bool = True,
     neighbours: int = 0,
     transform: Compose | None = None,
+    condition_channels: int | None = None,
 ) -> None:
     """Stop before anything is trained or written, if something is wrong.
 
@@ -68,6 +69,7 @@ def check_before_training(
         exclusive:       see there.
         neighbours:      slices on either side that the network sees as well, see `NeighbourSlicesd`.
         transform:       of the training's `SliceDataset`, which tells the memory that it will take; None: do not ask.
+        condition_channels: of what the network encodes; None: of images with their neighbours.
 
     Raises:
         ValueError: it names every file, what was found, what was expected and what to do: an image or mask that is
@@ -82,7 +84,7 @@ def check_before_training(
     check_mask_scale(mask_scale)
     _check_counts(counts or {})
     check_window(intensity_range, z_score)
-    _check_settings(network, in_channels * (2 * neighbours + 1), image_size, augmentation)
+    _check_settings(network, condition_channels or in_channels * (2 * neighbours + 1), image_size, augmentation)
     masks = (foreground, background, structures, exclusive)
     expected = _expected(reader, in_channels, network.spatial_dims, *masks)
     sections = {"training": training, "validation": validation}
@@ -98,6 +100,33 @@ def check_before_training(
     for name, some in sections.items():
         patients = {item.get("patient", name_of(item)) for item in some}
         logger.info(f"{name}: {len(set(map(name_of, some)))} images of {len(patients)} patients or groups")
+
+
+def check_before_contrast(
+    training: Sequence[Mapping[str, Any]],
+    validation: Sequence[Mapping[str, Any]],
+    output_dir: str | Path,
+    reader: GreyReader,
+    in_channels: int,
+    intensity_range: Sequence[float],
+    counts: Mapping[str, int],
+) -> None:
+    """Stop before an encoder is trained on images alone, if something is wrong with them.
+
+    Arguments are those of `check_before_training`.
+
+    Raises:
+        ValueError: as there, of images.
+    """
+    check_writable(output_dir)
+    _check_counts(counts)
+    check_window(intensity_range, z_score=False)
+    sections = {"training": training, "validation": validation}
+    problems = torn_patients(sections) + torn_images(sections)
+    for item in [*training, *validation]:
+        problems += image_problems(item, Expected(reader, in_channels))
+        problems += window_problems(item, reader, intensity_range)
+    refuse("The encoder can not be trained on the data", problems)
 
 
 def check_before_evaluation(

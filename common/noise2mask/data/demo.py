@@ -10,11 +10,12 @@ from collections.abc import Sequence
 
 from .demo_abdomen import write_demo as write_abdomen
 from .demo_files import LAYOUTS
+from .demo_tissue import write_demo as write_tissue
 from .demo_ultrasound import write_demo as write_ultrasound
 
 __all__ = ["DEMOS", "main"]
 
-DEMOS = {"ultrasound": write_ultrasound, "abdomen": write_abdomen}
+DEMOS = {"ultrasound": write_ultrasound, "abdomen": write_abdomen, "tissue": write_tissue}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -23,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--output", required=True, help="a new or an empty folder")
     parser.add_argument("--kind", default="ultrasound", choices=sorted(DEMOS))
     parser.add_argument("--layout", default="folder", choices=LAYOUTS)
-    parser.add_argument("--patients", type=int, default=200, help="each has 1 to 3 pictures, or a volume")
+    parser.add_argument("--patients", type=int, default=200, help="each has 1 to 3 pictures, a volume or a slide")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
     try:

@@ -87,6 +87,16 @@ def problems_of(item: Mapping[str, Any], expected: Expected) -> Iterator[str]:
         yield from crop_problems(item, expected.crop, image=image, label=masks)
 
 
+def image_problems(item: Mapping[str, Any], expected: Expected) -> Iterator[str]:
+    """Everything that is wrong with an image whose mask is not used."""
+    try:
+        image, _ = expected.reader.channels(item["image"])  # (C, ...)
+    except ValueError as error:
+        yield str(error)
+        return
+    yield from _image_problems(item, image, expected.in_channels)
+
+
 def _image_problems(item: Mapping[str, Any], image: np.ndarray, in_channels: int | None) -> Iterator[str]:
     """Another number of channels (C, ...) than the network takes, and files of a single value."""
     paths = paths_of(item["image"])

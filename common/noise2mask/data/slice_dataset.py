@@ -73,6 +73,10 @@ class SliceDataset(CacheDataset):
         self.epoch = epoch
 
     def _transform(self, index: int) -> Any:
+        return self.drawn(index)
+
+    def drawn(self, index: int, *which: int) -> Any:
+        """Item `index` with the augmentation of this epoch; `which` numbers several of one item."""
         if not -len(self) <= index < len(self):
             raise IndexError(f"item {index} of {len(self)}")  # ends `for item in dataset`
         index %= len(self)
@@ -81,7 +85,7 @@ class SliceDataset(CacheDataset):
         first = transform.get_index_of_first(_is_random) if isinstance(transform, Compose) else None
         if not isinstance(transform, Compose) or first is None:
             return _part(cached, k)
-        transform.set_random_state(seed=derived_seed(self.seed, self.epoch, index))
+        transform.set_random_state(seed=derived_seed(self.seed, self.epoch, index, *which))
         with _untracked():
             return transform(_part(_plain(cached), k), start=first)
 

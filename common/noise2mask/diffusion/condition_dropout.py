@@ -2,7 +2,7 @@
 
 Beside both at once, each is dropped alone: feature extraction has an image, but no mask.
 
-Legend: B batch, K classes, H W size, R width of the reference's embedding.
+Legend: B batch, K classes, H W size; a reference is an image or its embedding, (B, ...).
 """
 
 import torch
@@ -28,7 +28,7 @@ class ConditionDropout:
         self.both, self.mask, self.reference = shares
 
     def __call__(self, mask: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
-        """Mask (B, K, H, W) and reference (B, R) -> the same with zeros where dropped."""
+        """Mask (B, K, H, W) and reference (B, ...) -> the same with zeros where dropped."""
         return self.dropped(mask, reference, self.draw(len(mask)))
 
     def draw(self, images: int) -> Tensor:
@@ -40,4 +40,9 @@ class ConditionDropout:
         ends = torch.tensor([self.both, self.mask, self.reference]).cumsum(0)  # (3,)
         event = torch.bucketize(drawn, ends, right=True).to(mask.device)  # (B,): 0 both, 1 mask, 2 reference, 3 none
         keep_mask, keep_reference = event >= 2, (event == 1) | (event == 3)  # (B,) twice
-        return mask * keep_mask[:, None, None, None], reference * keep_reference[:, None]  # (B, K, H, W), (B, R)
+        return _kept(mask, keep_mask), _kept(reference, keep_reference)  # (B, K, H, W), (B, ...)
+
+
+def _kept(condition: Tensor, keep: Tensor) -> Tensor:
+    """(B, ...) with zeros where keep (B,) is False."""
+    return condition * keep.reshape(-1, *[1] * (condition.ndim - 1))  # (B, ...)

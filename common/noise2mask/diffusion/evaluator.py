@@ -60,13 +60,13 @@ class UncertaintyEvaluator(SupervisedEvaluator):
                 samples = inferer.sample(image, engine.network)  # (B, N, K, ...)
             probability = fuse(samples, inferer.fusion, inferer.exclusive)  # (B, K, ...)
         except ValueError as error:
-            raise ValueError(f"{error} Files of this batch: {_files(image)}.") from error
+            raise ValueError(f"{error} Files of this batch: {files_of_batch(image)}.") from error
         std = standard_deviation(samples).amax(dim=1, keepdim=True)  # (B, 1, ...)
         maps = {CommonKeys.PRED: probability, "std": std, "samples": samples.flatten(1, 2)}
         return maps | {"entropy": entropy(probability, inferer.exclusive)} | triage(samples, inferer.exclusive)
 
 
-def _files(image: Tensor) -> str:
+def files_of_batch(image: Tensor) -> str:
     """The file names that MONAI's meta data knows."""
     names = getattr(image, "meta", {}).get("filename_or_obj", "unknown")
     return names if isinstance(names, str) else ", ".join(str(name) for name in names)

@@ -8,6 +8,7 @@ volumes), N samples, K classes, H W D size, T trained timesteps.
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple, cast
 
 import torch
@@ -170,15 +171,10 @@ class EnsembleInferer(Inferer):
             raise ValueError(
                 "A coarse mask is used by a truncated start only: give the inferer a `start`, such as 400."
             )
-        denoiser = cast(Denoiser, unwrap(cast(nn.Module, network)))
-        items = _to_items(image, denoiser.spatial_dims)  # (b, C, H, W[, D])
-        starts = None if coarse is None else _to_items(coarse, denoiser.spatial_dims)  # (b, K, H, W[, D])
-        was_training = denoiser.training
-        denoiser.eval()
-        try:
+        with evaluated(network) as denoiser:
+            items = _to_items(image, denoiser.spatial_dims)  # (b, C, H, W[, D])
+            starts = None if coarse is None else _to_items(coarse, denoiser.spatial_dims)  # (b, K, H, W[, D])
             out = self._sample_items(items, denoiser, starts, callback)  # (b, N, K, H, W[, D])
-        finally:
-            denoiser.train(was_training)
         return _from_items(out, image)  # (B, N, K, H, W[, D])
 
     def _sample_items(
@@ -187,14 +183,15 @@ class EnsembleInferer(Inferer):
         network: Denoiser,
         coarse: Tensor | None,
         callback: Callable[[Intermediate], None] | None,
+        *others: Tensor,
     ) -> Tensor:
-        """(b, C, H, W[, D]) -> (b, N, K, H, W[, D]), chunk by chunk."""
+        """(b, C, H, W[, D]), and what else is encoded of each -> (b, N, K, H, W[, D]), chunk by chunk."""
         out = images.new_empty((len(images), self.samples, self.out_channels, *images.shape[2:]))
         chunk_size = max(1, self.chunk_size // (images.shape[4] if images.ndim == 5 else 1))
         together = min(self.samples, chunk_size)  # samples of one image in one batch
         with self._bar(len(images), chunk_size // together, together) as bar:
             for some in _ranges(len(images), chunk_size // together):
-                condition = network.encode(images[some.start : some.stop])
+                condition = network.encode(*(own[some.start : some.stop] for own in (images, *others)))
                 start = None if coarse is None else coarse[some.start : some.stop]  # (b, K, H, W[, D])
                 for numbers in _ranges(self.samples, together):
                     show = _Show(some, numbers, callback)
@@ -265,6 +262,18 @@ class _Show:
     def __call__(self, step: int, timestep: int, x: Tensor, x0: Tensor) -> None:
         if self.callback is not None:
             self.callback(Intermediate(self.images, self.samples, step, timestep, x, x0))
+
+
+@contextmanager
+def evaluated(network: Callable[..., Any]) -> Iterator[Denoiser]:
+    """The network inside a wrapper, in eval mode; left in the mode that it was in."""
+    denoiser = cast(Denoiser, unwrap(cast(nn.Module, network)))
+    was_training = denoiser.training
+    denoiser.eval()
+    try:
+        yield denoiser
+    finally:
+        denoiser.train(was_training)
 
 
 def _check_finite(prediction: Tensor, images: int, t: float) -> None:

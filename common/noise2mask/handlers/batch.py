@@ -73,8 +73,7 @@ class Batch:
         self.config = fingerprint(resolved_config())
         _check_names(list(map(name_of, items)), self.folder)
         self.config |= {"version": __version__}
-        kept = {name: value for name, value in self.config.items() if name.split("::")[0] not in NOT_OF_A_CASE}
-        self.recipe = hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
+        self.recipe = recipe(self.config)
         self.weights = sha256(model_file)
         found = [self._finished(name_of(item)) for item in items]
         found = from_first(found)  # another rank may have finished one more by now
@@ -135,6 +134,12 @@ class Batch:
         except (OSError, ValueError, TypeError, KeyError):  # none, or damaged
             return None
         return case | {"image": image} if there and same else None  # as this call writes the path
+
+
+def recipe(config: Mapping[str, Any]) -> str:
+    """A digest of what of a config decides the result of a case."""
+    kept = {name: value for name, value in config.items() if name.split("::")[0] not in NOT_OF_A_CASE}
+    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
 
 
 def _as_loaded(path: str) -> str:

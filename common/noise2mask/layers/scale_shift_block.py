@@ -32,6 +32,7 @@ class ScaleShiftBlock(nn.Module):
         classes:     K of the mask that SPADE reads; None for GroupNorm with weights of its own.
         resample:    "down" (mean of 2 x 2), "up" (nearest) or "none"; shortcut and convolutions alike.
         dropout:     share of the second convolution's input that is dropped in training.
+        hidden:      channels between mask and modulation of SPADE.
     """
 
     def __init__(
@@ -43,11 +44,12 @@ class ScaleShiftBlock(nn.Module):
         classes: int | None = None,
         resample: Literal["none", "down", "up"] = "none",
         dropout: float = 0.0,
+        hidden: int = 128,
     ) -> None:
         super().__init__()
         check_name("resample", resample, RESAMPLE)
         self.resample = resample
-        self.norms = nn.ModuleList(_norm(width, classes, num_groups) for width in (in_channels, channels))
+        self.norms = nn.ModuleList(_norm(width, classes, num_groups, hidden) for width in (in_channels, channels))
         self.first = nn.Conv2d(in_channels, channels, 3, padding=1)
         self.time = nn.Sequential(nn.SiLU(), nn.Linear(time_width, 2 * channels))
         last = zero_module(nn.Conv2d(channels, channels, 3, padding=1))  # at the start the shortcut
@@ -83,5 +85,5 @@ class ScaleShiftBlock(nn.Module):
         return F.interpolate(x, scale_factor=2, mode="nearest") if self.resample == "up" else x  # (M, ., h, w)
 
 
-def _norm(channels: int, classes: int | None, num_groups: int) -> nn.Module:
-    return group_norm(num_groups, channels) if classes is None else SpadeNorm(channels, classes, num_groups)
+def _norm(channels: int, classes: int | None, num_groups: int, hidden: int) -> nn.Module:
+    return group_norm(num_groups, channels) if classes is None else SpadeNorm(channels, classes, num_groups, hidden)

@@ -12,8 +12,6 @@ from torch.nn.functional import relu
 
 from .norm import group_norm
 
-HIDDEN = 128  # channels between mask and modulation (Park et al. 2019, appendix A)
-
 
 class SpadeNorm(nn.Module):
     """GroupNorm(x) * (1 + gamma(mask)) + beta(mask); gamma and beta by Conv3x3 -> ReLU -> Conv3x3 each.
@@ -25,14 +23,15 @@ class SpadeNorm(nn.Module):
         channels:   C.
         classes:    K of the mask.
         num_groups: of GroupNorm.
+        hidden:     channels between mask and modulation; 128 in Park et al. 2019, appendix A.
     """
 
-    def __init__(self, channels: int, classes: int, num_groups: int) -> None:
+    def __init__(self, channels: int, classes: int, num_groups: int, hidden: int = 128) -> None:
         super().__init__()
         self.norm = group_norm(num_groups, channels, affine=False)
         # Deviation: the border is repeated, not continued with zeros, because then an empty mask is C numbers.
-        self.hidden = nn.Conv2d(classes, HIDDEN, 3, padding=1, padding_mode="replicate")
-        self.gamma_beta = nn.Conv2d(HIDDEN, 2 * channels, 3, padding=1, padding_mode="replicate")
+        self.hidden = nn.Conv2d(classes, hidden, 3, padding=1, padding_mode="replicate")
+        self.gamma_beta = nn.Conv2d(hidden, 2 * channels, 3, padding=1, padding_mode="replicate")
 
     def modulation(self, mask: Tensor) -> Tensor:
         """One-hot mask (B, K, H, W), all zero where there is none -> gamma and beta together, (B, 2C, H, W)."""

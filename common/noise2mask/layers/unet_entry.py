@@ -29,6 +29,7 @@ class Widths(NamedTuple):
     head_channels: int
     num_groups: int
     dropout: float
+    hidden: int  # of SPADE
 
 
 def attention(channels: int, shared: Widths) -> SelfAttention:
@@ -87,14 +88,14 @@ class ConditionedEntry(nn.Module):
     ) -> None:
         super().__init__()
         self.name, self.level = name, level
-        rest = (shared.time, shared.num_groups, shared.classes)
-        self.block = ScaleShiftBlock(in_channels, channels, *rest, dropout=shared.dropout)
+        rest, spade = (shared.time, shared.num_groups, shared.classes), (shared.dropout, shared.hidden)
+        self.block = ScaleShiftBlock(in_channels, channels, *rest, "none", *spade)
         self.attention = self.alignment = self.last = None
         if tokens is not None:
             self.attention = attention(channels, shared)
             self.alignment = CrossAttentionAlignment(channels, tokens, shared.embedding, shared.num_groups)
         if last is not None:
-            self.last = ScaleShiftBlock(channels, channels, *rest, last, shared.dropout)
+            self.last = ScaleShiftBlock(channels, channels, *rest, last, *spade)
 
     def made(self, masks: Mapping[int, Tensor], reference: Tensor) -> Iterator[tuple[str, Tensor]]:
         """All that depends on the condition alone, by name.

@@ -45,6 +45,7 @@ class DSDM(Denoiser):
         embedding:      R.
         num_groups:     of GroupNorm, reduced where it does not divide a width.
         dropout:        in residual blocks.
+        spade_hidden:   channels between mask and SPADE's modulations.
         cache_max_size: longest side in pixels up to which SPADE's modulations are kept for an image; larger ones, most
             of the memory, are made at every evaluation. None keeps all.
         checkpointing:  training makes features anew in the backward pass: less memory, a third more time.
@@ -66,6 +67,7 @@ class DSDM(Denoiser):
         embedding: int = 512,
         num_groups: int = 32,
         dropout: float = 0.0,
+        spade_hidden: int = 128,
         cache_max_size: int | None = None,
         checkpointing: bool = False,
     ) -> None:
@@ -76,7 +78,7 @@ class DSDM(Denoiser):
         widths = [base * multiplier for multiplier in multipliers]
         self.time = TimeEmbedding(base)
         self.null_reference = nn.Parameter(torch.zeros(embedding))
-        shared = Widths(self.time.width, classes, embedding, head_channels, num_groups, dropout)
+        shared = Widths(self.time.width, classes, embedding, head_channels, num_groups, dropout, spade_hidden)
         self.stem = nn.Conv2d(image_channels, base, 3, padding=1)
         self.encoder = _encoder(base, widths, blocks, tokens, shared)
         deepest, width = self.levels - 1, widths[-1]

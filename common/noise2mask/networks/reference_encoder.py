@@ -6,10 +6,10 @@ for contrastive learning of visual representations"): two views of an image shou
 Legend: B images, C channels, H W size, R width of the embedding.
 """
 
-from monai.networks.nets import resnet18
+from monai.networks.nets.resnet import ResNet
 from torch import Tensor, nn
 
-RESNET_WIDTH = 512  # of the pooled features of a ResNet-18
+STAGES = (1, 2, 4, 8)  # channels of a ResNet's stages, in widths of the first
 
 
 class ReferenceEncoder(nn.Module):
@@ -18,15 +18,24 @@ class ReferenceEncoder(nn.Module):
     Args:
         in_channels: C.
         embedding:   R.
+        width:       channels of the first stage; 64 is the ResNet-18 of the paper.
         frozen:      no gradients, and BatchNorm by its running numbers in train mode too: a batch of one works, and an
             image has the same embedding in every batch. Pre-training needs False.
     """
 
-    def __init__(self, in_channels: int = 3, embedding: int = 512, frozen: bool = True) -> None:
+    def __init__(self, in_channels: int = 3, embedding: int = 512, width: int = 64, frozen: bool = True) -> None:
         super().__init__()
         self.frozen = frozen
-        self.backbone = resnet18(spatial_dims=2, n_input_channels=in_channels, conv1_t_stride=2, feed_forward=False)
-        self.project = nn.Linear(RESNET_WIDTH, embedding)
+        self.backbone = ResNet(
+            "basic",
+            [2, 2, 2, 2],
+            [width * stage for stage in STAGES],
+            spatial_dims=2,
+            n_input_channels=in_channels,
+            conv1_t_stride=2,
+            feed_forward=False,
+        )
+        self.project = nn.Linear(width * STAGES[-1], embedding)
         self.requires_grad_(not frozen).train()
 
     def train(self, mode: bool = True) -> "ReferenceEncoder":

@@ -1,0 +1,143 @@
+"""What to generate: masks, and a reference for each.
+
+A reference is drawn among the tiles that share a mask's dominant class, as in training (see `referenced_dataset`).
+
+Legend: F mask files, S structures, W H size.
+"""
+
+import logging
+import random
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..seeding import derived_seed
+from ..transforms.binary_mask import wrong_values
+from .datalist import datalist
+from .inputs import ENDINGS
+from .item_paths import name_of, paths_of
+from .layouts import FILE
+from .problems import refuse
+from .reader import ColourReader, MaskReader
+from .results import stem
+from .structures import Structures, check_structures, masks_of, values_of
+
+logger = logging.getLogger(__name__)
+
+
+def generation_items(
+    masks: str | Path,
+    references: str | Path,
+    structures: Structures,
+    section: str = "testing",
+    layout: str = "folder",
+    background: Sequence[float] = (0,),
+    reader: ColourReader | None = None,
+    in_channels: int = 3,
+    seed: int = 0,
+) -> list[dict[str, Any]]:
+    """One item for each mask.
+
+    Args:
+        masks:       a mask, a folder of masks, or a data set, of which a section is taken.
+        references:  an image, a folder of images, or a data set, whose training images are taken; of a data set's a
+            mask gets one with the same dominant class.
+        structures:  see `StructureMasksd`; exclusive.
+        section:     of the data set of masks.
+        layout:      of data sets without a datalist.
+        background:  all other values of the masks.
+        reader:      of the references; None: a `ColourReader`.
+        in_channels: of the references.
+        seed:        of the draw; a mask's reference depends on its name, not on the other masks.
+
+    Returns:
+        Items `label`, `reference`, `name`, and where they are known `image` (the real one), `patient` (of the mask) and
+        `slide` (of the reference).
+
+    Raises:
+        ValueError: it names every file that is missing, can not be read, has other values or channels, and masks of
+            one name.
+    """
+    check_structures(structures, exclusive=True)
+    wanted, pool = _found(masks, section, layout, "label"), _found(references, "training", layout, "image")
+    problems = [*_twice(wanted), *_unreadable(pool, reader or ColourReader(), in_channels)]
+    kinds = _dominant(wanted, structures, background, problems)
+    styles = _dominant([item for item in pool if "label" in item], structures, background, problems)
+    refuse("There is nothing to generate from", problems)
+    alike = defaultdict(list)
+    for item in pool:
+        alike[styles.get(name_of(item))].append(item)
+    return [_paired(item, kinds[paths_of(item["label"])[0]], alike, pool, seed) for item in wanted]
+
+
+def _found(path: str | Path, section: str, layout: str, key: str) -> list[dict[str, Any]]:
+    """Items of a data set, or items of files with `key` alone."""
+    path = Path(path)
+    if not path.exists():
+        raise ValueError(f"{path} does not exist: give a file, a folder of files, or a data set.")
+    if path.suffix == ".json" or (path / FILE).is_file() or (path / "images").is_dir() or layout != "folder":
+        return datalist(path, section, layout)
+    files = [path] if path.is_file() else sorted(file for file in path.iterdir() if _is_picture(file))
+    if not files:
+        raise ValueError(f"{path} holds no picture; expected some: give the folder that does.")
+    return [{key: str(file)} for file in files]
+
+
+def _is_picture(file: Path) -> bool:
+    return file.name.lower().endswith(ENDINGS) and not file.name.startswith(".")
+
+
+def _twice(items: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Masks whose images would overwrite one another."""
+    seen: dict[str, str] = {}
+    for path in (paths_of(item["label"])[0] for item in items):
+        if stem(path) in seen:
+            yield f"{path} and {seen[stem(path)]} would give images of the same name: rename one."
+        seen[stem(path)] = path
+
+
+def _unreadable(pool: Sequence[Mapping[str, Any]], reader: ColourReader, in_channels: int) -> Iterator[str]:
+    for item in pool:
+        try:
+            image, _ = reader.channels(item["image"])  # (C, W, H)
+        except ValueError as error:
+            yield str(error)
+            continue
+        if len(image) != in_channels:
+            yield f"{name_of(item)} has {len(image)} channels; expected {in_channels}: take references as in training."
+
+
+def _dominant(
+    items: Sequence[Mapping[str, Any]], structures: Structures, background: Sequence[float], problems: list[str]
+) -> dict[str, int]:
+    """Dominant class by the path of an image, or of a mask without one; what is wrong is added to the problems."""
+    kinds = {}
+    for item in items:
+        path = paths_of(item["label"])[0]
+        try:
+            files = torch.from_numpy(MaskReader().channels(item["label"])[0])  # (F, W, H)
+        except ValueError as error:
+            problems.append(str(error))
+            continue
+        if wrong := wrong_values(files, values_of(structures), background, "structures"):
+            problems.append(f"{path} {wrong}")
+        areas = masks_of(files, structures).flatten(1).sum(1)  # (S,)
+        kinds[path] = kinds[name_of(item) if "image" in item else path] = 1 + int(areas.argmax()) if areas.any() else 0
+    return kinds
+
+
+def _paired(item: Mapping[str, Any], kind: int, alike: Mapping[Any, list], pool: list, seed: int) -> dict[str, Any]:
+    """A mask with its reference."""
+    path = paths_of(item["label"])[0]
+    name = stem(path)
+    candidates = alike.get(kind) or alike.get(None) or pool
+    if kind not in alike and None not in alike:
+        logger.warning(f"warning: no reference has the dominant class of {path}: any is taken.")
+    draw = random.Random(derived_seed(seed, *name.encode()))
+    reference = draw.choice(candidates)
+    kept = {key: item[key] for key in ("image", "patient") if key in item}
+    slide = {"slide": reference["slide"]} if "slide" in reference else {}
+    return {**kept, **slide, "label": item["label"], "reference": name_of(reference), "name": name}

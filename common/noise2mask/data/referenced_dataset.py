@@ -1,0 +1,68 @@
+"""Training tiles with a reference each: what DSDM is to take the style from (DiffusionDCI, section III).
+
+The paper's reference is "a noise-free image", and nothing says that it differs from the one to be made. The same image
+alone would teach copying: so it is turned or mirrored, and half of the time another tile of the same slide and the
+same dominant class takes its place.
+
+Legend: C channels, K classes, H W size.
+"""
+
+import random
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Any
+
+from torch import Tensor
+
+from ..meta import without_meta
+from ..seeding import derived_seed
+from .slice_dataset import SliceDataset
+from .symmetry import laid, symmetries_of
+
+
+def dominant_class(mask: Tensor) -> int:
+    """Of a one-hot mask (K, H, W): the largest class; 0, the background, only where there is no other."""
+    areas = mask.flatten(1).sum(1)[1:]  # (K - 1,)
+    return 1 + int(areas.argmax()) if areas.any() else 0
+
+
+class ReferencedDataset(SliceDataset):
+    """`SliceDataset` of pictures whose items have a `reference` (C, H, W), drawn anew in every epoch.
+
+    Args:
+        data:        items of a datalist, with a `slide` where it is known; else each image is its own.
+        transform:   gives `image` (C, H, W) and `label`, one-hot (K, H, W); cached up to the first random one.
+        seed:        of augmentation and references.
+        other:       probability of another tile, where there is one.
+        num_workers: threads that fill the cache.
+
+    Raises:
+        ValueError: as `SliceDataset`, or where the probability is none.
+    """
+
+    def __init__(
+        self,
+        data: Sequence[Any],
+        transform: Sequence[Callable] | Callable,
+        seed: int = 0,
+        other: float = 0.5,
+        num_workers: int | None = None,
+    ) -> None:
+        if not 0 <= other <= 1:
+            raise ValueError(f"other_reference is {other}, expected a probability from 0 to 1: change it.")
+        super().__init__(data, transform, seed, num_workers)
+        self.other = other
+        kinds = [(item.get("slide", i), dominant_class(item["label"])) for i, item in enumerate(self._cache)]
+        alike = defaultdict(list)
+        for i, kind in enumerate(kinds):
+            alike[kind].append(i)
+        self.alike = [[other for other in alike[kind] if other != i] for i, kind in enumerate(kinds)]
+
+    def drawn(self, index: int, *which: int) -> dict[Hashable, Any]:
+        """Item `index` with the augmentation and the reference of this epoch."""
+        item: Mapping[Hashable, Any] = super().drawn(index, *which)
+        draw = random.Random(derived_seed(self.seed, self.epoch, index % len(self), *which, 1))
+        others = self.alike[index % len(self)]
+        source = draw.choice(others) if others and draw.random() < self.other else index % len(self)
+        reference = without_meta(self._cache[source]["image"])  # (C, H, W)
+        return {**item, "reference": laid(reference, draw.choice(symmetries_of(reference))).contiguous()}

@@ -1,0 +1,78 @@
+"""From mask and reference to images: samples of DSDM, guided or not.
+
+Samplers, noise and chunks are those of `EnsembleInferer`; what is sampled is an image, and samples are not fused.
+
+Legend: B masks, N images of each, C image channels, K classes, H W size, h w that of references.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..meta import without_meta
+from ..names import check_name
+from .inferer import EnsembleInferer, Intermediate, evaluated
+from .noise_schedule import NoiseSchedule
+
+CONDITIONS = {"both": (True, True), "mask": (True, False), "reference": (False, True), "none": (False, False)}
+
+
+class ImageInferer(EnsembleInferer):
+    """Samples images.
+
+    Args:
+        noise_schedule: of training.
+        conditions:     what the network is given: "both", "mask", "reference" or "none" (the rows of table 1).
+        options:        of `EnsembleInferer`: `target`, `out_channels` (C), `sampler`, `steps` (1 up), `spacing`,
+            `samples` (N), `seed`, `variance`, `clip`, `chunk_size`, `progress`.
+
+    Raises:
+        ValueError: as there, or where conditions have another name.
+    """
+
+    def __init__(self, noise_schedule: NoiseSchedule, conditions: str = "both", **options: Any) -> None:
+        check_name("conditions", conditions, tuple(CONDITIONS))
+        if options.get("steps") == 0 or options.get("start") is not None:
+            raise ValueError("There is no coarse image to begin with: sample from noise (start null, steps from 1 up).")
+        super().__init__(noise_schedule, **{"target": "epsilon", "out_channels": 3, **options}, mask_scale=1.0)
+        self.conditions = conditions
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What decides the images."""
+        meant_for_masks = ("mask_scale", "fusion", "exclusive", "start")
+        own = {name: value for name, value in super().settings.items() if name not in meant_for_masks}
+        return own | {"conditions": self.conditions}
+
+    def __call__(self, inputs: Tensor, network: Callable[..., Any], *args: Any, **kwargs: Any) -> Tensor:
+        """The first image of each mask, (B, C, H, W): `inputs` are masks, `reference` is a keyword; as `generate`."""
+        return self.generate(inputs, kwargs["reference"], network)[:, 0]
+
+    @torch.no_grad()
+    def generate(
+        self,
+        mask: Tensor,
+        reference: Tensor,
+        network: Callable[..., Any],
+        callback: Callable[[Intermediate], None] | None = None,
+    ) -> Tensor:
+        """All images.
+
+        Args:
+            mask:      one-hot (B, K, H, W).
+            reference: (B, C, h, w) in [-1, 1].
+            network:   `DSDMWithReference`, or `Guided` around it; evaluated in eval mode, left in the mode it was in.
+            callback:  is shown every intermediate state, in chunks.
+
+        Returns:
+            (B, N, C, H, W) in [0, 1]; image n of every mask takes its noise from seed + n.
+
+        Raises:
+            ValueError: where mask or reference do not fit the network or each other, or a sample is not finite.
+        """
+        given = zip(CONDITIONS[self.conditions], (without_meta(mask), without_meta(reference)), strict=True)
+        own, style = (tensor if kept else torch.zeros_like(tensor) for kept, tensor in given)
+        with evaluated(network) as denoiser:
+            return self._sample_items(own, denoiser, None, callback, style)  # (B, N, C, H, W)

@@ -1,0 +1,153 @@
+"""Writes what was generated as a data set: images, masks, manifest.csv and datalist.json, ready to be training data.
+
+Legend: N images of a mask, C channels, K classes, W H size.
+"""
+
+import csv
+import io
+import json
+import logging
+import platform
+import time
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from ignite import distributed as idist
+from ignite.engine import Engine, Events
+from PIL import Image
+
+from ..data.datalist import write_datalist
+from ..data.item_paths import paths_of
+from ..data.layout_folder import folder_datalist
+from ..data.layouts import FILE
+from ..explain.generated import write_generated
+from ..files import atomic_file, write_text_atomically
+from ..meta import without_meta
+from ..ranks import gathered
+from .batch import MADE_FROM
+from .generation_batch import GenerationBatch
+from .save_results import PACKAGES, sampling_settings
+
+logger = logging.getLogger(__name__)
+
+SPLITS = {"training": "train", "validation": "val", "testing": "test"}
+COLUMNS = ("image", "slide", "patient", "split", "mask", "reference", "sample", "seed")
+SHOWN = 8  # masks in the picture
+
+
+class SaveGenerated:
+    """Per image `images/<mask>_<n>.png` and `masks/<mask>_<n>.png`; per mask a record; at the end the data set.
+
+    Masks are maps of the classes' numbers in the order of `structures`, 0 the background, in the size of the images.
+    `generated.png` shows the first masks beside reference, images and, where there is one, the real image.
+
+    Args:
+        batch:   the masks, those that an earlier run has finished included.
+        section: of the new data set that all images go to.
+    """
+
+    def __init__(self, batch: GenerationBatch, section: str = "training") -> None:
+        if section not in SPLITS:
+            raise ValueError(f"section is {section!r}, expected one of {', '.join(SPLITS)}.")
+        self.batch, self.section = batch, section
+        self.items = {item["name"]: item for item in batch.items}
+        self.records: list[dict[str, Any]] = []
+
+    def attach(self, engine: Engine) -> None:
+        """Write after every batch, and the data set at the end."""
+        engine.add_event_handler(Events.STARTED, self.start)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self.save)
+        engine.add_event_handler(Events.COMPLETED, self.finish)
+
+    def start(self, engine: Engine) -> None:
+        """Look at the clock."""
+        self.records, self.started = [], time.perf_counter()
+
+    def save(self, engine: Engine) -> None:
+        """The images of one batch."""
+        output: Mapping[str, Any] = engine.state.output  # type: ignore[assignment]
+        seed = sampling_settings(engine)["seed"]
+        for name, mask, images in zip(output["name"], output["label"], output["pred"], strict=True):
+            item, file = self.items[name], self.batch.file(name)
+            file.unlink(missing_ok=True)  # first: other images are being overwritten, and no longer what it says
+            files = [f"{name}_{n}.png" for n in range(len(images))]
+            for path, image in zip(files, images, strict=True):
+                _write(_colours(image), self.batch.folder / "images" / path)
+                _write(without_meta(mask).argmax(0).to(torch.uint8).cpu().numpy().T, self.batch.folder / "masks" / path)
+            known = {key: item.get(key, "") for key in ("slide", "patient", "reference")}
+            record = {"mask": paths_of(item["label"])[0], **known, "seed": seed, "files": files}
+            record[MADE_FROM] = self.batch.made_from(item)
+            write_text_atomically(json.dumps(record, indent=2), file)  # last: it is finished
+            self.records.append(record)
+        logger.info(f"written: {', '.join(output['name'])}")
+
+    def finish(self, engine: Engine) -> None:
+        """manifest.csv, datalist.json, report.json and the picture."""
+        made = gathered(self.records)
+        if idist.get_rank() > 0:
+            return
+        records = sorted([*self.batch.records, *made], key=lambda record: record["files"][0])
+        write_text_atomically(self._manifest(records), self.batch.folder / "manifest.csv")
+        content = {"layout": "folder", **folder_datalist(self.batch.folder)}
+        slides = {file: record["slide"] for record in records for file in record["files"] if record["slide"]}
+        for item in content[self.section]:
+            name = Path(item["image"]).name
+            item |= {"slide": slides[name]} if name in slides else {}
+        write_datalist(content, self.batch.folder / FILE)
+        self._report(engine, len(made), sum(len(record["files"]) for record in records))
+        shown = [record for record in records if self.items.get(_name(record))][:SHOWN]
+        write_generated([self._row(record) for record in shown], self.batch.folder / "generated.png")
+
+    def _manifest(self, records: list[dict[str, Any]]) -> str:
+        text = io.StringIO(newline="")
+        table = csv.writer(text, lineterminator="\n")
+        table.writerow(COLUMNS)
+        for record in records:
+            named = [Path(record[key]).name for key in ("mask", "reference")]
+            start = [record["slide"], record["patient"] or _name(record), SPLITS[self.section]]
+            for n, file in enumerate(record["files"]):
+                table.writerow([file, *start, *named, n, record["seed"] + n])
+        return text.getvalue()
+
+    def _row(self, record: Mapping[str, Any]) -> dict[str, Any]:
+        """Files of a row of the picture."""
+        images = [self.batch.folder / "images" / file for file in record["files"]]
+        mask, real = self.batch.folder / "masks" / record["files"][0], self.items[_name(record)].get("image")
+        return {"mask": mask, "reference": record["reference"], "generated": images, "real": real}
+
+    def _report(self, engine: Engine, made: int, images: int) -> None:
+        seconds = time.perf_counter() - self.started
+        report = {
+            "versions": {name: version(name) for name in PACKAGES} | {"python": platform.python_version()},
+            "device": str(engine.state.device),
+            "sampling": sampling_settings(engine),
+            "config": self.batch.config,
+            "seconds": round(seconds, 3),
+            "seconds_per_mask": round(seconds / max(1, made), 3),
+            "masks": len(self.batch.items),
+            "finished_earlier": len(self.batch.records),
+            "images": images,
+            "note": "Generated images: not of any patient, not for diagnosis.",
+        }
+        write_text_atomically(json.dumps(report, indent=2), self.batch.folder / "report.json")
+        logger.info(f"{images} images, {len(self.batch.records)} masks finished earlier -> {self.batch.folder}")
+
+
+def _name(record: Mapping[str, Any]) -> str:
+    """Of the mask: its files are called <mask>_<n>.png."""
+    return str(record["files"][0]).rsplit("_", 1)[0]
+
+
+def _colours(image: torch.Tensor) -> np.ndarray:
+    """(C, W, H) in [0, 1] -> (H, W, C) or (H, W), uint8."""
+    array = (without_meta(image).float().cpu().numpy() * 255).round().clip(0, 255).astype(np.uint8)
+    return array.transpose(2, 1, 0) if len(array) == 3 else array[0].T
+
+
+def _write(array: np.ndarray, path: Path) -> None:
+    with atomic_file(path) as file:
+        Image.fromarray(np.ascontiguousarray(array)).save(file, "PNG")
