@@ -79,6 +79,11 @@ class Bundle(NamedTuple):
         return self.root.name
 
     @property
+    def generates(self) -> bool:
+        """Whether it makes images of masks, not masks of images."""
+        return str(self.metadata["task"]).startswith("generation")
+
+    @property
     def weights(self) -> Path:
         """The weights that ship with it, where any do."""
         return self.root / "models" / "model.pt"

@@ -20,12 +20,20 @@ from ..conftest import TINY
 ROOT = Path(__file__).parents[2]
 BUNDLES = [bundle.root for bundle in all_bundles() if bundle.root.is_relative_to(ROOT)]
 TRAINING_ALONE = ("joint", "multi_gpu_train")  # what lies over train.yaml beside it
+REFERENCE = "train_reference"  # the first of two trainings
+REFERENCE_TINY = {
+    "reference_def::width": 4,
+    "reference_def::embedding": 8,
+    "image_size": [16, 16],
+    "smallest_crop": [8, 8],
+}
 BY_ITSELF = ("ablation",)  # no workflow of MONAI: it starts some
 GREY = {  # settings of data overlays, as the demonstration's pictures and masks need them
     "in_channels": 1, "background": [0], "crop_disc": False, "z_score": False,
     "intensity_range": [0, 255], "reader::_target_": "noise2mask.data.reader.GreyReader",
 }  # fmt: skip
 OF_BUNDLE = {
+    "diffusiondci_generation": {"structures": {"lesion": [255]}, "background": [0]},
     "pgdiffseg": {},
     "medsegdiff": {**GREY, "foreground": [255]},
     "medsegdiff_v2": {**GREY, "structures": {"lesion": [255]}, "exclusive": True, "spacing": None},
@@ -49,7 +57,8 @@ def fits(root, overlay, base):
 
 def combinations(root):
     """Every preset and every data overlay over training and evaluation, every other overlay over what it is for."""
-    presets = [name for name in named(root, "configs/presets/*.yaml") if not name.endswith("_train")]
+    every = [name for name in named(root, "configs/presets/*.yaml") if not name.endswith("_train")]
+    presets = [name for name in every if not name.endswith("_reference")]
     data, there = cycle(named(root, "configs/data/*.yaml")), named(root, "configs/*.yaml")
     for base in ("train", "inference evaluate"):
         for preset in ["", *presets]:
@@ -59,6 +68,7 @@ def combinations(root):
                 )
                 yield f"{base} {next(data)} {preset} {second}"
     yield "inference"
+    yield from (f"{REFERENCE} {next(data)} {preset}" for preset in {*every} - {*presets})
     yield from (f"train {name}" for name in TRAINING_ALONE if name in there)
     yield from (
         f"inference evaluate {name}" for name in there if name.endswith("_study") or name == "multi_gpu_evaluate"
@@ -88,17 +98,9 @@ def test_every_overlay_is_in_some_combination():
 def test_training_and_inference_have_the_same_network_and_settings(root):
     train, inference = read(root, "train"), read(root, "inference")
     both = [name for name in SHARED if name in train and name in inference]
-    expected = {
-        "axcodes",
-        "image_size",
-        "intensity_range",
-        "target",
-        "noise_schedule",
-        "network_def",
-        "variance",
-        "clip",
-    }
-    assert expected <= set(both)
+    expected = {"image_size", "intensity_range", "target", "noise_schedule", "network_def"}
+    of_masks = set() if root.name == "diffusiondci_generation" else {"axcodes", "variance", "clip"}
+    assert expected | of_masks <= set(both)
     assert {name: train[name] for name in both} == {name: inference[name] for name in both}
 
 
@@ -112,8 +114,8 @@ def loaders(value):
 @pytest.mark.parametrize("root", BUNDLES, ids=lambda root: root.name)
 def test_masks_are_read_as_masks_wherever_they_are_loaded(root):
     found = [own for name in named(root, "configs/**/*.yaml") for own in loaders(read(root, name))]
-    masks = [own for own in found if "image" not in own["keys"]]
-    assert len(masks) == 2 and all(own["keys"] == "image" for own in found if own not in masks)
+    masks = [own for own in found if own["keys"] == "label"]
+    assert len(masks) == 2 and all(own["keys"] in ("image", "reference") for own in found if own not in masks)
     assert {own["reader"]["_target_"] for own in masks} == {"noise2mask.data.reader.MaskReader"}
 
 
@@ -130,7 +132,10 @@ def test_images_are_asked_for_the_axes_of_the_network_before_they_are_segmented_
 def test_every_combination_of_configs_has_the_properties_that_monai_asks_for(root, names, demo, tmp_path, one_rank):
     files = [str(root / "configs" / f"{name}.yaml") for name in names.split()]
     tiny = {} if "basic_unet" in names else {key: yaml.safe_load(value) for key, value in TINY[root.name].items()}
+    tiny = REFERENCE_TINY if REFERENCE in names else tiny
     untrained = {"input": str(demo / "images"), "network": "$@network_def"}
+    if root.name == "diffusiondci_generation":
+        untrained |= {"input": str(demo), "references": str(demo), "model_file": str(demo / "manifest.csv")}
     workflow = create_workflow(
         config_file=files,
         workflow_type="train" if names.startswith("train") else "infer",

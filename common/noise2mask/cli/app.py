@@ -86,12 +86,15 @@ def train(
     output: Annotated[Path, typer.Option("-o", "--output", help="Where weights and logs go.")] = Path("runs/train"),
     preset: Overlay = None,
     layout: Layout = None,
+    config: Annotated[
+        str, typer.Option(help="Of a bundle with several trainings: train, or train_reference.")
+    ] = "train",
     set_: Set = None,
 ) -> None:
     """Train a bundle on a data set; the same command goes on with an interrupted training."""
     from .run import run_training
 
-    run_training(find_bundle(bundle), data, output, preset or [], layout, set_ or [])
+    run_training(find_bundle(bundle), data, output, config, preset or [], layout, set_ or [])
 
 
 @app.command()
@@ -142,6 +145,28 @@ def segment(
         show_cases(segment_study(dicomweb, study, modality, found, output, how), console)
     else:
         raise ValueError("segment takes either INPUT, or --dicomweb with --study: give one of them.")
+
+
+@app.command()
+def generate(
+    bundle: Name,
+    masks: Annotated[Path, typer.Argument(metavar="MASKS", help="A mask, a folder of masks, or a data set.")],
+    references: Annotated[Path, typer.Option(help="An image, a folder of images, or a data set: gives the style.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Becomes a data set of its own.")],
+    section: Annotated[str, typer.Option(help="Of the masks' data set, and of the new one.")] = "training",
+    steps: Steps = None,
+    samples: Annotated[int | None, typer.Option(help="Images of each mask.")] = None,
+    seed: Seed = None,
+    weights: Weights = None,
+    preset: Overlay = None,
+    set_: Set = None,
+) -> None:
+    """Images for masks, each in the style of a reference. The same command does what an interrupted one has left."""
+    from .run import run_generation
+
+    how = _how(weights, preset, set_, steps=steps, samples=samples, seed=seed)
+    images = run_generation(find_bundle(bundle), masks, references, output, section, *how)
+    console.print(f"{images} images: {output / 'images'}, picture {output / 'generated.png'}", soft_wrap=True)
 
 
 @app.command()

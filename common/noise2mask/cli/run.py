@@ -24,10 +24,16 @@ if TYPE_CHECKING:
 
 
 def run_training(
-    bundle: Bundle, data: Path, output: Path, presets: Sequence[str], layout: str | None, settings: Sequence[str]
+    bundle: Bundle,
+    data: Path,
+    output: Path,
+    config: str,
+    presets: Sequence[str],
+    layout: str | None,
+    settings: Sequence[str],
 ) -> None:
-    """Train."""
-    configs = [bundle.config(name) for name in ["train", *_data_overlay(bundle, data, layout)]]
+    """Train, by a config such as "train"."""
+    configs = [bundle.config(name) for name in [config, *_data_overlay(bundle, data, layout)]]
     configs += [path for name in presets for path in _training_presets(bundle, name)]
     configs += [bundle.config(name) for name in _ranks("multi_gpu_train")]
     _run(bundle, "training", configs, _where(data, layout) | {"output_dir": str(output)}, settings)
@@ -62,6 +68,8 @@ def run_segmentation(
     settings: Sequence[str],
 ) -> list[Path]:
     """Segment; where DICOM is given, write DICOM objects as well, and return their paths."""
+    if bundle.generates:
+        raise ValueError(f"{bundle.name} makes images and segments none: use noise2mask generate.")
     model_file, configs = bundle.inference_configs(weights, presets)
     cases = _dicom(source, output, bundle, configs, settings)
     source = _listed(cases, output / "series") if cases else source
@@ -69,6 +77,27 @@ def run_segmentation(
     own = {"model_file": str(model_file), "input": str(source), "output_dir": str(output), **sampling}
     _run(bundle, "inferring", configs, own, settings)
     return _objects(cases, output, bundle) if cases else []
+
+
+def run_generation(
+    bundle: Bundle,
+    masks: Path,
+    references: Path,
+    output: Path,
+    section: str,
+    weights: Path | None,
+    presets: Sequence[str],
+    sampling: Mapping[str, Any],
+    settings: Sequence[str],
+) -> int:
+    """Make images for masks -> how many there are now."""
+    if not bundle.generates:
+        raise ValueError(f"{bundle.name} makes no images: take a bundle that generates (noise2mask list).")
+    model_file, configs = bundle.inference_configs(weights, presets)
+    configs += [bundle.config(name) for name in _ranks("multi_gpu_evaluate")]
+    own = {"model_file": str(model_file), "input": str(masks), "references": str(references), "section": section}
+    _run(bundle, "inferring", configs, own | {"output_dir": str(output), **sampling}, settings)
+    return int(json.loads((output / "report.json").read_text(encoding="utf-8"))["images"])
 
 
 def _phase(configs: Sequence[Path], settings: Sequence[str]) -> int:
