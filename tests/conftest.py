@@ -44,7 +44,7 @@ TINY = {  # what makes a bundle's network quick
         "network_def::attention_levels": "[1]",
         "network_def::token_sides": "[2]",
         "network_def::spade_hidden": "4",
-        "network_def::reference_encoder::width": "4",
+        "network_def::reference_encoder::width": "8",
         "network_def::reference_encoder::embedding": "8",
         "image_size": "[16,16]",
     },

@@ -23,7 +23,7 @@ SHARED = """phase axcodes image_size spatial_dims in_channels neighbours spacing
     per_volume z_score intensity_range target mask_scale noise_schedule network_def
     sampler steps samples start fusion variance clip""".split()
 # Roots of inference.yaml that follow from others.
-DERIVED = ("network_channels", "out_channels")
+DERIVED = ("network_channels", "out_channels", "classes")
 # Classes that settings may name: networks, noise schedules, readers.
 HARMLESS = re.compile(r"(noise2mask\.(networks\.\w+|diffusion\.\w+|data\.reader)|monai\.networks\.nets)\.[A-Z]\w*")
 SUFFIXES = (".yaml", ".json")  # of configs: in a checkout, in a package

@@ -4,9 +4,10 @@ import pytest
 import torch
 from torch import nn
 
+from noise2mask.data.symmetry import laid
 from noise2mask.metrics import memorisation as module
 from noise2mask.metrics.features import Extractor
-from noise2mask.metrics.memorisation import Tiles, memorisation, nearest_rows, turned
+from noise2mask.metrics.memorisation import Tiles, memorisation, nearest_rows
 
 PIXELS = Extractor(nn.Flatten(), "pixels", "", value_range=(0, 1))
 
@@ -25,20 +26,20 @@ def scores(generated, held_out, training, **kwargs):
 
 def test_the_eight_ways_are_all_different_and_bring_a_tile_back():
     tile = torch.arange(9.0).reshape(1, 3, 3)
-    ways = [turned(tile, way) for way in range(8)]
+    ways = [laid(tile, way) for way in range(8)]
     assert len({tuple(own.flatten().tolist()) for own in ways}) == 8 and torch.equal(ways[0], tile)
     assert ways[4].tolist() == [[[2, 1, 0], [5, 4, 3], [8, 7, 6]]]
-    assert {tuple(turned(ways[5], way).flatten().tolist()) for way in range(8)} >= {tuple(range(9))}
+    assert {tuple(laid(ways[5], way).flatten().tolist()) for way in range(8)} >= {tuple(range(9))}
 
 
 @pytest.mark.parametrize("way", range(8))
 def test_a_copy_is_found_whichever_way_it_is_turned(way):
     training = tiles(6, 1)
-    result = scores(torch.cat([tiles(3, 2), turned(training[4:5], way)]), tiles(20, 3), training)
+    result = scores(torch.cat([tiles(3, 2), laid(training[4:5], way)]), tiles(20, 3), training)
     first = result["nearest"][0]
     assert (first["generated"], first["training"], first["suspicious"]) == (3, 4, True)
     assert first["distance"] == pytest.approx(0, abs=1e-6) and first["pixel_rms"] == pytest.approx(0, abs=1e-6)
-    assert torch.equal(turned(training[4], first["way"]), turned(training[4], way))
+    assert torch.equal(laid(training[4], first["way"]), laid(training[4], way))
     assert not any(row["suspicious"] and row["distance"] > result["limit"] for row in result["nearest"])
 
 
@@ -46,12 +47,12 @@ def test_the_list_is_sorted_and_equals_a_plain_search(monkeypatch):
     generated, training = tiles(5, 1), tiles(7, 2)
     monkeypatch.setattr(module, "AT_ONCE", 3)
     result = scores(generated, tiles(4, 3), training)
-    every = torch.stack([turned(training, way) for way in range(8)]).flatten(2)  # (8, T, F)
+    every = torch.stack([laid(training, way) for way in range(8)]).flatten(2)  # (8, T, F)
     cosine = torch.cosine_similarity(generated.flatten(1)[:, None, None], every, dim=-1)  # (Q, 8, T)
     expected = (1 - cosine).amin(dim=(1, 2))
     assert [row["distance"] for row in result["nearest"]] == pytest.approx(sorted(expected.tolist()), abs=1e-6)
     for row in result["nearest"]:
-        other = turned(training[row["training"]], row["way"])
+        other = laid(training[row["training"]], row["way"])
         assert row["distance"] == pytest.approx(float(expected[row["generated"]]), abs=1e-6)
         assert row["pixel_rms"] == pytest.approx(float((generated[row["generated"]] - other).square().mean().sqrt()))
 

@@ -11,8 +11,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from ..data.symmetry import laid
 from ..data.tile_images import unit_range
-from ..metrics.memorisation import turned
 
 COUNT = 8  # rows of the picture
 
@@ -53,7 +53,7 @@ def write_nearest_tiles(
 def _pictures(row: Mapping[str, Any], generated: Tensor, training: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Three times (3, S, S), in [0, 1]."""
     tile = unit_range(generated[[row["generated"]]])[0].cpu()
-    other = turned(unit_range(training[[row["training"]]])[0].cpu(), row["way"])
+    other = laid(unit_range(training[[row["training"]]])[0].cpu(), row["way"])
     return tile, other, (tile - other).abs()
 
 

@@ -16,11 +16,11 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from ..data.symmetry import SYMMETRIES, laid
 from ..data.tile_images import unit_range
 from .features import Extractor, unit_length
 from .interval import over_patients
 
-WAYS = 8  # mirrored or not, turned by 0 to 3 quarters
 SHARE = 0.05  # of held-out tiles that are as near as a suspicious one
 AT_ONCE = 256  # training tiles that are compared with all others in one product
 QUANTILES = {"least": 0.0, "q05": 0.05, "median": 0.5, "q95": 0.95}
@@ -38,7 +38,7 @@ class Nearest(NamedTuple):
 
     distance: Tensor  # (Q,), 1 - cosine, 0 to 2
     place: Tensor  # (Q,)
-    way: Tensor  # (Q,), as of `turned`
+    way: Tensor  # (Q,), as of `laid`
 
 
 def memorisation(
@@ -80,11 +80,6 @@ def memorisation(
     }
 
 
-def turned(images: Tensor, way: int) -> Tensor:
-    """(..., S, S), mirrored where the way is 4 or more, then turned by way mod 4 quarters."""
-    return torch.rot90(images.flip(-1) if way >= 4 else images, way % 4, (-2, -1))
-
-
 def nearest_rows(queries: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
     """Queries (Q, F), rows (R, F), all of length 1 -> least 1 - cosine (Q,), and the row (Q,) that has it."""
     distance, place = (1 - queries @ rows.T).min(dim=1)
@@ -95,9 +90,9 @@ def _nearest_training(features: Tensor, training: Tensor, extractor: Extractor) 
     """(Q, F), (T, 3, S, S) -> nearest of all tiles in all ways; in memory are the features of AT_ONCE tiles."""
     queries = unit_length(features.double())  # 1 - cosine of near copies has few digits left in float32
     found = Nearest(torch.full_like(queries[:, 0], torch.inf), *torch.zeros(2, len(queries), dtype=torch.long))
-    for way in range(WAYS):
+    for way in range(SYMMETRIES):
         for start in range(0, len(training), AT_ONCE):
-            rows = extractor(turned(training[start : start + AT_ONCE], way))  # (at most AT_ONCE, F)
+            rows = extractor(laid(training[start : start + AT_ONCE], way))  # (at most AT_ONCE, F)
             distance, place = nearest_rows(queries, unit_length(rows.double()))
             nearer = distance < found.distance
             here = (distance, place + start, torch.full_like(place, way))
@@ -108,7 +103,7 @@ def _nearest_training(features: Tensor, training: Tensor, extractor: Extractor) 
 def pixel_rms(images: Tensor, training: Tensor, nearest: Nearest) -> Tensor:
     """(Q, 3, S, S) -> (Q,): root mean square difference from the nearest training tile as it was turned, 0 to 1."""
     pairs = zip(images, nearest.place.tolist(), nearest.way.tolist(), strict=True)
-    differences = (unit_range(one[None]) - unit_range(turned(training[[place]], way)) for one, place, way in pairs)
+    differences = (unit_range(one[None]) - unit_range(laid(training[[place]], way)) for one, place, way in pairs)
     return torch.stack([difference.square().mean().sqrt() for difference in differences])
 
 
