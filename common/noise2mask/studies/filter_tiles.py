@@ -28,6 +28,7 @@ from ..data.layouts import FILE
 from ..data.problems import refuse
 from ..data.splits import KEYS, natural
 from ..digest import sha256
+from ..files import write_text_atomically
 from ..metrics.score_files import csv_text
 from ..metrics.table import markdown
 from .agreement import RULE, agreements
@@ -133,9 +134,9 @@ def filter_tiles(
     with whole_folder(output) as new:
         _copy([path[stem] for stem in stays for path in (images, masks)], new)
         table = csv_text([{**rows[stem], "agreement": agreement[stem]} for stem in stays])
-        (new / "manifest.csv").write_text(table, encoding="utf-8", newline="\n")
+        write_text_atomically(table, new / "manifest.csv")
         write_datalist(_datalist_of(content, stays, images, masks, new), new / FILE)
-        (new / "filter.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+        write_text_atomically(json.dumps(report, indent=2) + "\n", new / "filter.json")
     return report
 
 
