@@ -135,6 +135,17 @@ def test_slides_are_cut_into_tiles_with_their_colours_as_the_page_says(checkout)
     assert set(json.loads((checkout / "my_tiles" / "slide_colours.json").read_text())["slides"]) == {"a", "b", "c"}
 
 
+@pytest.mark.slow
+def test_synthetic_tiles_are_filtered_and_judged_as_the_page_says(checkout):
+    for language, code in blocks_of("docs/how-to/synthetic_tiles.md"):
+        run_block(language, code, checkout)
+    report = json.loads((checkout / "my_kept" / "filter.json").read_text())
+    assert (report["tiles"], report["kept"]) == (40, 20) == (40, len(list((checkout / "my_kept/images").iterdir())))
+    result = json.loads((checkout / "my_judgement" / "expert_study.json").read_text())
+    assert result["tiles"] == {"real": 8, "synthetic": 8} and list(result["experts"]) == ["anna", "bert"]
+    assert result["mean"]["class_real"] == 1
+
+
 def test_the_environments_that_the_readme_names_do_what_it_says(tox):
     named = set(re.findall(r"tox -e (\w+)", "".join(code for _, code in BLOCKS)))
     assert named and all(f"testenv:{name}" in tox for name in named)
