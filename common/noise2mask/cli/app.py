@@ -165,8 +165,7 @@ def generate(
     from .run import run_generation
 
     how = _how(weights, preset, set_, steps=steps, samples=samples, seed=seed)
-    images = run_generation(find_bundle(bundle), masks, references, output, section, *how)
-    console.print(f"{images} images: {output / 'images'}, picture {output / 'generated.png'}", soft_wrap=True)
+    run_generation(find_bundle(bundle), masks, references, output, section, *how, console=console)
 
 
 @app.command()

@@ -89,15 +89,18 @@ def run_generation(
     presets: Sequence[str],
     sampling: Mapping[str, Any],
     settings: Sequence[str],
-) -> int:
-    """Make images for masks -> how many there are now."""
+    console: Console,
+) -> None:
+    """Make images for masks; of several processes, the first says how many there are now."""
     if not bundle.generates:
         raise ValueError(f"{bundle.name} makes no images: take a bundle that generates (noise2mask list).")
     model_file, configs = bundle.inference_configs(weights, presets)
     configs += [bundle.config(name) for name in _ranks("multi_gpu_evaluate")]
     own = {"model_file": str(model_file), "input": str(masks), "references": str(references), "section": section}
     _run(bundle, "inferring", configs, own | {"output_dir": str(output), **sampling}, settings)
-    return int(json.loads((output / "report.json").read_text(encoding="utf-8"))["images"])
+    if _is_first():
+        images = json.loads((output / "report.json").read_text(encoding="utf-8"))["images"]
+        console.print(f"{images} images: {output / 'images'}, picture {output / 'generated.png'}", soft_wrap=True)
 
 
 def _phase(configs: Sequence[Path], settings: Sequence[str]) -> int:
@@ -155,7 +158,7 @@ def _objects(cases: "Sequence[Case]", output: Path, bundle: Bundle) -> list[Path
 
 def show_cases(outputs: Sequence[Path], console: Console) -> None:
     """The cases of some reports, the most uncertain first; of several processes, the first shows them."""
-    if os.environ.get("RANK", "0") != "0":
+    if not _is_first():
         return
     reports = [json.loads((output / "report.json").read_text(encoding="utf-8")) for output in outputs]
     cases = [(case, output) for report, output in zip(reports, outputs, strict=True) for case in report["cases"]]
@@ -193,6 +196,11 @@ def _where(data: Path, layout: str | None) -> dict[str, Any]:
 def _processes() -> int:
     """How many torchrun has started."""
     return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def _is_first() -> bool:
+    """Whether torchrun has started this process as the first, or not at all."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def _ranks(overlay: str) -> list[str]:
