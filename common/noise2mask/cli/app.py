@@ -165,7 +165,7 @@ def generate(
     from .run import run_generation
 
     how = _how(weights, preset, set_, steps=steps, samples=samples, seed=seed)
-    run_generation(find_bundle(bundle), masks, references, output, section, *how, console=console)
+    run_generation(find_bundle(bundle), masks, references, output, section, console, *how)
 
 
 @app.command()

@@ -85,11 +85,11 @@ def run_generation(
     references: Path,
     output: Path,
     section: str,
+    console: Console,
     weights: Path | None,
     presets: Sequence[str],
     sampling: Mapping[str, Any],
     settings: Sequence[str],
-    console: Console,
 ) -> None:
     """Make images for masks; of several processes, the first says how many there are now."""
     if not bundle.generates:
