@@ -30,10 +30,12 @@ def write_demo(folder: str | os.PathLike, patients: int, seed: int, layout: str 
     """One slide for each patient.
 
     Raises:
-        ValueError: where the folder holds something else, or the layout is not "folder".
+        ValueError: where the folder holds something else, there is no patient, or the layout is not "folder".
     """
     if layout != "folder":
         raise ValueError(f"layout is {layout!r}, but slides have one alone: expected 'folder'.")
+    if patients < 1:
+        raise ValueError(f"patients is {patients}, expected at least 1: ask for more")
     folder = claim_folder(folder, {"kind": "tissue", "patients": patients, "seed": seed, "layout": layout})
     rows = [["image", "patient", "split"]]
     for key, numbers in zip(KEYS, cut(list(range(patients)), FRACTIONS), strict=True):

@@ -22,6 +22,7 @@ from .item_paths import name_of, paths_of
 from .layouts import FILE
 from .problems import refuse
 from .reader import ColourReader, MaskReader
+from .referenced_dataset import dominant_class
 from .results import stem
 from .structures import Structures, check_structures, masks_of, values_of
 
@@ -62,20 +63,28 @@ def generation_items(
             one name.
     """
     check_structures(structures, exclusive=True)
-    wanted, pool = _found(masks, section, layout, "label"), _found(references, "training", layout, "image")
-    problems = [*_twice(wanted), *_unreadable(pool, reader or ColourReader(), in_channels)]
-    kinds = _dominant(wanted, structures, background, problems)
-    styles = _dominant([item for item in pool if "label" in item], structures, background, problems)
+    problems: list[str] = []
+    wanted = _found(masks, section, layout, "label", problems)
+    pool = _found(references, "training", layout, "image", problems)
+    problems += [*_twice(wanted), *_unreadable(pool, reader or ColourReader(), in_channels)]
+    kinds, styles = (_dominant(items, structures, background, problems) for items in (wanted, pool))
     refuse("There is nothing to generate from", problems)
     alike = defaultdict(list)
-    for item in pool:
-        alike[styles.get(name_of(item))].append(item)
-    return [_paired(item, kinds[paths_of(item["label"])[0]], alike, pool, seed) for item in wanted]
+    for item, style in zip(pool, styles, strict=True):
+        alike[style].append(item)
+    return [_paired(item, kind, alike, pool, seed) for item, kind in zip(wanted, kinds, strict=True)]
 
 
-def _found(path: str | Path, section: str, layout: str, key: str) -> list[dict[str, Any]]:
-    """Items of a data set, or items of files with `key` alone."""
-    path = Path(path)
+def _found(path: str | Path, section: str, layout: str, key: str, problems: list[str]) -> list[dict[str, Any]]:
+    """Items of a data set, or items of files with `key` alone; none where something is wrong, which is added."""
+    try:
+        return _items(Path(path), section, layout, key)
+    except ValueError as error:
+        problems.append(str(error))
+        return []
+
+
+def _items(path: Path, section: str, layout: str, key: str) -> list[dict[str, Any]]:
     if not path.exists():
         raise ValueError(f"{path} does not exist: give a file, a folder of files, or a data set.")
     if path.suffix == ".json" or (path / FILE).is_file() or (path / "images").is_dir() or layout != "folder":
@@ -106,38 +115,50 @@ def _unreadable(pool: Sequence[Mapping[str, Any]], reader: ColourReader, in_chan
         except ValueError as error:
             yield str(error)
             continue
-        if len(image) != in_channels:
+        if image.ndim != 3:
+            yield _no_picture(name_of(item))
+        elif len(image) != in_channels:
             yield f"{name_of(item)} has {len(image)} channels; expected {in_channels}: take references as in training."
+
+
+def _no_picture(path: str) -> str:
+    return f"{path} is a volume; expected a picture, as images are generated: export its slices."
 
 
 def _dominant(
     items: Sequence[Mapping[str, Any]], structures: Structures, background: Sequence[float], problems: list[str]
-) -> dict[str, int]:
-    """Dominant class by the path of an image, or of a mask without one; what is wrong is added to the problems."""
-    kinds = {}
+) -> list[int | None]:
+    """Dominant class of each item, None where it has no mask; what is wrong is added to the problems."""
+    kinds: list[int | None] = []
     for item in items:
-        path = paths_of(item["label"])[0]
+        kinds.append(None)
+        if "label" not in item:
+            continue
         try:
             files = torch.from_numpy(MaskReader().channels(item["label"])[0])  # (F, W, H)
         except ValueError as error:
             problems.append(str(error))
             continue
+        path = paths_of(item["label"])[0]
         if wrong := wrong_values(files, values_of(structures), background, "structures"):
             problems.append(f"{path} {wrong}")
-        areas = masks_of(files, structures).flatten(1).sum(1)  # (S,)
-        kinds[path] = kinds[name_of(item) if "image" in item else path] = 1 + int(areas.argmax()) if areas.any() else 0
+        if files.ndim != 3:
+            problems.append(_no_picture(path))
+        kinds[-1] = dominant_class(masks_of(files, structures))
     return kinds
 
 
-def _paired(item: Mapping[str, Any], kind: int, alike: Mapping[Any, list], pool: list, seed: int) -> dict[str, Any]:
+def _paired(
+    item: Mapping[str, Any], kind: int | None, alike: Mapping[Any, list], pool: list, seed: int
+) -> dict[str, Any]:
     """A mask with its reference."""
     path = paths_of(item["label"])[0]
     name = stem(path)
     candidates = alike.get(kind) or alike.get(None) or pool
     if kind not in alike and None not in alike:
         logger.warning(f"warning: no reference has the dominant class of {path}: any is taken.")
-    draw = random.Random(derived_seed(seed, *name.encode()))
-    reference = draw.choice(candidates)
-    kept = {key: item[key] for key in ("image", "patient") if key in item}
-    slide = {"slide": reference["slide"]} if "slide" in reference else {}
-    return {**kept, **slide, "label": item["label"], "reference": name_of(reference), "name": name}
+    reference = random.Random(derived_seed(seed, *name.encode())).choice(candidates)
+    kept = {"patient": item["patient"]} if "patient" in item else {}
+    kept |= {"image": name_of(item)} if "image" in item else {}
+    kept |= {"slide": reference["slide"]} if "slide" in reference else {}
+    return {**kept, "label": item["label"], "reference": name_of(reference), "name": name}

@@ -4,7 +4,7 @@ The paper's reference is "a noise-free image", and nothing says that it differs 
 alone would teach copying: so it is turned or mirrored, and half of the time another tile of the same slide and the
 same dominant class takes its place.
 
-Legend: C channels, K classes, H W size.
+Legend: C channels, K classes, S = K - 1 structures, H W size.
 """
 
 import random
@@ -20,9 +20,9 @@ from .slice_dataset import SliceDataset
 from .symmetry import laid, symmetries_of
 
 
-def dominant_class(mask: Tensor) -> int:
-    """Of a one-hot mask (K, H, W): the largest class; 0, the background, only where there is no other."""
-    areas = mask.flatten(1).sum(1)[1:]  # (K - 1,)
+def dominant_class(masks: Tensor) -> int:
+    """Of structures' masks (S, H, W): the largest one's number from 1 up; 0, the background, where there is none."""
+    areas = masks.flatten(1).sum(1)  # (S,)
     return 1 + int(areas.argmax()) if areas.any() else 0
 
 
@@ -52,17 +52,19 @@ class ReferencedDataset(SliceDataset):
             raise ValueError(f"other_reference is {other}, expected a probability from 0 to 1: change it.")
         super().__init__(data, transform, seed, num_workers)
         self.other = other
-        kinds = [(item.get("slide", i), dominant_class(item["label"])) for i, item in enumerate(self._cache)]
+        kinds = [(item.get("slide", i), dominant_class(item["label"][1:])) for i, item in enumerate(self._cache)]
         alike = defaultdict(list)
         for i, kind in enumerate(kinds):
             alike[kind].append(i)
-        self.alike = [[other for other in alike[kind] if other != i] for i, kind in enumerate(kinds)]
+        self.alike = [alike[kind] for kind in kinds]  # of each tile those like it, itself among them
 
     def drawn(self, index: int, *which: int) -> dict[Hashable, Any]:
         """Item `index` with the augmentation and the reference of this epoch."""
         item: Mapping[Hashable, Any] = super().drawn(index, *which)
-        draw = random.Random(derived_seed(self.seed, self.epoch, index % len(self), *which, 1))
-        others = self.alike[index % len(self)]
-        source = draw.choice(others) if others and draw.random() < self.other else index % len(self)
-        reference = without_meta(self._cache[source]["image"])  # (C, H, W)
+        index %= len(self)
+        draw = random.Random(derived_seed(self.seed, self.epoch, index, *which, 1))
+        others = [i for i in self.alike[index] if i != index]
+        another = self._cache[draw.choice(others)] if others and draw.random() < self.other else None
+        # Of the tile itself as it is in this epoch: the augmentation might undo the turn of the one on the disk.
+        reference = without_meta((another or item)["image"])  # (C, H, W)
         return {**item, "reference": laid(reference, draw.choice(symmetries_of(reference))).contiguous()}

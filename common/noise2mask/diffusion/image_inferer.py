@@ -46,6 +46,11 @@ class ImageInferer(EnsembleInferer):
         own = {name: value for name, value in super().settings.items() if name not in meant_for_masks}
         return own | {"conditions": self.conditions}
 
+    def changed(self, **options: Any) -> "ImageInferer":
+        """As of `EnsembleInferer`, `conditions` with the others."""
+        own = {name: value for name, value in self._arguments.items() if name != "mask_scale"}
+        return ImageInferer(**{**own, "conditions": self.conditions, **options})
+
     def __call__(self, inputs: Tensor, network: Callable[..., Any], *args: Any, **kwargs: Any) -> Tensor:
         """The first image of each mask, (B, C, H, W): `inputs` are masks, `reference` is a keyword; as `generate`."""
         return self.generate(inputs, kwargs["reference"], network)[:, 0]
@@ -72,6 +77,8 @@ class ImageInferer(EnsembleInferer):
         Raises:
             ValueError: where mask or reference do not fit the network or each other, or a sample is not finite.
         """
+        if len(mask) != len(reference):  # slices of chunks would hide it
+            raise ValueError(f"Found {len(reference)} references for {len(mask)} masks, expected one for each.")
         given = zip(CONDITIONS[self.conditions], (without_meta(mask), without_meta(reference)), strict=True)
         own, style = (tensor if kept else torch.zeros_like(tensor) for kept, tensor in given)
         with evaluated(network) as denoiser:

@@ -1,12 +1,15 @@
 """The masks of one call of generation, and which of them an earlier call has finished."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from .. import __version__
 from ..data.item_paths import paths_of
+from ..data.problems import refuse
+from ..data.splits import patient_of
 from ..digest import sha256
 from ..files import check_writable
 from ..ranks import from_first
@@ -14,6 +17,7 @@ from .batch import MADE_FROM, recipe
 from .resolved_config import fingerprint, resolved_config
 
 RECORDS = "records"  # folder of a JSON file per mask
+KINDS = ("images", "masks")  # folders of what is made
 
 
 class GenerationBatch:
@@ -28,7 +32,8 @@ class GenerationBatch:
         model_file: the weights.
 
     Raises:
-        ValueError: where the folder can not be written to, or holds the masks or the references.
+        ValueError: where the folder can not be written to, holds the masks or the references, or what was made for
+            other masks, which would be half of the new data set.
     """
 
     def __init__(self, items: Sequence[Mapping[str, Any]], output_dir: str, model_file: str) -> None:
@@ -36,6 +41,7 @@ class GenerationBatch:
         self._check_apart(items)
         check_writable(self.folder)
         self.items = [dict(item) for item in items]
+        self.left = self._left({item["name"] for item in items})
         self.config = fingerprint(resolved_config()) | {"version": __version__}
         self.recipe, self.weights = recipe(self.config), sha256(model_file)
         records = from_first([self.finished(item) for item in self.items])
@@ -49,9 +55,35 @@ class GenerationBatch:
                     f"{path} stands in the output folder and might be overwritten: give another output_dir."
                 )
 
+    def _left(self, names: set[str]) -> dict[str, list[Path]]:
+        """By mask, what an earlier call has made of it."""
+        left, foreign = defaultdict(list), []
+        for path in self._made():
+            left[mask_of(path.name)].append(path)
+            foreign += [] if mask_of(path.name) in names else [f"{path} is of none of the masks of this call."]
+        refuse(f"{self.folder} holds other images: take them away, or give another output_dir", foreign)
+        return left
+
+    def _made(self) -> Iterator[Path]:
+        folders = (self.folder / kind for kind in KINDS)
+        files = (path for folder in folders if folder.is_dir() for path in sorted(folder.iterdir()))
+        return (path for path in files if not path.name.startswith("."))
+
+    def clear(self, name: str) -> None:
+        """Take away what an earlier call has made of a mask, its record first: it may have been more images."""
+        for path in (self.file(name), *self.left.pop(name, ())):
+            path.unlink(missing_ok=True)
+
     def file(self, name: str) -> Path:
         """The record of a mask."""
         return self.folder / RECORDS / f"{name}.json"
+
+    @staticmethod
+    def known(item: Mapping[str, Any]) -> dict[str, str]:
+        """What a record says of a mask, in the paths of this call."""
+        patient = patient_of(item)  # of a data set without patients a mask is its own
+        whose = {"patient": item["name"] if patient is None else str(patient), "slide": str(item.get("slide", ""))}
+        return {"mask": paths_of(item["label"])[0], "reference": item["reference"], **whose}
 
     def made_from(self, item: Mapping[str, Any]) -> dict[str, str]:
         """What decides the images of a mask, as digests."""
@@ -62,9 +94,12 @@ class GenerationBatch:
         """A mask's record, if it is finished."""
         try:
             record: dict[str, Any] = json.loads(self.file(item["name"]).read_text(encoding="utf-8"))
-            there = all(
-                (self.folder / kind / name).is_file() for name in record["files"] for kind in ("images", "masks")
-            )
-            return record if there and record[MADE_FROM] == self.made_from(item) else None
+            there = all((self.folder / kind / name).is_file() for name in record["files"] for kind in KINDS)
+            return record | self.known(item) if there and record[MADE_FROM] == self.made_from(item) else None
         except (OSError, ValueError, TypeError, KeyError):  # none, or damaged
             return None
+
+
+def mask_of(file: str) -> str:
+    """The name of the mask that an image was made for: its files are called <mask>_<n>.png."""
+    return file.rsplit("_", 1)[0]

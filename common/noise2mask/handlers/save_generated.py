@@ -21,15 +21,14 @@ from ignite.engine import Engine, Events
 from PIL import Image
 
 from ..data.datalist import write_datalist
-from ..data.item_paths import paths_of
-from ..data.layout_folder import folder_datalist
 from ..data.layouts import FILE
+from ..data.splits import KEYS
 from ..explain.generated import write_generated
 from ..files import atomic_file, write_text_atomically
 from ..meta import without_meta
 from ..ranks import gathered
 from .batch import MADE_FROM
-from .generation_batch import GenerationBatch
+from .generation_batch import KINDS, GenerationBatch, mask_of
 from .save_results import PACKAGES, sampling_settings
 
 logger = logging.getLogger(__name__)
@@ -72,16 +71,14 @@ class SaveGenerated:
         output: Mapping[str, Any] = engine.state.output  # type: ignore[assignment]
         seed = sampling_settings(engine)["seed"]
         for name, mask, images in zip(output["name"], output["label"], output["pred"], strict=True):
-            item, file = self.items[name], self.batch.file(name)
-            file.unlink(missing_ok=True)  # first: other images are being overwritten, and no longer what it says
+            item = self.items[name]
+            self.batch.clear(name)  # first: other images are being overwritten, and no longer what its record says
             files = [f"{name}_{n}.png" for n in range(len(images))]
             for path, image in zip(files, images, strict=True):
                 _write(_colours(image), self.batch.folder / "images" / path)
                 _write(without_meta(mask).argmax(0).to(torch.uint8).cpu().numpy().T, self.batch.folder / "masks" / path)
-            known = {key: item.get(key, "") for key in ("slide", "patient", "reference")}
-            record = {"mask": paths_of(item["label"])[0], **known, "seed": seed, "files": files}
-            record[MADE_FROM] = self.batch.made_from(item)
-            write_text_atomically(json.dumps(record, indent=2), file)  # last: it is finished
+            record = {**self.batch.known(item), "seed": seed, "files": files, MADE_FROM: self.batch.made_from(item)}
+            write_text_atomically(json.dumps(record, indent=2), self.batch.file(name))  # last: it is finished
             self.records.append(record)
         logger.info(f"written: {', '.join(output['name'])}")
 
@@ -92,15 +89,20 @@ class SaveGenerated:
             return
         records = sorted([*self.batch.records, *made], key=lambda record: record["files"][0])
         write_text_atomically(self._manifest(records), self.batch.folder / "manifest.csv")
-        content = {"layout": "folder", **folder_datalist(self.batch.folder)}
-        slides = {file: record["slide"] for record in records for file in record["files"] if record["slide"]}
-        for item in content[self.section]:
-            name = Path(item["image"]).name
-            item |= {"slide": slides[name]} if name in slides else {}
-        write_datalist(content, self.batch.folder / FILE)
+        write_datalist(self._datalist(records), self.batch.folder / FILE)
         self._report(engine, len(made), sum(len(record["files"]) for record in records))
-        shown = [record for record in records if self.items.get(_name(record))][:SHOWN]
-        write_generated([self._row(record) for record in shown], self.batch.folder / "generated.png")
+        write_generated([self._row(record) for record in records[:SHOWN]], self.batch.folder / "generated.png")
+
+    def _datalist(self, records: list[dict[str, Any]]) -> dict[str, Any]:
+        """All images in the one section; the layout "folder" would take some of them to validate."""
+        items = []
+        for record in records:
+            known = {key: record[key] for key in ("patient", "slide") if record[key]}
+            for file in record["files"]:
+                paths = zip(("image", "label"), KINDS, strict=True)
+                items.append({key: str(self.batch.folder.absolute() / kind / file) for key, kind in paths} | known)
+        sections = {key: items if key == self.section else [] for key in KEYS}
+        return {"layout": "folder", "split_by": "manifest", "group_by": "patient", **sections}
 
     def _manifest(self, records: list[dict[str, Any]]) -> str:
         text = io.StringIO(newline="")
@@ -108,7 +110,7 @@ class SaveGenerated:
         table.writerow(COLUMNS)
         for record in records:
             named = [Path(record[key]).name for key in ("mask", "reference")]
-            start = [record["slide"], record["patient"] or _name(record), SPLITS[self.section]]
+            start = [record["slide"], record["patient"], SPLITS[self.section]]
             for n, file in enumerate(record["files"]):
                 table.writerow([file, *start, *named, n, record["seed"] + n])
         return text.getvalue()
@@ -116,7 +118,8 @@ class SaveGenerated:
     def _row(self, record: Mapping[str, Any]) -> dict[str, Any]:
         """Files of a row of the picture."""
         images = [self.batch.folder / "images" / file for file in record["files"]]
-        mask, real = self.batch.folder / "masks" / record["files"][0], self.items[_name(record)].get("image")
+        first = record["files"][0]
+        mask, real = self.batch.folder / "masks" / first, self.items[mask_of(first)].get("image")
         return {"mask": mask, "reference": record["reference"], "generated": images, "real": real}
 
     def _report(self, engine: Engine, made: int, images: int) -> None:
@@ -135,11 +138,6 @@ class SaveGenerated:
         }
         write_text_atomically(json.dumps(report, indent=2), self.batch.folder / "report.json")
         logger.info(f"{images} images, {len(self.batch.records)} masks finished earlier -> {self.batch.folder}")
-
-
-def _name(record: Mapping[str, Any]) -> str:
-    """Of the mask: its files are called <mask>_<n>.png."""
-    return str(record["files"][0]).rsplit("_", 1)[0]
 
 
 def _colours(image: torch.Tensor) -> np.ndarray:
