@@ -1,0 +1,47 @@
+"""The evaluator that generates: what a batch becomes, and what it says of one that fails."""
+
+import pytest
+import torch
+from monai.data import DataLoader, Dataset, MetaTensor
+
+from noise2mask.diffusion.generation_evaluator import GenerationEvaluator
+from noise2mask.diffusion.image_inferer import ImageInferer
+from noise2mask.diffusion.noise_schedule import NoiseSchedule
+from noise2mask.networks.dsdm_with_reference import DSDMWithReference
+from noise2mask.networks.guidance import Guided
+from noise2mask.networks.reference_encoder import ReferenceEncoder
+
+SMALL = {"base": 8, "multipliers": (1, 2), "blocks": 1, "num_groups": 4, "head_channels": 4, "spade_hidden": 4}
+INFERER = ImageInferer(NoiseSchedule("cosine", 10), steps=1, samples=2)
+
+
+def items(channels=3):
+    """Two masks, as the preprocessing leaves them."""
+    masks = [MetaTensor(torch.zeros(channels, 8, 8), meta={"filename_or_obj": f"{name}.png"}) for name in "ab"]
+    for mask in masks:
+        mask[1] = 1
+    return [
+        {"label": mask, "reference": torch.rand(3, 9, 9) - 0.5, "name": mask.meta["filename_or_obj"][0]}
+        for mask in masks
+    ]
+
+
+def evaluator(data):
+    network = DSDMWithReference(
+        ReferenceEncoder(embedding=6, width=4), attention_levels=(1,), token_sides=(2,), **SMALL
+    )
+    loader = DataLoader(Dataset(data), batch_size=2)
+    return GenerationEvaluator("cpu", loader, Guided(network), inferer=INFERER, decollate=False)
+
+
+def test_its_output_holds_the_images_beside_the_batch_and_they_are_those_of_the_inferer():
+    engine = evaluator(items())
+    engine.run()
+    output = engine.state.output
+    assert output["name"] == ["a", "b"] and output["pred"].shape == (2, 2, 3, 8, 8)
+    assert torch.equal(output["pred"], INFERER.generate(output["label"], output["reference"], engine.network))
+
+
+def test_masks_that_do_not_fit_are_named():
+    with pytest.raises(ValueError, match=r"mask has 2 channels.* Files of this batch: a.png, b.png\."):
+        evaluator(items(2)).run()
