@@ -28,10 +28,12 @@ ROOT = Path(__file__).parents[1]
 PGDIFFSEG = ROOT / "bundles" / "pgdiffseg"
 LESION = {  # as the data here have it
     "medsegdiff_v2": {"structures": {"lesion": [1, 255]}, "z_score": False, "intensity_range": [0, 255]},
+    "diffusiondci_generation": {"structures": {"lesion": [1, 255]}},
 }
 NETWORKS = {  # quick ones
     "pgdiffseg": {"network_def::multipliers": [1, 2]},
     "medsegdiff": {"network_def::base": 4, "network_def::blocks": [1, 1, 1, 1]},
+    "diffusiondci_generation": {"network_def::multipliers": [1, 2, 2], "network_def::spade_hidden": 4},
     "medsegdiff_v2": {"network_def::multipliers": [1, 2], "network_def::former_blocks": 1},
 }
 SAMPLING = {"image_size": [16, 32], "steps": 2, "samples": 2}
@@ -48,7 +50,8 @@ for n in (1, 2):
     formats = config["_meta_"]["network_data_format"]
     image = formats["inputs"]["image"]
     shape = [24 * n if size == "*" else eval(size, {"n": n}) for size in image["spatial_shape"]]
-    pred = inferer(inputs=torch.rand(1, image["num_channels"], *shape) * 2 - 1, network=network.eval())
+    given = {name: torch.rand(1, own["num_channels"], *shape) * 2 - 1 for name, own in formats["inputs"].items()}
+    pred = inferer(inputs=given.pop("image"), network=network.eval(), **given)
     expected = [1, formats["outputs"]["pred"]["num_channels"]]
     sizes = zip(shape, formats["outputs"]["pred"]["spatial_shape"])
     expected += [own if size == "*" else eval(size, {"n": n}) for own, size in sizes]
@@ -61,7 +64,7 @@ missing = [
         dataset_dir=data,
         **options,
     ).check_properties()
-    for kind, options in (("train", {}), ("inference", {"input": f"{data}/images"}))
+    for kind, options in (("train", {}), ("inference", {"input": data if "references" in config else f"{data}/images"}))
 ]
 print("RESULT" + json.dumps({
     "network": type(network).__module__,
@@ -143,7 +146,7 @@ def test_the_zip_holds_one_folder_of_the_bundles_name(archive, bundle):
 
 def test_configs_are_json_and_all_that_can_run_are_there(package, bundle):
     names = {path.stem for path in (bundle / "configs").glob("*.yaml")} | {"metadata"}
-    assert {path.stem for path in package.glob("configs/*.json")} == names - {"ablation"}  # its overlays stay
+    assert {path.stem for path in package.glob("configs/*.json")} == names - {"ablation", "train_reference"}
     assert not [*package.rglob("*.yaml"), *package.rglob("*.yml")]
 
 
@@ -340,7 +343,8 @@ def used(package, archive, demo, tmp_path_factory):
 def test_monais_loaders_take_the_package_with_its_own_code(used, bundle, model_file):
     state = torch.load(model_file, weights_only=True)["model"]
     tensors = [value for name, value in state.items() if not name.endswith(("running_mean", "running_var", "tracked"))]
-    assert used["network"] == f"scripts.noise2mask.networks.{bundle.name}" and used["ours"] == []
+    module = {"diffusiondci_generation": "dsdm_with_reference"}.get(bundle.name, bundle.name)
+    assert used["network"] == f"scripts.noise2mask.networks.{module}" and used["ours"] == []
     assert used["parameters"] == pytest.approx(sum(float(value.double().sum()) for value in tensors), abs=1e-6)
     assert used["zip"] == [16, 32]
 
@@ -371,9 +375,14 @@ def test_the_package_trains_from_its_weights_evaluates_and_infers(
     run("training", "train", "--train::trainer::max_epochs", 1)
     old = torch.load(model_file, weights_only=True)["model"]
     new = torch.load(package / "models" / "model.pt", weights_only=True)
-    largest = max(old, key=lambda name: old[name].numel())
+    trained = [name for name in old if not name.startswith("reference_encoder.")]  # which is frozen
+    largest = max(trained, key=lambda name: old[name].numel())
     assert not torch.equal(old[largest], new[largest])
     assert torch.cosine_similarity(old[largest].flatten(), new[largest].flatten(), dim=0) > 0.9
+    if "reference_encoder.project.weight" in old:
+        run("inferring", "inference", "--section", "testing", "--output_dir", tmp_path / "images")
+        assert len([*(tmp_path / "images" / "images").iterdir()]) == 2 * 3
+        return
     run("evaluating", "inference evaluate", "--output_dir", tmp_path / "scores")
     assert json.loads((tmp_path / "scores" / "scores.json").read_text())["counts"]["images"] == 3
     run("inferring", "inference", "--input", demo / "images" / "benign_001.png", "--output_dir", tmp_path / "masks")

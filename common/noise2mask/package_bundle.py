@@ -28,7 +28,8 @@ from .networks.weights import load_weights
 PACKAGE = Path(__file__).parent
 # What needs packages that a server has not, or has in other versions
 STAYS = {"cli", "clinical", "data/tiles.py", "data/whole_slide.py"}
-CONFIGS_STAY = {"ablation"}  # it trains over files of data/ and presets/, which a package has not
+# The first trains over files of data/ and presets/, which a package has not; what the second trains is in the weights.
+CONFIGS_STAY = {"ablation", "train_reference"}
 
 # What differs in a package, where MONAI Label trains and infers. A training starts from the package's weights (without
 # them, from scratch), puts the best ones in their place for inference to read, and runs in a folder of its own, because
@@ -109,13 +110,13 @@ def _all_files(bundle: Path, weights: Path, overlays: Sequence[Path]) -> Iterato
 
 
 def _metadata(bundle: Path, config: Mapping[str, Any]) -> dict[str, Any]:
-    """The bundle's, whose labels, which MONAI Label shows, are the structures that these weights segment."""
+    """The bundle's, whose labels, which MONAI Label shows, are the structures that these weights segment, or take."""
     metadata: dict[str, Any] = json.loads((bundle / "configs" / "metadata.json").read_text(encoding="utf-8"))
     if "structures" in config:
-        names = ["background", *config["structures"]]
-        pred = metadata["network_data_format"]["outputs"]["pred"]
-        pred["channel_def"] = {str(number): name for number, name in enumerate(names)}
-        pred["num_channels"] = len(names) - (not config["exclusive"])
+        names, formats = ["background", *config["structures"]], metadata["network_data_format"]
+        masks = formats["inputs"]["image"] if "references" in config else formats["outputs"]["pred"]
+        masks["channel_def"] = {str(number): name for number, name in enumerate(names)}
+        masks["num_channels"] = len(names) - (not config.get("exclusive", True))
     return metadata
 
 
@@ -144,6 +145,8 @@ def _baked(bundle: Path, overlays: Sequence[Path]) -> dict[str, dict[str, Any]]:
     for name, changes in DIFFERENCES.items():
         for key, value in changes.items():
             merge_kv(configs[name], key, deepcopy(value))
+    if "reference_file" in configs["train"].get():
+        configs["train"]["reference_file"] = None  # the encoder comes with the weights
     run = configs["train"].get("run")
     configs["train"]["run"] = ["@start_from", *(run if isinstance(run, list) else [run])]
     _follow_train(configs["train"].get())
