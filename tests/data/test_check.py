@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from noise2mask.data.check import check_before_evaluation, check_before_training
+from noise2mask.data.check import check_before_contrast, check_before_evaluation, check_before_training
 from noise2mask.data.reader import ColourReader, GreyReader
 from noise2mask.data.results import write_label_map
+from noise2mask.networks.dsdm import DSDM
 from noise2mask.networks.medsegdiff import MedSegDiff
 from noise2mask.networks.pgdiffseg import PGDiffSeg
 from noise2mask.transforms.crop_disc import CropDiscd
@@ -380,3 +381,57 @@ def test_a_structure_that_no_scored_mask_has_is_told_and_scored_and_none_at_all_
     assert "no mask holds a value of high (2)" in caplog.text
     with pytest.raises(ValueError, match=r"no mask holds a value of a \(2\)(.|\n)*no mask holds a value of b \(3\)"):
         check_before_evaluation(items, structures={"a": [2], "b": [3]}, background=[0, 1])
+
+
+# Networks that make images
+
+
+def test_a_network_that_encodes_masks_is_checked_with_their_channels(items, tmp_path):
+    network = DSDM(2, 1, 8, (1, 2), 1, (1,), (2,), num_groups=4, spade_hidden=4).train()
+    structures = {"structures": {"lesion": [255]}, "background": [0], "condition_channels": 2}
+    where = items[:4], items[4:], network
+    check_before_training(*where, (16, 16), (0, 255), tmp_path / "out", **structures)
+    with pytest.raises(ValueError, match=r"The mask has size \(16, 15\), expected multiples of 2"):
+        check_before_training(*where, (16, 15), (0, 255), tmp_path / "out", **structures)
+    with pytest.raises(ValueError, match="The mask has 3 channels, this network takes 2, one for each class"):
+        check_before_training(*where, (16, 16), (0, 255), tmp_path / "out", **{**structures, "condition_channels": 3})
+
+
+def contrast(items, tmp_path, window=(0, 255), **counts):
+    check_before_contrast(items[:4], items[4:], tmp_path / "out", GreyReader(), 1, window, {"epochs": 1, **counts})
+
+
+def test_an_encoder_of_images_asks_for_no_masks(items, tmp_path):
+    contrast([{**item, "label": "gone.png"} for item in items[:4]] + items[4:], tmp_path)
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_all_images_that_no_encoder_can_be_trained_on_are_named_at_once(items, tmp_path):
+    (tmp_path / "image0.png").write_text("<html>")
+    (tmp_path / "image1.png").unlink()
+    Image.fromarray(np.full((6, 8), 9, np.uint8)).save(items[2]["image"])
+    Image.fromarray(GREY.astype(np.uint16) + 300).save(items[4]["image"])
+    items[5]["patient"] = "p0"
+    with pytest.raises(ValueError) as caught:
+        contrast([*items, {**items[3], "patient": "p9"}], tmp_path)
+    text = str(caught.value)
+    assert text.startswith("The encoder can not be trained on the data:") and len(text.splitlines()) == 7
+    for words in (
+        "patient p0 is in several splits (training, validation)",
+        "image3.png is in training and validation",
+        "image0.png can not be read as an image",
+        "image1.png does not exist",
+        "image2.png has the value 9 everywhere",
+        "image4.png has 0.0% of its values between 0 and 255",
+    ):
+        assert words in text, text
+
+
+def test_channels_counts_and_the_window_of_an_encoder_are_checked(items, tmp_path):
+    where = items[:4], items[4:], tmp_path / "out", ColourReader()
+    with pytest.raises(ValueError, match="image0.png has 3 channels, of 1 files; expected 1"):
+        check_before_contrast(*where, 1, (0, 255), {})
+    with pytest.raises(ValueError, match="epochs is 0, expected a whole number from 1 up"):
+        contrast(items, tmp_path, epochs=0)
+    with pytest.raises(ValueError, match="intensity_range is 5 to 5; expected the lower value first"):
+        contrast(items, tmp_path, (5, 5))

@@ -160,3 +160,13 @@ def test_volumes_come_whole_to_a_network_of_three_dimensions():
     assert not torch.equal(data[0]["image"], first) and torch.equal(data[0]["label"], VOLUMES[0]["label"])
     data.set_epoch(0)
     assert torch.equal(data[0]["image"], first)
+
+
+def test_several_draws_of_one_item_differ_and_each_is_the_same_again():
+    data = dataset()
+    first, second = (data.drawn(2, number)["image"] for number in (0, 1))
+    assert not torch.equal(first, second) and torch.equal(data.drawn(2, 1)["image"], second)
+    assert torch.equal(data.drawn(2)["image"], data[2]["image"])
+    assert torch.equal(data.drawn(-3, 1)["image"], second)
+    with pytest.raises(IndexError, match="item 5 of 5"):
+        data.drawn(5, 1)

@@ -14,6 +14,13 @@ def test_numbers_in_each_share_drop_both_the_mask_the_reference_or_nothing():
     assert reference.amax(dim=1).tolist() == reference.amin(dim=1).tolist() == [0, 1, 0, 1]
 
 
+def test_references_that_are_images_are_dropped_as_their_embeddings_are():
+    mask, image, drawn = torch.ones(4, 3, 2, 2), torch.rand(4, 3, 5, 6) + 1, torch.tensor([0.05, 0.15, 0.25, 0.9])
+    _, kept = ConditionDropout().dropped(mask, image, drawn)
+    _, embedding = ConditionDropout().dropped(mask, torch.ones(4, 6), drawn)
+    assert torch.equal(kept, image * embedding[:, 0, None, None, None]) and embedding[:, 0].tolist() == [0, 1, 0, 1]
+
+
 def test_shares_are_those_asked_for_and_the_seed_repeats_them():
     dropout, given = ConditionDropout(0.1, 0.2, 0.3), (torch.ones(20000, 1, 1, 1), torch.ones(20000, 1))
     torch.manual_seed(0)

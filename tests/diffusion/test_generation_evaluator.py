@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from ignite.engine import Events
 from monai.data import DataLoader, Dataset, MetaTensor
 
 from noise2mask.diffusion.generation_evaluator import GenerationEvaluator
@@ -45,3 +46,11 @@ def test_its_output_holds_the_images_beside_the_batch_and_they_are_those_of_the_
 def test_masks_that_do_not_fit_are_named():
     with pytest.raises(ValueError, match=r"mask has 2 channels.* Files of this batch: a.png, b.png\."):
         evaluator(items(2)).run()
+
+
+def test_a_run_of_no_masks_begins_and_ends_all_the_same():
+    engine, seen = evaluator([]), []
+    for event in (Events.STARTED, Events.COMPLETED):
+        engine.add_event_handler(event, lambda _, event=event: seen.append(event))
+    engine.run()
+    assert seen == [Events.STARTED, Events.COMPLETED]

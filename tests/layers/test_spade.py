@@ -43,3 +43,9 @@ def test_a_modulation_of_c_numbers_serves_all_places_and_samples():
     norm, x = SpadeNorm(8, 3, 4), torch.randn(4, 8, 6, 5)
     whole = norm.modulation(uniform(None).expand(4, -1, -1, -1))
     assert torch.allclose(norm(x, norm.modulation(uniform(None, (1, 1)))), norm(x, whole), atol=1e-6)
+
+
+def test_the_width_between_mask_and_modulation_is_that_asked_for():
+    assert SpadeNorm(8, 3, 4).hidden.weight.shape == (128, 3, 3, 3)
+    narrow = SpadeNorm(8, 3, 4, hidden=5)
+    assert narrow.hidden.weight.shape == (5, 3, 3, 3) and narrow.gamma_beta.weight.shape == (16, 5, 3, 3)

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from noise2mask.layers.spade import SpadeNorm
 from noise2mask.networks.dsdm import DSDM
 from noise2mask.networks.guidance import Guided
 
@@ -45,6 +46,11 @@ def test_the_paper_s_size_has_18_decoder_entries_and_its_number_of_parameters(ba
     assert widths == [4] * 6 + [2] * 6 + [1] * 6
     assert [i for i, entry in enumerate(net.decoder) if entry.last is not None] == [2, 5, 8, 11, 14]
     assert [i for i, entry in enumerate(net.decoder) if entry.alignment is not None] == list(range(9))
+
+
+def test_the_width_of_spade_reaches_every_conditioned_entry():
+    norms = [module for module in network(spade_hidden=5).modules() if isinstance(module, SpadeNorm)]
+    assert len(norms) == 2 * 2 * 4 - 2 and {norm.hidden.out_channels for norm in norms} == {5}
 
 
 def test_at_the_start_noise_and_variance_are_zero():

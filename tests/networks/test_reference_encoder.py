@@ -28,3 +28,10 @@ def test_the_stem_halves_the_size_and_a_frozen_encoder_is_not_pre_trained():
     assert ReferenceEncoder().backbone.conv1.stride == (2, 2)
     with pytest.raises(ValueError, match="frozen encoder can not be trained: give it frozen=False"):
         ContrastiveProjection(ReferenceEncoder())
+
+
+def test_the_stages_of_a_narrow_encoder_have_1_2_4_and_8_times_its_width():
+    encoder = ReferenceEncoder(embedding=6, width=4)
+    stages = [encoder.backbone.layer1, encoder.backbone.layer2, encoder.backbone.layer3, encoder.backbone.layer4]
+    assert [stage[-1].conv2.out_channels for stage in stages] == [4, 8, 16, 32]
+    assert encoder.backbone.conv1.out_channels == 4 and encoder(torch.randn(1, 3, 32, 40)).shape == (1, 6)
