@@ -125,3 +125,14 @@ def test_a_reference_of_another_size_is_resized_by_the_preprocessing(folder):
     loaded = LoadImaged("reference", reader=ColourReader())(item)
     resized = ResizeSlicesd("reference", (16, 16))(loaded)["reference"]
     assert loaded["reference"].shape == (3, 12, 10) and resized.shape == (3, 16, 16)
+
+
+def test_a_mask_never_gets_its_own_image_where_there_is_another(tmp_path):
+    for name in ("a", "b", "c"):
+        for kind, value in (("images", 90), ("masks", 1)):
+            (tmp_path / kind).mkdir(exist_ok=True)
+            Image.fromarray(np.full((4, 4), value, np.uint8)).save(tmp_path / kind / f"{name}.png")
+    (tmp_path / "manifest.csv").write_text("image,split\na,train\nb,train\nc,val\n")
+    for seed in range(6):
+        items = generation_items(tmp_path, tmp_path, {"lesion": [1]}, section="training", in_channels=3, seed=seed)
+        assert all(item["reference"] != item["image"] for item in items)

@@ -39,9 +39,9 @@ def batch(folder, names="abc"):
 
 
 def images(samples):
-    """(N, C, W, H): red grows with the row, green is the sample."""
-    made = torch.zeros(samples, 3, 3, 2)
-    made[:, 0, :, 1] = 1
+    """(N, C, H, W): red grows with the row, green is the sample."""
+    made = torch.zeros(samples, 3, 2, 3)
+    made[:, 0, 1] = 1
     made[:, 1] = torch.arange(samples)[:, None, None] / 10
     return made
 
@@ -53,7 +53,7 @@ def generate(folder, samples=2, section="training", names="abc"):
     inferer = ImageInferer(NoiseSchedule("cosine", 10), steps=2, samples=samples, seed=7)
     engine = SimpleNamespace(inferer=inferer, state=SimpleNamespace(device="cpu"))
     handler.start(engine)
-    one_hot = torch.nn.functional.one_hot(torch.tensor(MASK.T), 3).movedim(2, 0).float()  # (K, W, H)
+    one_hot = torch.nn.functional.one_hot(torch.tensor(MASK), 3).movedim(2, 0).float()  # (K, H, W)
     for some in (made.unfinished[:2], made.unfinished[2:]):
         output = {"name": [item["name"] for item in some], "label": one_hot.expand(len(some), -1, -1, -1)}
         engine.state.output = output | {"pred": images(samples).expand(len(some), -1, -1, -1, -1)}

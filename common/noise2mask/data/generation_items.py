@@ -155,9 +155,10 @@ def _paired(
     path = paths_of(item["label"])[0]
     name = stem(path)
     candidates = alike.get(kind) or alike.get(None) or pool
+    others = [one for one in candidates if one.get("image") != item.get("image")]  # its own image would be copied
     if kind not in alike and None not in alike:
         logger.warning(f"warning: no reference has the dominant class of {path}: any is taken.")
-    reference = random.Random(derived_seed(seed, *name.encode())).choice(candidates)
+    reference = random.Random(derived_seed(seed, *name.encode())).choice(others or candidates)
     kept = {"patient": item["patient"]} if "patient" in item else {}
     kept |= {"image": name_of(item)} if "image" in item else {}
     kept |= {"slide": reference["slide"]} if "slide" in reference else {}

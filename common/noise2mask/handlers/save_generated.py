@@ -1,6 +1,6 @@
 """Writes what was generated as a data set: images, masks, manifest.csv and datalist.json, ready to be training data.
 
-Legend: N images of a mask, C channels, K classes, W H size.
+Legend: N images of a mask, C channels, K classes, H W size.
 """
 
 import csv
@@ -76,7 +76,7 @@ class SaveGenerated:
             files = [f"{name}_{n}.png" for n in range(len(images))]
             for path, image in zip(files, images, strict=True):
                 _write(_colours(image), self.batch.folder / "images" / path)
-                _write(without_meta(mask).argmax(0).to(torch.uint8).cpu().numpy().T, self.batch.folder / "masks" / path)
+                _write(without_meta(mask).argmax(0).to(torch.uint8).cpu().numpy(), self.batch.folder / "masks" / path)
             record = {**self.batch.known(item), "seed": seed, "files": files, MADE_FROM: self.batch.made_from(item)}
             write_text_atomically(json.dumps(record, indent=2), self.batch.file(name))  # last: it is finished
             self.records.append(record)
@@ -141,9 +141,9 @@ class SaveGenerated:
 
 
 def _colours(image: torch.Tensor) -> np.ndarray:
-    """(C, W, H) in [0, 1] -> (H, W, C) or (H, W), uint8."""
+    """(C, H, W) in [0, 1] -> (H, W, C) or (H, W), uint8."""
     array = (without_meta(image).float().cpu().numpy() * 255).round().clip(0, 255).astype(np.uint8)
-    return array.transpose(2, 1, 0) if len(array) == 3 else array[0].T
+    return array.transpose(1, 2, 0) if len(array) == 3 else array[0]
 
 
 def _write(array: np.ndarray, path: Path) -> None:

@@ -38,7 +38,7 @@ def score_generated(
     Args:
         batch:          whose images are written.
         samples:        N.
-        real:           items with an `image` (3, W, H) in [0, 1]: held-out tiles, prepared as those of training.
+        real:           items with an `image` (3, H, W) in [0, 1]: held-out tiles, prepared as those of training.
         training:       the same of the tiles that the network was trained on.
         encoder:        of references, which makes the features where no others are named.
         features:       a TorchScript file that makes them, see `metrics.features`; its code runs.
@@ -64,6 +64,6 @@ def score_generated(
 
 
 def _tensor(items: Sequence[Any]) -> Tensor:
-    """Images of items -> (M, 3, H, W), uint8: files turn columns into MONAI's first axis."""
-    images = [without_meta(items[number]["image"]).swapaxes(1, 2) for number in range(len(items))]
+    """Images of items -> (M, 3, H, W), uint8."""
+    images = [without_meta(items[number]["image"]) for number in range(len(items))]
     return (torch.stack(images) * 255).round().clamp(0, 255).to(torch.uint8)
