@@ -6,7 +6,7 @@ from ignite.engine import Events
 from monai.data import DataLoader, Dataset, MetaTensor
 
 from noise2mask.diffusion.generation_evaluator import GenerationEvaluator
-from noise2mask.diffusion.image_inferer import ImageInferer
+from noise2mask.diffusion.image_inferer import ImageInferer, seed_of
 from noise2mask.diffusion.noise_schedule import NoiseSchedule
 from noise2mask.networks.dsdm_with_reference import DSDMWithReference
 from noise2mask.networks.guidance import Guided
@@ -40,7 +40,22 @@ def test_its_output_holds_the_images_beside_the_batch_and_they_are_those_of_the_
     engine.run()
     output = engine.state.output
     assert output["name"] == ["a", "b"] and output["pred"].shape == (2, 2, 3, 8, 8)
-    assert torch.equal(output["pred"], INFERER.generate(output["label"], output["reference"], engine.network))
+    seeds = [seed_of(0, name) for name in "ab"]
+    expected = INFERER.generate(output["label"], output["reference"], engine.network, seeds=seeds)
+    assert torch.equal(output["pred"], expected)
+
+
+def test_masks_do_not_share_their_noise_and_the_batch_does_not_matter():
+    same = items()
+    same[1] |= {"label": same[0]["label"], "reference": same[0]["reference"]}
+    engine = evaluator(same)
+    engine.run()
+    first, second = engine.state.output["pred"]
+    assert not torch.equal(first, second)
+    alone = INFERER.generate(
+        same[1]["label"][None], same[1]["reference"][None], engine.network, seeds=[seed_of(0, "b")]
+    )
+    assert torch.allclose(alone[0], second, atol=1e-4)
 
 
 def test_masks_that_do_not_fit_are_named():

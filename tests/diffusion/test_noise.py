@@ -31,6 +31,13 @@ def test_sample_n_is_seeded_with_seed_plus_n():
     assert torch.equal(draw([3], seed=7), draw([0], seed=10))
 
 
+def test_an_image_with_a_seed_of_its_own_gets_its_noise_alone():
+    both = draw(range(2), images=2, seed=[7, 90])
+    assert torch.equal(both, torch.cat([draw(range(2), seed=7), draw(range(2), seed=90)], dim=1))
+    with pytest.raises(ValueError, match="2 seeds of 3 images, expected one for all, or one for each"):
+        draw(range(2), images=3, seed=[7, 90])
+
+
 def test_calls_and_samples_differ():
     noise = draw(range(3))
     assert not torch.equal(noise[0], noise[1])

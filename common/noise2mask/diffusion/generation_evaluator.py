@@ -12,7 +12,7 @@ from monai.engines import IterationEvents, SupervisedEvaluator
 from monai.utils import CommonKeys
 
 from .evaluator import files_of_batch
-from .image_inferer import ImageInferer
+from .image_inferer import ImageInferer, seed_of
 
 REFERENCE = "reference"
 
@@ -20,8 +20,8 @@ REFERENCE = "reference"
 class GenerationEvaluator(SupervisedEvaluator):
     """Its inferer is an `ImageInferer`; an iteration's output holds `pred` (B, N, C, H, W) in [0, 1] beside the batch.
 
-    Batches have `label`, one-hot (B, K, H, W), and `reference` (B, C, h, w). Arguments are those of
-    `monai.engines.SupervisedEvaluator`.
+    Batches have `label`, one-hot (B, K, H, W), `reference` (B, C, h, w) and `name`, from which noise follows. Arguments
+    are those of `monai.engines.SupervisedEvaluator`.
     """
 
     def run(self, global_epoch: int = 1) -> None:  # type: ignore[override]  # as MONAI overrides it
@@ -43,7 +43,8 @@ class GenerationEvaluator(SupervisedEvaluator):
         inferer = cast(ImageInferer, engine.inferer)
         with engine.mode(engine.network), torch.autocast(device.type, enabled=engine.amp and device.type == "cuda"):
             try:
-                images = inferer.generate(mask, reference, engine.network)  # (B, N, C, H, W)
+                seeds = [seed_of(inferer.seed, name) for name in batchdata["name"]]
+                images = inferer.generate(mask, reference, engine.network, seeds=seeds)  # (B, N, C, H, W)
             except ValueError as error:
                 raise ValueError(
                     f"{error} Files of this batch: {files_of_batch(batchdata[CommonKeys.LABEL])}."

@@ -5,7 +5,7 @@ Samplers, noise and chunks are those of `EnsembleInferer`; what is sampled is an
 Legend: B masks, N images of each, C image channels, K classes, H W size, h w that of references.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -13,10 +13,16 @@ from torch import Tensor
 
 from ..meta import without_meta
 from ..names import check_name
+from ..seeding import derived_seed
 from .inferer import EnsembleInferer, Intermediate, evaluated
 from .noise_schedule import NoiseSchedule
 
 CONDITIONS = {"both": (True, True), "mask": (True, False), "reference": (False, True), "none": (False, False)}
+
+
+def seed_of(seed: int, name: str) -> int:
+    """The seed of a mask's images: it follows from the run's seed and the mask's name, not from the other masks."""
+    return derived_seed(seed, *name.encode())
 
 
 class ImageInferer(EnsembleInferer):
@@ -62,6 +68,7 @@ class ImageInferer(EnsembleInferer):
         reference: Tensor,
         network: Callable[..., Any],
         callback: Callable[[Intermediate], None] | None = None,
+        seeds: Sequence[int] | None = None,
     ) -> Tensor:
         """All images.
 
@@ -70,9 +77,11 @@ class ImageInferer(EnsembleInferer):
             reference: (B, C, h, w) in [-1, 1].
             network:   `DSDMWithReference`, or `Guided` around it; evaluated in eval mode, left in the mode it was in.
             callback:  is shown every intermediate state, in chunks.
+            seeds:     of each mask, such as `seed_of` gives; None: the inferer's own for all, whose images then share
+                their noise, and look alike where it shines through.
 
         Returns:
-            (B, N, C, H, W) in [0, 1]; image n of every mask takes its noise from seed + n.
+            (B, N, C, H, W) in [0, 1]; image n of a mask takes its noise from its seed + n.
 
         Raises:
             ValueError: where mask or reference do not fit the network or each other, or a sample is not finite.
@@ -82,4 +91,4 @@ class ImageInferer(EnsembleInferer):
         given = zip(CONDITIONS[self.conditions], (without_meta(mask), without_meta(reference)), strict=True)
         own, style = (tensor if kept else torch.zeros_like(tensor) for kept, tensor in given)
         with evaluated(network) as denoiser:
-            return self._sample_items(own, denoiser, None, callback, style)  # (B, N, C, H, W)
+            return self._sample_items(own, denoiser, None, callback, [style], seeds)  # (B, N, C, H, W)

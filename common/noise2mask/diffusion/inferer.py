@@ -7,7 +7,7 @@ Legend: B images, b items that the network takes one by one (images, slices of v
 volumes), N samples, K classes, H W D size, T trained timesteps.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple, cast
 
@@ -183,9 +183,10 @@ class EnsembleInferer(Inferer):
         network: Denoiser,
         coarse: Tensor | None,
         callback: Callable[[Intermediate], None] | None,
-        *others: Tensor,
+        others: Sequence[Tensor] = (),
+        seeds: Sequence[int] | None = None,
     ) -> Tensor:
-        """(b, C, H, W[, D]), and what else is encoded of each -> (b, N, K, H, W[, D]), chunk by chunk."""
+        """(b, C, H, W[, D]), what else is encoded of each, their seeds -> (b, N, K, H, W[, D]), chunk by chunk."""
         out = images.new_empty((len(images), self.samples, self.out_channels, *images.shape[2:]))
         chunk_size = max(1, self.chunk_size // (images.shape[4] if images.ndim == 5 else 1))
         together = min(self.samples, chunk_size)  # samples of one image in one batch
@@ -193,9 +194,10 @@ class EnsembleInferer(Inferer):
             for some in _ranges(len(images), chunk_size // together):
                 condition = network.encode(*(own[some.start : some.stop] for own in (images, *others)))
                 start = None if coarse is None else coarse[some.start : some.stop]  # (b, K, H, W[, D])
+                seed = self.seed if seeds is None else seeds[some.start : some.stop]
                 for numbers in _ranges(self.samples, together):
                     show = _Show(some, numbers, callback)
-                    x0 = self._run(network, condition, numbers, start, show, bar)  # (b * n, K, H, W[, D])
+                    x0 = self._run(network, condition, numbers, start, seed, show, bar)  # (b * n, K, H, W[, D])
                     soft = ((x0 / self.mask_scale + 1) / 2).clamp(0, 1)  # (b * n, K, H, W[, D])
                     out[some.start : some.stop, numbers.start : numbers.stop] = soft.unflatten(0, (len(some), -1))
         return out  # (b, N, K, H, W[, D])
@@ -206,6 +208,7 @@ class EnsembleInferer(Inferer):
         condition: Condition,
         numbers: range,
         coarse: Tensor | None,
+        seed: int | Sequence[int],
         show: "_Show",
         bar: tqdm,
     ) -> Tensor:
@@ -220,7 +223,7 @@ class EnsembleInferer(Inferer):
         if not self.timesteps:
             return cast(Tensor, x0)
         shape = (self.out_channels, *image.shape[2:])
-        noise = NoiseSource(self.seed, numbers, len(image), shape, image.device, image.dtype)
+        noise = NoiseSource(seed, numbers, len(image), shape, image.device, image.dtype)
         x = noise() if x0 is None else self._noised(x0, noise())  # (b * n, K, H, W[, D])
         denoise = self._denoise(network, condition, bar)
         options: dict[str, Any] = {"variance": self.variance} if self.sampler == "ddpm" else {}

@@ -23,6 +23,7 @@ from PIL import Image
 from ..data.datalist import write_datalist
 from ..data.layouts import FILE
 from ..data.splits import KEYS
+from ..diffusion.image_inferer import seed_of
 from ..explain.generated import write_generated
 from ..files import atomic_file, write_text_atomically
 from ..meta import without_meta
@@ -77,7 +78,12 @@ class SaveGenerated:
             for path, image in zip(files, images, strict=True):
                 _write(_colours(image), self.batch.folder / "images" / path)
                 _write(without_meta(mask).argmax(0).to(torch.uint8).cpu().numpy(), self.batch.folder / "masks" / path)
-            record = {**self.batch.known(item), "seed": seed, "files": files, MADE_FROM: self.batch.made_from(item)}
+            record = {
+                **self.batch.known(item),
+                "seed": seed_of(seed, name),
+                "files": files,
+                MADE_FROM: self.batch.made_from(item),
+            }
             write_text_atomically(json.dumps(record, indent=2), self.batch.file(name))  # last: it is finished
             self.records.append(record)
         logger.info(f"written: {', '.join(output['name'])}")
