@@ -21,7 +21,8 @@ MANY = "bundles"  # folder of bundles, in the working directory, a checkout and 
 SHARED = """phase axcodes image_size spatial_dims in_channels neighbours spacing reader modality
     structures exclusive crop_disc
     per_volume z_score intensity_range target mask_scale noise_schedule network_def
-    sampler steps samples start fusion variance clip""".split()
+    sampler steps samples start fusion variance clip
+    normalise_colours""".split()
 # Roots of inference.yaml that follow from others.
 DERIVED = ("network_channels", "out_channels", "classes")
 # Classes that settings may name: networks, noise schedules, readers.

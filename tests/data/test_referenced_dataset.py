@@ -75,6 +75,8 @@ def test_without_slides_each_tile_is_its_own_and_an_oblong_one_keeps_its_size():
     tiles = dataset(transform=Compose([]), data=data, other=1.0)
     assert [source(item) for item in tiles] == [0, 1, 2, 3, 4, 5]
     assert {tuple(item["reference"].shape) for item in tiles} == {(3, 4, 6)}
+    patients = dataset(transform=Compose([]), data=[item | {"patient": 0} for item in data], other=1.0)
+    assert any(source(item) != i for i, item in enumerate(patients))  # where there is no slide
 
 
 def test_the_dominant_class_is_the_largest_structure_and_the_background_only_alone():

@@ -30,7 +30,7 @@ class ReferencedDataset(SliceDataset):
     """`SliceDataset` of pictures whose items have a `reference` (C, H, W), drawn anew in every epoch.
 
     Args:
-        data:        items of a datalist, with a `slide` where it is known; else each image is its own.
+        data:        items of a datalist, with a `slide` where it is known; else the patient counts, else each image.
         transform:   gives `image` (C, H, W) and `label`, one-hot (K, H, W); cached up to the first random one.
         seed:        of augmentation and references.
         other:       probability of another tile, where there is one.
@@ -52,7 +52,10 @@ class ReferencedDataset(SliceDataset):
             raise ValueError(f"other_reference is {other}, expected a probability from 0 to 1: change it.")
         super().__init__(data, transform, seed, num_workers)
         self.other = other
-        kinds = [(item.get("slide", i), dominant_class(item["label"][1:])) for i, item in enumerate(self._cache)]
+        kinds = [
+            (item.get("slide", item.get("patient", i)), dominant_class(item["label"][1:]))
+            for i, item in enumerate(self._cache)
+        ]
         alike = defaultdict(list)
         for i, kind in enumerate(kinds):
             alike[kind].append(i)

@@ -24,8 +24,8 @@ logger = logging.getLogger(__name__)
 
 # Roots of a config that decide which cases there are and how they are gone through, but not what becomes of one.
 NOT_OF_A_CASE = frozenset(
-    """input dataset_dir section references batch dataset dataloader sampler_of_data images_at_once masks_at_once
-    handlers evaluator progress""".split()
+    """input dataset_dir section references slide_colours batch dataset dataloader sampler_of_data images_at_once
+    masks_at_once handlers evaluator progress""".split()
 )
 MADE_FROM = "made_from"  # key of a case's JSON file
 

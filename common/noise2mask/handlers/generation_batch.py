@@ -9,6 +9,7 @@ from typing import Any
 from .. import __version__
 from ..data.item_paths import paths_of
 from ..data.problems import refuse
+from ..data.slide_colours import read_colours
 from ..data.splits import patient_of
 from ..digest import sha256
 from ..files import check_writable
@@ -27,16 +28,19 @@ class GenerationBatch:
     and they are all there.
 
     Args:
-        items:      of `generation_items`.
-        output_dir: where images go.
-        model_file: the weights.
+        items:         of `generation_items`.
+        output_dir:    where images go.
+        model_file:    the weights.
+        slide_colours: file of the colours that references are moved to; None: they stay as they are.
 
     Raises:
         ValueError: where the folder can not be written to, holds the masks or the references, or what was made for
             other masks, which would be half of the new data set.
     """
 
-    def __init__(self, items: Sequence[Mapping[str, Any]], output_dir: str, model_file: str) -> None:
+    def __init__(
+        self, items: Sequence[Mapping[str, Any]], output_dir: str, model_file: str, slide_colours: str | None = None
+    ) -> None:
         self.folder = Path(output_dir)
         self._check_apart(items)
         check_writable(self.folder)
@@ -44,6 +48,7 @@ class GenerationBatch:
         self.left = self._left({item["name"] for item in items})
         self.config = fingerprint(resolved_config()) | {"version": __version__}
         self.recipe, self.weights = recipe(self.config), sha256(model_file)
+        self.colours = {} if slide_colours is None else {"colours": colours_digest(slide_colours)}
         records = from_first([self.finished(item) for item in self.items])
         self.records = [record for record in records if record is not None]
         self.unfinished = [item for item, record in zip(self.items, records, strict=True) if record is None]
@@ -88,7 +93,8 @@ class GenerationBatch:
     def made_from(self, item: Mapping[str, Any]) -> dict[str, str]:
         """What decides the images of a mask, as digests."""
         masks = " ".join(map(sha256, paths_of(item["label"])))
-        return {"mask": masks, "reference": sha256(item["reference"]), "weights": self.weights, "config": self.recipe}
+        made = {"mask": masks, "reference": sha256(item["reference"]), "weights": self.weights, "config": self.recipe}
+        return made | self.colours
 
     def finished(self, item: Mapping[str, Any]) -> dict[str, Any] | None:
         """A mask's record, if it is finished."""
@@ -98,6 +104,12 @@ class GenerationBatch:
             return record | self.known(item) if there and record[MADE_FROM] == self.made_from(item) else None
         except (OSError, ValueError, TypeError, KeyError):  # none, or damaged
             return None
+
+
+def colours_digest(path: str) -> str:
+    """Of a file of slide colours, which must be one."""
+    read_colours(path)
+    return sha256(path)
 
 
 def mask_of(file: str) -> str:

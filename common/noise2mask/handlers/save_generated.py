@@ -64,8 +64,11 @@ class SaveGenerated:
         engine.add_event_handler(Events.COMPLETED, self.finish)
 
     def start(self, engine: Engine) -> None:
-        """Look at the clock."""
+        """Look at the clock; while images are made anew there is no data set."""
         self.records, self.started = [], time.perf_counter()
+        if self.batch.unfinished and idist.get_rank() == 0:
+            for name in ("manifest.csv", FILE, "report.json"):
+                (self.batch.folder / name).unlink(missing_ok=True)
 
     def save(self, engine: Engine) -> None:
         """The images of one batch."""

@@ -6,8 +6,6 @@ Legend: B batch.
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import torch
-from ignite import distributed as idist
 from ignite.metrics import Metric
 from ignite.metrics.metric import reinit__is_reduced, sync_all_reduce
 from torch import Tensor
@@ -30,18 +28,18 @@ class BatchMean(Metric):
     @reinit__is_reduced
     def reset(self) -> None:
         """Nothing seen."""
-        self.total, self.count = torch.zeros((), device=idist.device()), 0
+        self.total, self.count = 0.0, 0  # numbers: ignite reduces them on the device of the ranks
 
     @reinit__is_reduced
     def update(self, output: Tensor) -> None:
         """Scores of a batch, (B,)."""
-        self.total += output.detach().sum().to(self.total)
+        self.total += float(output.detach().sum())
         self.count += len(output)
 
     @sync_all_reduce("total", "count")
     def compute(self) -> float:
         """The mean; not a number where nothing was seen."""
-        return float(self.total) / self.count if self.count else float("nan")
+        return self.total / self.count if self.count else float("nan")
 
 
 def noise_explained(prediction: Tensor, target: Mapping[str, Tensor]) -> Tensor:
