@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from ignite import distributed as idist
 from monai.bundle import ConfigParser, create_workflow
 from monai.data import MetaTensor
 from monai.transforms import Compose
@@ -153,6 +154,7 @@ def test_every_combination_of_configs_has_the_properties_that_monai_asks_for(roo
         assert workflow.check_properties() == []
     finally:
         workflow.finalize()
+        idist.sync()  # or ignite would still think of the process group that is gone
 
 
 def test_every_overlay_of_masks_of_several_classes_has_the_values_of_its_layout():
