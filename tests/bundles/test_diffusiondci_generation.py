@@ -11,6 +11,7 @@ from PIL import Image
 
 from noise2mask.data.datalist import datalist
 from noise2mask.data.demo_tissue import write_demo
+from noise2mask.data.slide_colours import main as write_colours
 from noise2mask.data.tiles import Cut, cut_slides
 from noise2mask.files import load_plain
 
@@ -20,7 +21,7 @@ pytestmark = pytest.mark.e2e
 NAME = "diffusiondci_generation"
 SIZE = "[16,16]"
 ENCODER = {"reference_def::width": 8, "reference_def::embedding": 8, "image_size": SIZE, "smallest_crop": "[10,10]"}
-SHORT = {"batch_size": 16, "epochs": 2, "val_interval": 1, "learning_rate": 2.0e-3}
+SHORT = {"batch_size": 16, "epochs": 2, "val_interval": 1, "learning_rate": 2.0e-3, "normalise_colours": True}
 QUICK = {"steps": 2, "progress": False}
 
 
@@ -30,6 +31,7 @@ def tiles(tmp_path_factory):
     folder = tmp_path_factory.mktemp("tissue")
     cut = Cut(tile_size=64, stride=64, image_size=16, min_tissue=0.2, luminance=(0.0, 90.0))
     cut_slides(write_demo(folder / "slides", patients=10, seed=0), folder / "tiles", cut)
+    write_colours([str(folder / "tiles"), "--luminance", "0", "90"])
     return folder / "tiles"
 
 
@@ -193,7 +195,10 @@ def test_a_folder_of_masks_and_one_reference_of_another_size_will_do(commands, g
     tile = datalist(tiles, "training")[0]["image"]
     Image.open(tile).resize((40, 24)).save(tmp_path / "style.png")
     how = ["--references", tmp_path / "style.png", "-o", tmp_path / "out", "--weights", weights]
-    commands.run(commands.command("generate", NAME, tmp_path / "masks", *how, *options(QUICK, "--set")))
+    command = commands.command("generate", NAME, tmp_path / "masks", *how, *options(QUICK, "--set"))
+    process = commands.start(command)  # the weights want normalised colours, which a single picture has not
+    assert process.wait() == 2 and "slide_colours.json holds no colours of slides" in process.text
+    commands.run([*command, "--set", "normalise_colours=false"])
     assert len(datalist(tmp_path / "out", "training")) == 3
 
 
