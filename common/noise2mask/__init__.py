@@ -36,6 +36,7 @@ _MODULES = {
     "ConditionDropout": "diffusion.condition_dropout",
     "fuse": "diffusion.fusion",
     "staple": "diffusion.staple",
+    "multi_label_staple": "diffusion.multi_label_staple",
     "standard_deviation": "diffusion.uncertainty",
     "entropy": "diffusion.uncertainty",
     "triage": "diffusion.uncertainty",

@@ -1,9 +1,9 @@
 """One answer out of many samples of the same image.
 
 Three ways: `mean` averages the soft samples (the default: it keeps what each sample was unsure of), `majority`
-averages the hard ones, and `staple` weighs each hard sample by its estimated performance (see `staple.py`; MedSegDiff
-names it). All three give probabilities; the mask is probability > 0.5, or the argmax of exclusive classes (channel 0
-the background). A single class is never exclusive.
+averages the hard ones, and `staple` weighs each hard sample by its estimated performance (MedSegDiff names it; see
+`staple.py` and, for exclusive classes, `multi_label_staple.py`). All three give probabilities; the mask is
+probability > 0.5, or the argmax of exclusive classes (channel 0 the background). A single class is never exclusive.
 
 Shapes: B batch, N samples, K classes, S spatial sizes.
 """
@@ -11,6 +11,7 @@ Shapes: B batch, N samples, K classes, S spatial sizes.
 import torch
 from torch import Tensor
 
+from .multi_label_staple import multi_label_staple
 from .staple import staple
 
 METHODS = ("mean", "majority", "staple")
@@ -30,14 +31,16 @@ def fuse(samples: Tensor, how: str = "mean", exclusive: bool = False) -> Tensor:
     if how not in METHODS:
         raise ValueError(f"unknown fusion {how!r}, expected one of {', '.join(METHODS)}: correct the name.")
     check_samples(samples)
+    exclusive = exclusive and samples.shape[2] > 1
     dtype = torch.promote_types(samples.dtype, torch.float32)
     if how == "mean":
         fused = samples.mean(dim=1, dtype=dtype).clamp(0, 1)  # (B, K, *S)
     elif how == "majority":
         fused = harden(samples, exclusive).sum(dim=1).to(dtype) / samples.shape[1]  # (B, K, *S)
     else:
-        fused = staple(harden(samples, exclusive)).to(dtype)  # (B, K, *S)
-    return _normalise(fused) if exclusive and samples.shape[2] > 1 else fused  # (B, K, *S)
+        estimate = multi_label_staple if exclusive else staple
+        fused = estimate(harden(samples, exclusive)).to(dtype)  # (B, K, *S)
+    return _normalise(fused) if exclusive else fused  # (B, K, *S)
 
 
 def harden(samples: Tensor, exclusive: bool = False) -> Tensor:

@@ -2,9 +2,9 @@
 
 Expectation maximisation after Warfield, Zou and Wells, "Simultaneous truth and performance level estimation", IEEE
 TMI 23(7), 2004, with their letters: W the posterior, p sensitivity, q specificity. Each class channel of each image is
-a binary problem of its own. The posterior of a pixel depends on nothing but its ballot (the N votes on it), so the EM
-runs on the distinct ballots of a problem, weighted by how many pixels cast them: the same numbers as pixel by pixel,
-for far less work.
+a binary problem of its own; for classes that exclude one another see `multi_label_staple.py`. The posterior of a pixel
+depends on nothing but its ballot (the N votes on it), so the EM runs on the distinct ballots of a problem, weighted by
+how many pixels cast them: the same numbers as pixel by pixel, for far less work.
 
 The prior is the mean vote, so the region matters: on a whole picture, mostly background, STAPLE believes what few
 raters saw. The region is therefore the box around all votes plus a fixed margin; nobody voted outside it, and the
@@ -15,19 +15,22 @@ Shapes: B batch, N samples (raters), K classes, S spatial sizes; P = B * K probl
 ballots of a problem.
 """
 
+import math
+from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 EPSILON = 1e-12  # keeps the logarithms of a perfect (or perfectly wrong) rater finite
-RATERS_PER_KEY = 24  # 2**24 times the largest number of pixels fits into 64 bits
+KEY_BITS = 24  # 2**24 times the largest number of pixels fits into 64 bits
 
 
-class _Ballots(NamedTuple):
+class Ballots(NamedTuple):
     """The distinct ballots of every problem; slot 0 is the empty ballot, unused slots have weight 0."""
 
-    table: Tensor  # (P, U, N) float64 on the CPU, votes 0 or 1
+    table: Tensor  # (P, U, N) float64 on the CPU, votes 0 or 1 (or labels)
     weight: Tensor  # (P, U) float64 on the CPU, pixels of the region that cast this ballot
     problem: Tensor  # (M,) the problem of each pixel with a vote
     slot: Tensor  # (M,) its ballot in the table
@@ -44,10 +47,10 @@ def staple(votes: Tensor, max_iterations: int = 100, tolerance: float = 1e-7, ma
 
     Returns (B, K, *S) float32. Where all raters agree on a whole image, it keeps its value (0 or 1).
     """
-    _check(votes, max_iterations, margin)
+    check_votes(votes, max_iterations, margin)
     voted = votes.any(dim=1)  # (B, K, *S)
-    inside = _boxes(voted, margin)  # (B, K, *S)
-    ballots = _collect(votes, voted, inside)
+    inside = boxes(voted, margin)  # (B, K, *S)
+    ballots = collect(votes, voted, inside)
     posterior = _expectation_maximisation(ballots.table, ballots.weight, max_iterations, tolerance)  # (P, U)
     posterior = posterior.to(votes.device, torch.float32)
     empty = posterior[:, 0].reshape(voted.shape[:2] + (1,) * (voted.ndim - 2))  # (B, K, 1, ...)
@@ -57,7 +60,8 @@ def staple(votes: Tensor, max_iterations: int = 100, tolerance: float = 1e-7, ma
     return torch.where(unanimous, voted.to(result.dtype), result)  # (B, K, *S)
 
 
-def _check(votes: Tensor, max_iterations: int, margin: int) -> None:
+def check_votes(votes: Tensor, max_iterations: int, margin: int) -> None:
+    """Refuse what no STAPLE can work with."""
     if votes.dtype != torch.bool:
         raise ValueError(f"STAPLE got votes of type {votes.dtype}, expected torch.bool: threshold the samples first.")
     if votes.ndim < 4 or votes.numel() == 0:
@@ -72,7 +76,7 @@ def _check(votes: Tensor, max_iterations: int, margin: int) -> None:
         )
 
 
-def _boxes(voted: Tensor, margin: int) -> Tensor:
+def boxes(voted: Tensor, margin: int) -> Tensor:
     """True in the box around the votes of each problem and up to `margin` pixels beyond."""
     inside = torch.ones_like(voted)
     axes = range(2, voted.ndim)
@@ -88,13 +92,18 @@ def _boxes(voted: Tensor, margin: int) -> Tensor:
     return inside  # (B, K, *S)
 
 
-def _collect(votes: Tensor, voted: Tensor, inside: Tensor) -> _Ballots:
-    """Sort the pixels by ballot. All empty pixels of a region are one ballot: only pixels with a vote are looked at."""
+def collect(votes: Tensor, voted: Tensor, inside: Tensor, categories: int = 2) -> Ballots:
+    """Sort the pixels by ballot. All empty pixels of a region are one ballot: only pixels with a vote are looked at.
+
+    votes   (B, N, K, *S) in 0 .. categories - 1, 0 an empty vote
+    voted   (B, K, *S) bool, where a vote is not empty
+    inside  (B, K, *S) bool, the region
+    """
     problems, raters, device = voted.shape[0] * voted.shape[1], votes.shape[1], votes.device
     cast = votes.movedim(1, -1)[voted]  # (M, N)
     pixels = voted.flatten(2).sum(dim=2).flatten()  # (P,)
     problem = torch.arange(problems, device=device).repeat_interleave(pixels)  # (M,)
-    number, counts = _number(problem, cast)  # (M,), (distinct,)
+    number, counts = _number(problem, cast, categories)  # (M,), (distinct,)
 
     # One pixel stands for each distinct ballot. The numbers ascend with the problem: a slot is a number less the
     # first of its problem.
@@ -109,33 +118,50 @@ def _collect(votes: Tensor, voted: Tensor, inside: Tensor) -> _Ballots:
     table[owner, slot] = cast[example].cpu().double()
     weight[owner, slot] = counts.cpu().double()
     weight[:, 0] = (inside.flatten(2).sum(dim=2).flatten() - pixels).cpu().double()
-    return _Ballots(table, weight, problem, slot.to(device)[number])
+    return Ballots(table, weight, problem, slot.to(device)[number])
 
 
-def _number(problem: Tensor, cast: Tensor) -> tuple[Tensor, Tensor]:
+def _number(problem: Tensor, cast: Tensor, categories: int) -> tuple[Tensor, Tensor]:
     """Number the distinct pairs (problem, ballot) in ascending order, and say how often each occurs."""
     number, counts = problem, problem
-    for part in cast.split(RATERS_PER_KEY, dim=1):
+    for part in cast.split(max(1, int(KEY_BITS / math.log2(categories))), dim=1):
         for vote in part.unbind(dim=1):
-            number = 2 * number + vote
+            number = categories * number + vote
         _, number, counts = torch.unique(number, return_inverse=True, return_counts=True)
     return number, counts  # (M,), (distinct,)
 
 
 def _expectation_maximisation(table: Tensor, weight: Tensor, max_iterations: int, tolerance: float) -> Tensor:
-    """Iterate from the mean vote; a converged problem is frozen, so that it does not depend on its neighbours."""
+    """Iterate from the mean vote, which is the prior too."""
     truth = table.mean(dim=2)  # (P, U)
     prior = (weight * truth).sum(dim=1, keepdim=True) / weight.sum(dim=1, keepdim=True)  # (P, 1)
-    previous = torch.full((len(table), 2, table.shape[2]), torch.inf, dtype=table.dtype)
-    done = torch.zeros_like(prior, dtype=torch.bool)
+    maximise, expect = partial(_performance, table, weight), partial(_posterior, table, prior)
+    return iterate(truth, maximise, expect, max_iterations, tolerance)  # (P, U)
+
+
+def iterate(
+    truth: Tensor,
+    maximise: Callable[[Tensor], Tensor],
+    expect: Callable[[Tensor], Tensor],
+    max_iterations: int,
+    tolerance: float,
+) -> Tensor:
+    """M and E steps in turn; a converged problem is frozen, so that it does not depend on its neighbours.
+
+    truth     (P, U, ...) the posterior to start from
+    maximise  the M step, posterior to performance (P, ...)
+    expect    the E step, performance to posterior
+    """
+    previous = torch.tensor(torch.inf, dtype=truth.dtype)  # of the first step: nothing
+    done = torch.zeros(len(truth), *[1] * (truth.ndim - 1), dtype=torch.bool)  # (P, 1, ...)
     for _ in range(max_iterations):
-        performance = _performance(table, weight, truth)  # (P, 2, N)
-        truth = torch.where(done, truth, _posterior(table, prior, performance))
-        done |= (performance - previous).abs().amax(dim=(1, 2)).unsqueeze(1) <= tolerance
+        performance = maximise(truth)  # (P, ...)
+        truth = torch.where(done, truth, expect(performance))  # (P, U, ...)
+        done |= (performance - previous).abs().flatten(1).amax(dim=1).reshape(done.shape) <= tolerance
         if done.all():
             break
         previous = performance
-    return truth  # (P, U)
+    return truth  # (P, U, ...)
 
 
 def _performance(table: Tensor, weight: Tensor, truth: Tensor) -> Tensor:
