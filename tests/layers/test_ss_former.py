@@ -169,3 +169,10 @@ def test_under_autocast_it_stays_close():
 def test_impossible_formers_are_refused(options, words):
     with pytest.raises(ValueError, match=words):
         SSFormer(8, E, **options)
+
+
+def test_more_tokens_than_memory_is_likely_to_hold_are_refused_with_their_number():
+    former, wide = made()[0], torch.zeros(1, 8, 17, 16, 16)
+    with pytest.raises(ValueError, match="has 4352 tokens, a grid of 17 x 16 x 16, expected 4096 at most"):
+        former.keys(wide)
+    assert former.keys(wide[:, :, 1:]).key.shape == (1, 1, 2, 4096, 4)

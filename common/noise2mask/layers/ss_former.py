@@ -29,6 +29,7 @@ from .nbp_filter import NBPFilter, by_frequency
 from .norm import TimeNorm
 
 NORMS = ("l1", "softmax", "none")
+MOST_TOKENS = 4096  # heads * L^2 float32 of a sample's affinity: 256 MiB with 4 heads
 POSITION_BASE = 100.0  # wavelengths of 6 to 600 tokens: the deepest grid of a network has tens of them per axis
 
 
@@ -77,7 +78,12 @@ class SSFormer(nn.Module):
         return None if self.filter is None else self.filter(embedding, grid)  # (T, modules, h, U, U)
 
     def keys(self, c: Tensor) -> Keys:
-        """What depends on the image alone: c (B, C, H, W[, D]) -> keys and values of the first module, with N = 1."""
+        """What depends on the image alone: c (B, C, H, W[, D]) -> keys and values of the first module, with N = 1.
+
+        Raises:
+            ValueError: where the grid has more than `MOST_TOKENS`.
+        """
+        _check_tokens(c.shape[2:])
         return self.steps[0].keys(_tokens(c, len(c)), c.shape[2:])
 
     def forward(
@@ -94,6 +100,9 @@ class SSFormer(nn.Module):
 
         Returns:
             (M, C, H, W[, D]).
+
+        Raises:
+            ValueError: where the grid has more than `MOST_TOKENS`.
         """
         grid = c.shape[2:]
         filters = self.filters(embedding, grid) if filters is None else filters
@@ -192,6 +201,15 @@ def normed(affinity: Tensor, norm: str) -> Tensor:
     if norm == "l1":
         return F.normalize(affinity, p=1.0, dim=-1)
     return affinity.softmax(dim=-1) if norm == "softmax" else affinity
+
+
+def _check_tokens(grid: torch.Size) -> None:
+    if grid.numel() > MOST_TOKENS:
+        raise ValueError(
+            f"SS-Former has {grid.numel()} tokens, a grid of {' x '.join(map(str, grid))}, expected {MOST_TOKENS} at "
+            "most, because its memory grows with heads * tokens^2: take a smaller image_size, go slice by slice "
+            "(spatial_dims: 2), or add a stage (network_def::multipliers)."
+        )
 
 
 def _tokens(x: Tensor, images: int) -> Tensor:

@@ -108,7 +108,7 @@ class MedSegDiffV2(Denoiser):
             SS-Former `key` and `value` (B, 1, heads, tokens, d / heads).
 
         Raises:
-            ValueError: where the image has another number of channels.
+            ValueError: where the image has another number of channels, or more tokens than an SS-Former takes.
         """
         check_channels(image, self.in_channels)
         model = self.condition
