@@ -101,6 +101,18 @@ def test_killed_and_resumed_has_the_losses_of_an_uninterrupted_run(commands, run
     assert scalars(tmp_path)["train_loss"] == scalars(trained)["train_loss"]
 
 
+@pytest.mark.distributed
+def test_two_processes_train_one_model(commands, abdomen, tmp_path):
+    where = ("--data", abdomen, "-o", tmp_path, "--preset", "data/demo")
+    settings = {"batch_size": 24, "epochs": 1, "val_interval": 1}
+    started = commands.ranks([*commands.command("train", NAME, *where, tiny=NAME), *options(settings, "--set")])
+    assert [process.wait() for process in started] == [0, 0], started[0].text + started[1].text
+    saved = load_plain(tmp_path / "last.pt")
+    assert saved["finished"] and saved["iteration"] == 4  # of 2 x 24 of 166 slices
+    assert list(scalars(tmp_path)["gradient_norm_condition"]) == [1, 2, 3, 4]
+    assert set(load_plain(tmp_path / "model.pt")) == set(saved["objects"]["network"])
+
+
 @pytest.mark.parametrize(
     ("settings", "words"),
     [

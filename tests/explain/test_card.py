@@ -9,7 +9,7 @@ from statistics import mean
 import pytest
 
 from noise2mask.explain.card import SECTIONS, card_problems, filled, kept, main
-from noise2mask.explain.paired import groups
+from noise2mask.explain.paired import difference, groups
 
 ROOT = Path(__file__).parents[2]
 BUNDLES = sorted(path.parents[1] for path in ROOT.glob("bundles/*/configs/metadata.json"))
@@ -199,6 +199,56 @@ def test_what_medsegdiff_v2_says_of_its_failures_follows_from_the_kept_cases():
     unsure_first = sorted(cases, key=lambda case: -case["triage"])
     means = [mean(case["dice"] for case in some) for some in (unsure_first[:8], unsure_first[8:])]
     assert [round(value, 2) for value in means] == [0.85, 0.86]
+
+
+V2 = ROOT / "bundles/medsegdiff_v2/docs"
+ROWS_OF_V2 = ["rows_sum", "rows_sa", "rows_u_sa", "rows_ss_former", "rows_nbp_filter"]
+
+
+@pytest.fixture(scope="module")
+def of_v2():
+    """What the results of MedSegDiff-V2 are, by name."""
+    return {path.stem: json.loads(path.read_text()) for path in (V2 / "results").glob("*.json")}
+
+
+def span(values, digits):
+    return " to ".join(f"{value:.{digits}f}" for value in (min(values), max(values)))
+
+
+def test_what_medsegdiff_v2_says_of_steps_and_rows_follows_from_the_kept_cases(of_v2):
+    def minus(name, other):
+        return difference(of_v2[name], of_v2[other], lambda case: True)
+
+    names, card = [*ROWS_OF_V2, "volumes", "drishti"], (V2 / "README.md").read_text(encoding="utf-8")
+    said = card[card.index("**Ten steps are worse") : card.index("**The triage number hardly")]
+    found = [minus(f"{name}_default", f"{name}_1_step") for name in names]
+    assert all(text in said for text in found)
+    assert [name for name, text in zip(names, found, strict=True) if "+" in text] == ["rows_u_sa"]
+    ways = ("anchor", "1_step", "default")
+    former = [minus(f"{name}_{way}", f"rows_u_sa_{way}") for name in ROWS_OF_V2[3:] for way in ways]
+    assert ["+" in text for text in former] == [False, True, False] * 2
+    assert {text.split()[0] for text in former} == {"-0.002", "-0.003", "-0.004", "-0.005"}
+    assert all("+" in minus(f"rows_nbp_filter_{way}", f"rows_ss_former_{way}") for way in ways)
+
+
+def test_what_medsegdiff_v2_says_of_its_uncertainty_follows_from_the_kept_cases(of_v2):
+    one, ten = ([of_v2[f"{name}_{way}"] for name in ROWS_OF_V2] for way in ("1_step", "default"))
+    triage = [[mean(case["triage"] for case in result["cases"]) for result in results] for results in (one, ten)]
+    assert [span(values, 2) for values in triage] == ["0.02 to 0.02", "0.14 to 0.17"]
+    correlations = [result["triage"]["spearman_with_dice"] for result in one + ten]
+    assert span(correlations, 2) == "-0.34 to -0.06" and sum(value < -0.31 for value in correlations) == 1
+    assert span([result["means"]["expected_calibration_error"] for result in one + ten], 3) == "0.003 to 0.003"
+
+
+def test_what_medsegdiff_v2_says_of_each_part_follows_from_the_results(of_v2):
+    names = {name for name in of_v2 if name.startswith("rows")} - {"rows_sum_1_step", "rows_sum_default"}
+    dice = {
+        part: {name: of_v2[name]["structures"][part]["means"]["dice"] for name in [*names, "volumes_anchor"]}
+        for part in ("anterior", "posterior")
+    }
+    assert [round(of_part.pop("volumes_anchor"), 3) for of_part in dice.values()] == [0.889, 0.872]
+    assert [span(of_part.values(), 3) for of_part in dice.values()] == ["0.871 to 0.879", "0.856 to 0.862"]
+    assert span([case["dice"] for case in of_v2["rows_u_sa_1_step"]["cases"]], 2) == "0.76 to 0.93"
 
 
 def test_filling_writes_the_card(bundle, monkeypatch):

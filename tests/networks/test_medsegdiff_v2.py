@@ -158,6 +158,14 @@ def test_the_condition_model_runs_once_per_image_and_the_filters_once_per_step()
     assert calls == {"condition": 1, "filter": 3}
 
 
+@pytest.mark.parametrize("options", SWITCHES)
+def test_the_same_call_twice_is_equal_to_the_last_bit(options):
+    net, (x, image) = network(**options), batch()
+    with torch.no_grad():
+        first, second = net(x, T, image), net(x, T, image)
+    assert torch.equal(first, second) and first.any()
+
+
 def test_filters_of_another_timestep_are_refused():
     net, (x, image) = network(), batch()
     with pytest.raises(ValueError, match=r"belongs to the timesteps \[3\], not to \[900, 900\]"):

@@ -109,5 +109,17 @@ def test_the_config_has_every_gate_with_and_without_the_filter_and_the_default_w
     assert ablation("data", tmp_path, rows).rows == rows
 
 
+def test_medsegdiff_v2_has_the_five_rows_of_its_paper():
+    root = BUNDLE.parent / "medsegdiff_v2" / "configs"
+    rows = yaml.safe_load((root / "ablation.yaml").read_text())["rows"]
+    default = yaml.safe_load((root / "train.yaml").read_text())["network_def"]
+    default = {f"network_def::{name}": default[name] for name in ("anchor", "semantic", "nbp_filter")}
+    switches = {title: tuple((default | row).values()) for title, row in rows.items()}
+    assert switches == {
+        "sum": ("none", "sum", True), "SA": ("sa", "sum", True), "U-SA": ("u_sa", "sum", True),
+        "U-SA, SS-Former": ("u_sa", "ss_former", False), "U-SA, SS-Former, NBP-Filter": ("u_sa", "ss_former", True),
+    }  # fmt: skip
+
+
 def test_rows_have_names_that_files_can_have():
     assert file_name("tanh gate, FF-Parser") == "tanh_gate_ff_parser"
