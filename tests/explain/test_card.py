@@ -258,3 +258,16 @@ def test_filling_writes_the_card(bundle, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["card", "fill", str(bundle)])
     main()
     assert card.read_text(encoding="utf-8") == right and all(f"## {name}" in right for name in SECTIONS)
+
+
+def test_the_table_of_generation_is_what_its_results_say():
+    root = ROOT / "bundles" / "diffusiondci_generation" / "docs"
+    rows = [line.split(" | ") for line in (root / "README.md").read_text().splitlines() if line.startswith("| ")]
+    for name in ("both", "mask", "reference", "both_unguided"):
+        found = json.loads((root / "results" / f"{name}.json").read_text())
+        (row,) = (row for row in rows if row[0] == f"| {found['title']}")
+        assert row[1:3] == [f"{found[key]['generated']:.{n}f}" for key, n in (("frechet_distance", 0), ("mmd", 2))]
+        agreement = found["agreement"]
+        means = [found["diversity"]["mean"], found["ms_ssim"]["mean"], agreement["mean"]]
+        assert [float(row[column].split()[0]) for column in (3, 4, 6)] == [round(mean, 2) for mean in means]
+        assert row[5] == f"{found['memorisation']['suspicious']['mean']:.1%}"
