@@ -53,7 +53,8 @@ def list_bundles() -> None:
         data = bundle.metadata
         formats = data.get("network_data_format", {})
         modalities = {str(image.get("modality", "any")) for image in formats.get("inputs", {}).values()}
-        classes = [name for out in formats.get("outputs", {}).values() for name in out.get("channel_def", {}).values()]
+        masks = [formats["inputs"]["image"]] if bundle.generates else formats.get("outputs", {}).values()
+        classes = [name for mask in masks for name in mask.get("channel_def", {}).values()]
         weights = "yes" if bundle.weights.is_file() else "train it"
         what = (", ".join(sorted(modalities)), ", ".join(classes), weights)
         table.add_row(escape(bundle.name), data["version"], data["task"], *what)
