@@ -17,7 +17,21 @@ from .inferer import EnsembleInferer
 from .uncertainty import entropy, standard_deviation, triage
 
 
-class UncertaintyEvaluator(SupervisedEvaluator):
+class ResumableEvaluator(SupervisedEvaluator):
+    """As MONAI's, but a run of nothing, which MONAI leaves out and ignite refuses, still starts and completes.
+
+    Where an earlier call has finished all cases, the handlers of the end have their report to write.
+    """
+
+    def run(self, global_epoch: int = 1) -> None:  # type: ignore[override]  # as MONAI has it
+        """As in MONAI; where there is nothing to infer, a run without iterations."""
+        if len(cast(Sized, self.data_loader)):
+            return super().run(global_epoch)
+        self.fire_event(Events.STARTED)
+        self.fire_event(Events.COMPLETED)
+
+
+class UncertaintyEvaluator(ResumableEvaluator):
     """Its inferer is an `EnsembleInferer`; every map comes from the same samples.
 
     The output of an iteration holds, besides image and label,
@@ -26,13 +40,6 @@ class UncertaintyEvaluator(SupervisedEvaluator):
     `triage` (B,); see `uncertainty.py`.
     Arguments are those of `monai.engines.SupervisedEvaluator`.
     """
-
-    def run(self, global_epoch: int = 1) -> None:  # type: ignore[override]  # as MONAI has it
-        """As in MONAI; where there is nothing to infer, which ignite refuses, a run without iterations."""
-        if len(cast(Sized, self.data_loader)):
-            return super().run(global_epoch)
-        self.fire_event(Events.STARTED)
-        self.fire_event(Events.COMPLETED)
 
     def _iteration(self, engine: SupervisedEvaluator, batchdata: Mapping[str, Any]) -> dict[str, Any]:
         """One batch; `label` may be missing.

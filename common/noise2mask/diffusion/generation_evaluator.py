@@ -7,30 +7,21 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 import torch
-from ignite.engine import Events
 from monai.engines import IterationEvents, SupervisedEvaluator
 from monai.utils import CommonKeys
 
-from .evaluator import files_of_batch
+from .evaluator import ResumableEvaluator, files_of_batch
 from .image_inferer import ImageInferer, seed_of
 
 REFERENCE = "reference"
 
 
-class GenerationEvaluator(SupervisedEvaluator):
+class GenerationEvaluator(ResumableEvaluator):
     """Its inferer is an `ImageInferer`; an iteration's output holds `pred` (B, N, C, H, W) in [0, 1] beside the batch.
 
     Batches have `label`, one-hot (B, K, H, W), `reference` (B, C, h, w) and `name`, from which noise follows. Arguments
     are those of `monai.engines.SupervisedEvaluator`.
     """
-
-    def run(self, global_epoch: int = 1) -> None:  # type: ignore[override]  # as MONAI overrides it
-        """As MONAI's, which leaves out a run of nothing; but of finished masks the data set is still to be written."""
-        if self.state.epoch_length:
-            super().run(global_epoch)
-            return
-        for event in (Events.STARTED, Events.COMPLETED):
-            self.fire_event(event)
 
     def _iteration(self, engine: SupervisedEvaluator, batchdata: Mapping[str, Any]) -> dict[str, Any]:
         """One batch.

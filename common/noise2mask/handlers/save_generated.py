@@ -7,10 +7,8 @@ import csv
 import io
 import json
 import logging
-import platform
 import time
 from collections.abc import Mapping
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +28,7 @@ from ..meta import without_meta
 from ..ranks import gathered
 from .batch import MADE_FROM
 from .generation_batch import KINDS, GenerationBatch, mask_of
-from .save_results import PACKAGES, sampling_settings
+from .save_results import facts_of_run, sampling_settings
 
 logger = logging.getLogger(__name__)
 
@@ -134,10 +132,7 @@ class SaveGenerated:
     def _report(self, engine: Engine, made: int, images: int) -> None:
         seconds = time.perf_counter() - self.started
         report = {
-            "versions": {name: version(name) for name in PACKAGES} | {"python": platform.python_version()},
-            "device": str(engine.state.device),
-            "sampling": sampling_settings(engine),
-            "config": self.batch.config,
+            **facts_of_run(engine, self.batch.config),
             "seconds": round(seconds, 3),
             "seconds_per_mask": round(seconds / max(1, made), 3),
             "masks": len(self.batch.items),

@@ -99,10 +99,7 @@ class SaveResults:
             return
         seconds = time.perf_counter() - self.started
         report = {
-            "versions": {name: version(name) for name in PACKAGES} | {"python": platform.python_version()},
-            "device": str(engine.state.device),
-            "sampling": sampling_settings(engine),
-            "config": self.batch.config,
+            **facts_of_run(engine, self.batch.config),
             "seconds": round(seconds, 3),
             "seconds_per_image": round(seconds / max(1, len(made)), 3),
             "finished_earlier": len(self.batch.finished),
@@ -172,6 +169,16 @@ def _measures(mask: np.ndarray, probability: np.ndarray, affine: np.ndarray, sou
     if pixels:
         measures["centroid_pixel"] = [round(float(axis.mean()), 2) for axis in np.nonzero(mask)]
     return measures
+
+
+def facts_of_run(engine: Engine, config: Any) -> dict[str, Any]:
+    """What every report says first."""
+    return {
+        "versions": {name: version(name) for name in PACKAGES} | {"python": platform.python_version()},
+        "device": str(engine.state.device),
+        "sampling": sampling_settings(engine),
+        "config": config,
+    }
 
 
 def sampling_settings(engine: Engine) -> dict[str, Any]:

@@ -6,17 +6,17 @@ Legend: B masks, N images of each, M real tiles, T training tiles, H W size.
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from ignite import distributed as idist
+from monai.data import Dataset
 from torch import Tensor
 
+from ..data.item_paths import name_of
 from ..data.tile_images import read_tiles
-from ..digest import sha256
 from ..explain.nearest_tiles import write_nearest_tiles
 from ..handlers.generation_batch import GenerationBatch
-from ..handlers.trained_on import read_images
+from ..handlers.trained_on import digests_of, read_images
 from ..meta import without_meta
 from ..metrics.features import own_extractor, scripted_extractor
 from ..metrics.generation_scores import generation_scores, write_generation_scores
@@ -28,8 +28,8 @@ logger = logging.getLogger(__name__)
 def score_generated(
     batch: GenerationBatch,
     samples: int,
-    real: Sequence[Any],
-    training: Sequence[Any],
+    real: Dataset,
+    training: Dataset,
     encoder: ReferenceEncoder,
     model_file: str | Path,
     features: str | Path | None = None,
@@ -41,7 +41,7 @@ def score_generated(
     Args:
         batch:          whose images are written.
         samples:        N.
-        real:           items with an `image` (3, H, W) in [0, 1]: held-out tiles, prepared as those of training.
+        real:           gives items with an `image` (3, H, W) in [0, 1]: held-out tiles, prepared as those of training.
         training:       the same of the tiles that the network was trained on.
         model_file:     the weights; how much of both sets they were trained on is counted, where that is known.
         encoder:        of references, which makes the features where no others are named.
@@ -59,12 +59,15 @@ def score_generated(
     names = [item["name"] for item in batch.items]
     paths = [batch.folder / "images" / f"{name}_{n}.png" for name in names for n in range(samples)]
     generated, trained = read_tiles(paths), _tensor(training)  # (B N, 3, H, W), (T, 3, H, W)
-    patients = [str(item.get("patient", item["name"])) for item in batch.items]
+    patients = [batch.known(item)["patient"] for item in batch.items]
     scores = generation_scores(generated.unflatten(0, (-1, samples)), _tensor(real), trained, extractor, patients)
     nearest = scores["memorisation"]["nearest"]
     write_nearest_tiles(nearest, generated, trained, batch.folder / "nearest_tiles.png")
     for row in nearest:  # files in place of numbers
-        row |= {"generated": paths[row["generated"]].name, "training": Path(_file(training[row["training"]])).name}
+        row |= {
+            "generated": paths[row["generated"]].name,
+            "training": Path(name_of(training.data[row["training"]])).name,
+        }
     scores["counts"] |= _known(model_file, {"real": real, "training": training})
     write_generation_scores(scores, batch.folder)
     distance = scores["frechet_distance"]["generated"]
@@ -77,25 +80,18 @@ def check_square(image_size: Sequence[int]) -> None:
         raise ValueError(f"image_size is {list(image_size)}, expected a square to score: generate without scores.")
 
 
-def _known(model_file: str | Path, sets: Mapping[str, Sequence[Any]]) -> dict[str, int]:
+def _known(model_file: str | Path, sets: Mapping[str, Dataset]) -> dict[str, int]:
     """How many tiles of each set the weights were trained on; nothing where that is not known."""
     known = read_images(model_file)
     if known is None:
         return {}
-    counts = {
-        name: sum(sha256(_file(items[number])) in known for number in range(len(items))) for name, items in sets.items()
-    }
+    counts = {name: sum(digest in known for digest in digests_of(items.data)) for name, items in sets.items()}
     if counts["real"]:
         logger.warning(f"{counts['real']} of the {len(sets['real'])} real tiles were trained on: they hide copies")
     return {f"{name}_trained_on": count for name, count in counts.items()}
 
 
-def _file(item: Mapping[Any, Any]) -> str:
-    """Of a tile, as MONAI's meta data have it."""
-    return str(item["image"].meta["filename_or_obj"])
-
-
-def _tensor(items: Sequence[Any]) -> Tensor:
+def _tensor(items: Dataset) -> Tensor:
     """Images of items -> (M, 3, H, W), uint8."""
     return torch.stack([_bytes(items[number]["image"]) for number in range(len(items))])
 
