@@ -99,7 +99,7 @@ def assert_same(folder, expected, atol=0):
 def test_both_trainings_lower_their_loss_and_the_encoder_goes_with_the_weights(reference, trained):
     loss = list(scalars(reference)["train_loss"].values())
     assert np.mean(loss[len(loss) // 2 :]) < np.mean(loss[: len(loss) // 2])
-    found = scalars(trained)["noise_explained"]
+    found = scalars(trained)["target_explained"]
     assert list(found) == [1, 2] and 0 < found[1] < found[2] < 1
     encoder, whole = load_plain(reference / "reference.pt"), load_plain(trained / "model.pt")
     assert all(torch.equal(value, whole[f"reference_encoder.{name}"]) for name, value in encoder.items())
@@ -119,7 +119,7 @@ def test_two_processes_train(commands, tiles, reference, tmp_path):
     commands.torchrun(
         commands.bundle("training", "train.yaml data/demo.yaml multi_gpu_train.yaml", *options(settings), name=NAME)
     )
-    assert (tmp_path / "model.pt").is_file() and list(scalars(tmp_path)["noise_explained"]) == [1]
+    assert (tmp_path / "model.pt").is_file() and list(scalars(tmp_path)["target_explained"]) == [1]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The mean over items, whatever the batches, and how much of the noise is explained."""
+"""The mean over items, whatever the batches, and how much of the target is explained."""
 
 import math
 
@@ -6,7 +6,7 @@ import pytest
 import torch
 from ignite.engine import Engine
 
-from noise2mask.metrics.batch_mean import BatchMean, noise_explained
+from noise2mask.metrics.batch_mean import BatchMean, target_explained
 
 
 def mean(batches):
@@ -27,9 +27,9 @@ def test_of_nothing_there_is_no_mean():
     assert math.isnan(BatchMean(lambda prediction, label: prediction).compute())
 
 
-def test_the_noise_explained_is_one_for_the_noise_itself_and_zero_for_no_prediction():
-    noise = torch.ones(3, 2, 4, 4)
-    prediction = torch.stack([noise[0], 0 * noise[1], noise[2] / 2])
-    assert noise_explained(prediction, {"prediction": noise}).tolist() == [1, 0, 0.75]
+def test_the_target_explained_is_one_for_the_target_itself_and_zero_for_no_prediction_at_any_power():
+    true = torch.full((3, 2, 4, 4), 3.0)
+    prediction = torch.stack([true[0], 0 * true[1], true[2] / 2])
+    assert target_explained(prediction, {"prediction": true}).tolist() == [1, 0, 0.75]
     with_variance = torch.cat([prediction, torch.full((3, 2, 4, 4), 9.0)], dim=1)
-    assert noise_explained(with_variance, {"prediction": noise}).tolist() == [1, 0, 0.75]
+    assert target_explained(with_variance, {"prediction": true}).tolist() == [1, 0, 0.75]

@@ -42,12 +42,13 @@ class BatchMean(Metric):
         return self.total / self.count if self.count else float("nan")
 
 
-def noise_explained(prediction: Tensor, target: Mapping[str, Tensor]) -> Tensor:
-    """Part of the noise's power that an image's prediction explains: 1 - mean squared error, (B,), at most 1.
+def target_explained(prediction: Tensor, target: Mapping[str, Tensor]) -> Tensor:
+    """Part of the target's power that an image's prediction explains: 1 - squared error / power, (B,), at most 1.
 
     Args:
-        prediction: (B, C, H, W), or (B, 2C, H, W) with a learned variance; of the noise.
+        prediction: (B, C, H, W), or (B, 2C, H, W) with a learned variance; of the noise, the image or v.
         target:     of `PrepareGeneration`.
     """
-    noise = target["prediction"]  # (B, C, H, W)
-    return 1 - (prediction[:, : noise.shape[1]].float() - noise).square().flatten(1).mean(dim=1)  # (B,)
+    true = target["prediction"]  # (B, C, H, W)
+    error = (prediction[:, : true.shape[1]].float() - true).square().flatten(1).mean(dim=1)  # (B,)
+    return 1 - error / true.square().flatten(1).mean(dim=1)  # (B,)
