@@ -136,3 +136,27 @@ def test_a_mask_never_gets_its_own_image_where_there_is_another(tmp_path):
     for seed in range(6):
         items = generation_items(tmp_path, tmp_path, {"lesion": [1]}, section="training", in_channels=3, seed=seed)
         assert all(item["reference"] != item["image"] for item in items)
+
+
+def test_a_mask_of_a_plain_folder_does_not_get_the_image_of_its_name(folder):
+    for seed in range(12):
+        items = found(folder, "set/masks", seed=seed)
+        assert all(item["reference"].rsplit("/", 1)[1] != f"{item['name']}.png" for item in items)
+    (alone,) = found(folder, "set/masks/1_0.png", "set/images/1_0.png")
+    assert alone["reference"].endswith("images/1_0.png")  # there is no other
+
+
+def test_a_tile_that_overlaps_the_mask_s_is_not_its_reference(tmp_path):
+    rows = [("a", 0), ("b", 4), ("c", 8)]  # c alone shares no pixel with a
+    items = [
+        {
+            "image": picture(tmp_path / f"images/{name}.png"),
+            "label": picture(tmp_path / f"masks/{name}.png", 1),
+            "slide": "s",
+            "place": [row, 0, 8],
+        }
+        for name, row in rows
+    ]
+    write_datalist({"training": items, "validation": [], "testing": []}, tmp_path / "datalist.json")
+    drawn = {seed: found(tmp_path, ".", ".", section="training", seed=seed) for seed in range(12)}
+    assert {one["reference"].rsplit("/", 1)[1] for items in drawn.values() for one in items[::2]} == {"a.png", "c.png"}

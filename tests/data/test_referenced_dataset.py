@@ -51,6 +51,12 @@ def test_it_is_never_the_tile_as_it_is_but_one_of_its_other_lays(transform, othe
             assert not torch.equal(item["reference"], item["image"])
 
 
+def test_a_tile_that_overlaps_is_no_reference():
+    places = [[0, 0, 8], [0, 7, 8], [0, 0, 8], [0, 0, 8], [0, 0, 8], [8, 0, 8]]  # 0 and 1 overlap, 4 and 5 touch
+    tiles = dataset(data=[item | {"place": place} for item, place in zip(items(), places, strict=True)], other=1.0)
+    assert [source(item) for item in tiles] == [0, 1, 2, 3, 5, 4]
+
+
 def test_it_is_the_same_for_the_same_epoch_and_changes_with_epoch_and_seed():
     def drawn(*which):
         return torch.stack([item["reference"] for item in dataset(*which)])

@@ -113,6 +113,8 @@ def test_the_command_writes_tiles_and_their_slide_and_patient(tmp_path, capsys):
     assert len(items) == 6 + 4 + 6 and content["group_by"] == "patient"
     assert {(item["slide"], item["patient"]) for item in items} == {("s0", "p"), ("s1", "q"), ("s2", "r")}
     assert all(Image.open(item[key]).size == (16, 16) for item in items for key in ("image", "label"))
+    places = {item["slide"]: item["place"] for item in items}  # of the last tile of each
+    assert places == {"s0": [64, 32, 32], "s1": [32, 32, 32], "s2": [64, 32, 32]}
     lines = (tmp_path / "out" / "manifest.csv").read_text().splitlines()
     assert lines[:2] == ["image,slide,patient", "s0_y000000_x000000.png,s0,p"]
     assert "s0: 6 tiles, 0 left out" in capsys.readouterr().out
@@ -143,6 +145,17 @@ def test_an_interrupted_run_goes_on_and_gives_the_same(tmp_path):
     main(options)
     assert contents(tmp_path / "out") == contents(tmp_path / "whole")
     assert (tmp_path / "out/images/s0_y000000_x000000.png").stat().st_mtime_ns == before
+
+
+def test_a_slide_or_a_mask_that_has_changed_is_cut_again_and_no_other(tmp_path):
+    folder = slide_folder(tmp_path / "in")
+    cut_slides(folder, tmp_path / "out", CUT)
+    before = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "out/images").iterdir()}
+    put_mask(folder, Image.open(folder / "masks/s0.png").size[::-1], 2)
+    cut_slides(folder, tmp_path / "out", CUT)
+    after = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "out/images").iterdir()}
+    assert {name[:2] for name in before if before[name] != after[name]} == {"s0"}
+    assert np.asarray(Image.open(tmp_path / "out/masks/s0_y000000_x000000.png")).min() == 2
 
 
 def test_a_slide_that_is_cut_off_is_named_and_the_others_are_cut(tmp_path):

@@ -1,6 +1,7 @@
 """What to generate: masks, and a reference for each.
 
-A reference is drawn among the tiles that share a mask's dominant class, as in training (see `referenced_dataset`).
+A reference is drawn among the tiles that share a mask's dominant class, as in training (see `referenced_dataset`). A
+mask's own image, which its name or the data set tells, and tiles that overlap it are taken only where there is no other.
 
 Legend: F mask files, S structures, W H size.
 """
@@ -25,6 +26,7 @@ from .reader import ColourReader, MaskReader
 from .referenced_dataset import dominant_class
 from .results import stem
 from .structures import Structures, check_structures, masks_of, values_of
+from .tile_place import overlapping
 
 logger = logging.getLogger(__name__)
 
@@ -148,6 +150,12 @@ def _dominant(
     return kinds
 
 
+def _shows(reference: Mapping[str, Any], item: Mapping[str, Any], name: str) -> bool:
+    """Whether a reference is a mask's own image, known by the data set or by its name, or overlaps it."""
+    own = name_of(reference) == name_of(item) if "image" in item else stem(name_of(reference)) == name
+    return own or overlapping(reference, item)
+
+
 def _paired(
     item: Mapping[str, Any], kind: int | None, alike: Mapping[Any, list], pool: list, seed: int
 ) -> dict[str, Any]:
@@ -155,7 +163,7 @@ def _paired(
     path = paths_of(item["label"])[0]
     name = stem(path)
     candidates = alike.get(kind) or alike.get(None) or pool
-    others = [one for one in candidates if one.get("image") != item.get("image")]  # its own image would be copied
+    others = [one for one in candidates if not _shows(one, item, name)]  # its own image would be copied
     if kind not in alike and None not in alike:
         logger.warning(f"warning: no reference has the dominant class of {path}: any is taken.")
     reference = random.Random(derived_seed(seed, *name.encode())).choice(others or candidates)

@@ -2,7 +2,7 @@
 
 The paper's reference is "a noise-free image", and nothing says that it differs from the one to be made. The same image
 alone would teach copying: so it is turned or mirrored, and half of the time another tile of the same slide and the
-same dominant class takes its place.
+same dominant class takes its place, one that shares no pixel with it.
 
 Legend: C channels, K classes, S = K - 1 structures, H W size.
 """
@@ -18,6 +18,7 @@ from ..meta import without_meta
 from ..seeding import derived_seed
 from .slice_dataset import SliceDataset
 from .symmetry import laid, symmetries_of
+from .tile_place import overlapping
 
 
 def dominant_class(masks: Tensor) -> int:
@@ -30,7 +31,8 @@ class ReferencedDataset(SliceDataset):
     """`SliceDataset` of pictures whose items have a `reference` (C, H, W), drawn anew in every epoch.
 
     Args:
-        data:        items of a datalist, with a `slide` where it is known; else the patient counts, else each image.
+        data:        items of a datalist, with a `slide` where it is known; else the patient counts, else each image. With a `place`, too
+            (see `tile_place`), tiles that overlap are no references of one another.
         transform:   gives `image` (C, H, W) and `label`, one-hot (K, H, W); cached up to the first random one.
         seed:        of augmentation and references.
         other:       probability of another tile, where there is one.
@@ -59,14 +61,17 @@ class ReferencedDataset(SliceDataset):
         alike = defaultdict(list)
         for i, kind in enumerate(kinds):
             alike[kind].append(i)
-        self.alike = [alike[kind] for kind in kinds]  # of each tile those like it, itself among them
+        self.others = [  # of each tile those like it
+            [j for j in alike[kind] if j != i and not overlapping(self._cache[i], self._cache[j])]
+            for i, kind in enumerate(kinds)
+        ]
 
     def drawn(self, index: int, *which: int) -> dict[Hashable, Any]:
         """Item `index` with the augmentation and the reference of this epoch."""
         item: Mapping[Hashable, Any] = super().drawn(index, *which)
         index %= len(self)
         draw = random.Random(derived_seed(self.seed, self.epoch, index, *which, 1))
-        others = [i for i in self.alike[index] if i != index]
+        others = self.others[index]
         another = self._cache[draw.choice(others)] if others and draw.random() < self.other else None
         # Of the tile itself as it is in this epoch: the augmentation might undo the turn of the one on the disk.
         reference = without_meta((another or item)["image"])  # (C, H, W)

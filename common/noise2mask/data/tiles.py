@@ -4,8 +4,8 @@
 
 SLIDES has `images/` and `masks/` with the same stems, and a `manifest.csv` as a data set's folder has, with the column
 patient. TILES gets images/, masks/, manifest.csv (image, slide, patient) and datalist.json, split by patient (by slide
-where none is named), and for every slide that is done a record in slides/. After an interruption the same command goes
-on with the slides that have no record. What sticks out of a slide is reflected in the image, and ignored in the mask.
+where none is named), whose items say where on its slide a tile lies; and for every slide that is done a record in
+slides/. After an interruption the same command goes on with the slides that have no record, or whose files are others. What sticks out of a slide is reflected in the image, and ignored in the mask.
 
 Legend: H W size, h number of rows.
 """
@@ -35,7 +35,7 @@ from .slide_colours import LUMINANCE, is_foreground, some_tissue
 from .splits import KEYS
 from .whole_slide import SUFFIXES, Slide, open_slide
 
-TILE = re.compile(r"_y\d{6,}_x\d{6,}\.png$")  # what follows a slide's stem in the name of a tile
+TILE = re.compile(r"_y(\d{6,})_x(\d{6,})\.png$")  # what follows a slide's stem in the name of a tile
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ def tissue(image: np.ndarray, inside: Sequence[int], cut: Cut) -> float:
 
 def write_slide(stem: str, image: Path, mask: Path, cut: Cut, output: Path) -> dict[str, Any]:
     """Write the tiles of one slide, and then its record; where it fails none of its tiles stays."""
-    record: dict[str, Any] = {"cut": asdict(cut), "tiles": [], "left_out": 0}
+    record: dict[str, Any] = {"cut": asdict(cut), "files": _state(image, mask), "tiles": [], "left_out": 0}
     most = 0.0
     try:
         with open_slide(image) as slide, open_slide(mask) as own:
@@ -164,6 +164,11 @@ def write_slide(stem: str, image: Path, mask: Path, cut: Cut, output: Path) -> d
         raise
     write_text_atomically(json.dumps(record, indent=2) + "\n", _record_of(stem, output))
     return record
+
+
+def _state(*files: Path) -> list[list[int]]:
+    """Size and time of last change of each file, by which another one in its place is noticed."""
+    return [[file.stat().st_size, file.stat().st_mtime_ns] for file in files]
 
 
 def _remove(tiles: Iterable[str], output: Path) -> None:
@@ -191,8 +196,8 @@ def _record_of(stem: str, output: Path) -> Path:
     return output / "slides" / f"{stem}.json"
 
 
-def earlier(stem: str, cut: Cut, output: Path) -> dict[str, Any] | None:
-    """The record of a slide that is done already; None where it is not.
+def earlier(stem: str, files: list[Path], cut: Cut, output: Path) -> dict[str, Any] | None:
+    """The record of a slide that is done already; None where it is not, or where its files have changed since.
 
     Raises:
         ValueError: where it was cut in another way.
@@ -203,11 +208,15 @@ def earlier(stem: str, cut: Cut, output: Path) -> dict[str, Any] | None:
     record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     if record["cut"] != json.loads(json.dumps(asdict(cut))):
         raise ValueError(f"{output} has tiles that were cut in another way ({path}): give another --output.")
+    if record.get("files") != _state(*files):
+        path.unlink()
+        _remove(record["tiles"], output)
+        return None
     return record
 
 
 def write_lists(records: dict[str, dict], rows: dict[str, dict], owner: dict[str, str], by: str, output: Path) -> dict:
-    """Write manifest.csv and datalist.json of all tiles, whose items say their slide."""
+    """Write manifest.csv and datalist.json of all tiles, whose items say their slide and their place on it."""
     column, splits = ("group" if by == "image" else by), any("split" in row for row in rows.values())
     text = io.StringIO(newline="")
     table = csv.writer(text, lineterminator="\n")
@@ -218,7 +227,9 @@ def write_lists(records: dict[str, dict], rows: dict[str, dict], owner: dict[str
     write_text_atomically(text.getvalue(), output / "manifest.csv")
     content = {"layout": "folder", **folder_datalist(output)}
     for item in (item for key in KEYS for item in content[key]):
-        item["slide"] = slide_of[Path(name_of(item)).name]
+        name = Path(name_of(item)).name
+        item["slide"] = slide_of[name]
+        item["place"] = [*map(int, TILE.findall(name)[0]), records[item["slide"]]["cut"]["tile_size"]]
     write_datalist(content, output / FILE)
     return content
 
@@ -239,7 +250,7 @@ def cut_slides(folder: Path, output: Path, cut: Cut) -> dict:
     check_writable(output)
     records, problems = {}, []
     for stem, image in images.items():
-        done = earlier(stem, cut, output)
+        done = earlier(stem, [image, masks[stem]], cut, output)
         try:
             records[stem] = done or write_slide(stem, image, masks[stem], cut, output)
         except ValueError as error:
