@@ -145,8 +145,9 @@ def _baked(bundle: Path, overlays: Sequence[Path]) -> dict[str, dict[str, Any]]:
     for name, changes in DIFFERENCES.items():
         for key, value in changes.items():
             merge_kv(configs[name], key, deepcopy(value))
-    if "reference_file" in configs["train"].get():
+    if "take_reference" in configs["train"].get():
         configs["train"]["reference_file"] = None  # the encoder comes with the weights
+        configs["train"]["take_reference"]["_disabled_"] = "$pathlib.Path(@model_file).exists()"
     run = configs["train"].get("run")
     configs["train"]["run"] = ["@start_from", *(run if isinstance(run, list) else [run])]
     _follow_train(configs["train"].get())

@@ -7,6 +7,7 @@ from monai.data import MetaTensor
 from noise2mask.diffusion.denoiser import Condition, Denoiser
 from noise2mask.diffusion.image_inferer import ImageInferer
 from noise2mask.diffusion.noise_schedule import NoiseSchedule
+from noise2mask.diffusion.samplers import SAMPLERS
 from noise2mask.networks.dsdm_with_reference import DSDMWithReference
 from noise2mask.networks.guidance import Guided
 from noise2mask.networks.reference_encoder import ReferenceEncoder
@@ -41,7 +42,7 @@ def close(a, b):
     return a.shape == b.shape and torch.allclose(a, b, atol=1e-5)
 
 
-@pytest.mark.parametrize("sampler", ["ddim", "ddpm", "dpm_solver_pp"])
+@pytest.mark.parametrize("sampler", SAMPLERS)
 def test_images_do_not_depend_on_the_batch_and_the_chunk(network, sampler):
     mask, reference = conditions()
     options = {"sampler": sampler, "variance": "learned"}

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from noise2mask.networks.reference_encoder import ContrastiveProjection, ReferenceEncoder
+from noise2mask.networks.reference_encoder import ContrastiveProjection, ReferenceEncoder, take_trained
 
 
 def test_a_frozen_encoder_takes_a_batch_of_one_and_stays_as_it_is_in_train_mode():
@@ -28,6 +28,19 @@ def test_the_stem_halves_the_size_and_a_frozen_encoder_is_not_pre_trained():
     assert ReferenceEncoder().backbone.conv1.stride == (2, 2)
     with pytest.raises(ValueError, match="frozen encoder can not be trained: give it frozen=False"):
         ContrastiveProjection(ReferenceEncoder())
+
+
+def test_a_trained_encoder_is_taken_from_its_file_or_follows_with_the_whole_network(tmp_path):
+    small = {"embedding": 6, "width": 4}
+    trained, encoder = ReferenceEncoder(**small), ReferenceEncoder(**small)
+    torch.save(trained.state_dict(), tmp_path / "reference.pt")
+    before = encoder.project.weight.clone()
+    take_trained(encoder, None, initial_weights="model.pt")
+    assert torch.equal(encoder.project.weight, before)
+    take_trained(encoder, tmp_path / "reference.pt", initial_weights=None)
+    assert torch.equal(encoder.project.weight, trained.project.weight)
+    with pytest.raises(ValueError, match="The reference encoder is not trained: name reference_file"):
+        take_trained(encoder, None, None)
 
 
 def test_the_stages_of_a_narrow_encoder_have_1_2_4_and_8_times_its_width():

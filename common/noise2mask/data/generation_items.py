@@ -1,7 +1,7 @@
 """What to generate: masks, and a reference for each.
 
 A reference is drawn among the tiles that share a mask's dominant class, as in training (see `referenced_dataset`). A
-mask's own image, which its name or the data set tells, and tiles that overlap it are taken only where there is no other.
+mask's own image, which the data set or its name tells, and tiles that overlap it are taken only for want of others.
 
 Legend: F mask files, S structures, W H size.
 """

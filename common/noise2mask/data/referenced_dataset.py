@@ -31,8 +31,8 @@ class ReferencedDataset(SliceDataset):
     """`SliceDataset` of pictures whose items have a `reference` (C, H, W), drawn anew in every epoch.
 
     Args:
-        data:        items of a datalist, with a `slide` where it is known; else the patient counts, else each image. With a `place`, too
-            (see `tile_place`), tiles that overlap are no references of one another.
+        data:        items of a datalist, with a `slide` where it is known; else the patient counts, else each image.
+            With a `place`, too (see `tile_place`), tiles that overlap are no references of one another.
         transform:   gives `image` (C, H, W) and `label`, one-hot (K, H, W); cached up to the first random one.
         seed:        of augmentation and references.
         other:       probability of another tile, where there is one.

@@ -5,7 +5,8 @@
 SLIDES has `images/` and `masks/` with the same stems, and a `manifest.csv` as a data set's folder has, with the column
 patient. TILES gets images/, masks/, manifest.csv (image, slide, patient) and datalist.json, split by patient (by slide
 where none is named), whose items say where on its slide a tile lies; and for every slide that is done a record in
-slides/. After an interruption the same command goes on with the slides that have no record, or whose files are others. What sticks out of a slide is reflected in the image, and ignored in the mask.
+slides/. After an interruption the same command goes on with the slides that have no record, or whose files are others.
+What sticks out of a slide is reflected in the image, and ignored in the mask.
 
 Legend: H W size, h number of rows.
 """

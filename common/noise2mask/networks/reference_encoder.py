@@ -6,8 +6,12 @@ for contrastive learning of visual representations"): two views of an image shou
 Legend: B images, C channels, H W size, R width of the embedding.
 """
 
+from pathlib import Path
+
 from monai.networks.nets.resnet import ResNet
 from torch import Tensor, nn
+
+from .weights import load_weights
 
 STAGES = (1, 2, 4, 8)  # channels of a ResNet's stages, in widths of the first
 
@@ -45,6 +49,23 @@ class ReferenceEncoder(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         """(B, C, H, W) in [-1, 1], any size -> (B, R)."""
         return self.project(self.backbone(image))  # (B, R)
+
+
+def take_trained(encoder: ReferenceEncoder, path: str | Path | None, initial_weights: str | Path | None) -> None:
+    """Load what pre-training has written, before a training that keeps the encoder as it is.
+
+    Args:
+        encoder:         of the network that is to be trained.
+        path:            of `train_reference.yaml`; None where `initial_weights`, which hold an encoder, follow.
+        initial_weights: of the whole network, loaded by others.
+
+    Raises:
+        ValueError: as `load_weights`, or where neither is given: the encoder would stay as it was drawn.
+    """
+    if path is not None:
+        load_weights(encoder, path)
+    elif initial_weights is None:
+        raise ValueError("The reference encoder is not trained: name reference_file, which train_reference.yaml writes.")
 
 
 class ContrastiveProjection(nn.Module):
