@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -114,12 +115,21 @@ def test_killed_and_resumed_has_the_losses_of_an_uninterrupted_run(commands, tra
 
 
 def test_two_processes_train(commands, tiles, reference, tmp_path):
-    where = {"dataset_dir": tiles, "reference_file": reference / "reference.pt", "output_dir": tmp_path}
-    settings = where | SHORT | {"epochs": 1}
-    commands.torchrun(
-        commands.bundle("training", "train.yaml data/demo.yaml multi_gpu_train.yaml", *options(settings), name=NAME)
-    )
-    assert (tmp_path / "model.pt").is_file() and list(scalars(tmp_path)["target_explained"]) == [1]
+    settings = SHORT | {"dataset_dir": tiles, "output_dir": tmp_path, "epochs": 1}
+    configs = "data/demo.yaml multi_gpu_train.yaml"
+    contrast = settings | ENCODER | {"batch_size": 8, "reference_file": tmp_path / "reference.pt"}
+    commands.torchrun(commands.bundle("training", f"train_reference.yaml {configs}", *options(contrast), name=NAME))
+    views = list(scalars(tmp_path)["views_found"].values())
+    assert len(views) == 1 and 0 <= views[0] <= 1
+    encoder = load_plain(tmp_path / "reference.pt")
+    assert encoder.keys() == load_plain(reference / "reference.pt").keys()  # without the wrapper's names
+    (tmp_path / "last.pt").unlink()
+    (tmp_path / "last_previous.pt").unlink(missing_ok=True)
+    own = settings | {"reference_file": tmp_path / "reference.pt"}
+    commands.torchrun(commands.bundle("training", f"train.yaml {configs}", *options(own), name=NAME))
+    whole = load_plain(tmp_path / "model.pt")
+    assert all(torch.equal(value, whole[f"reference_encoder.{name}"]) for name, value in encoder.items())
+    assert list(scalars(tmp_path)["target_explained"]) == [1]
 
 
 @pytest.mark.parametrize(
@@ -234,3 +244,10 @@ def test_evaluation_scores_what_it_generates(commands, tiles, weights, tmp_path)
     assert scores["frechet_distance"]["generated"] > scores["frechet_distance"]["training"] > 0
     nearest = list(csv.DictReader((tmp_path / "nearest_tiles.csv").open()))
     assert len(nearest) == 2 * masks and (tmp_path / "nearest_tiles.png").is_file()
+    # What is generated already is scored, in two processes: a training tile, turned, in the place of an image is found
+    copied, place = Image.open(datalist(tiles, "training")[4]["image"]), tmp_path / "images" / nearest[3]["generated"]
+    copied.rotate(90).save(place)
+    for process in commands.ranks([*evaluate, *options(QUICK | {"samples": 2}, "--set")]):
+        assert process.wait() == 0, process.text
+    found = {row["generated"]: row["training"] for row in csv.DictReader((tmp_path / "nearest_tiles.csv").open())}
+    assert found[place.name] == Path(copied.filename).name

@@ -178,8 +178,8 @@ def test_guidance_refuses_training_and_unknown_forms():
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"x": (2, 3, 5, 6), "context": None}, r"noisy image has size \(5, 6\), expected multiples of 2"),
-        ({"x": (2, 1, 4, 6)}, "noisy image has 1 channels, this network takes 3"),
+        ({"x": (2, 3, 5, 6), "context": None}, r"image has size \(5, 6\), expected multiples of 2"),
+        ({"x": (2, 1, 4, 6)}, "image has 1 channels, this network takes 3"),
         ({"x": (2, 3, 8, 6)}, "does not fit the condition"),
         ({"context": (2, 3, 5, 6)}, r"mask has size \(5, 6\), expected multiples of 2"),
         ({"context": (2, 4, 4, 6)}, "mask has 4 channels, this network takes 3, one for each class"),

@@ -1,4 +1,4 @@
-"""Entries of DSDM's U-Net (DiffusionDCI, section III): the plain ones of its encoder, the conditioned ones behind it.
+"""Entries of DiffusionDCI's U-Nets (section III): the plain ones of the encoder, the conditioned ones behind it.
 
 An entry is what stands between two skips: a residual block and what belongs to it. The encoder sees noisy image and
 timestep alone. The middle and the decoder read a mask (SPADE) and a reference (CAA); what they make of both depends
@@ -24,7 +24,7 @@ class Widths(NamedTuple):
     """What all entries of a network share."""
 
     time: int  # E
-    classes: int  # K
+    classes: int | None  # K; None for plain norms in place of SPADE
     embedding: int  # R
     head_channels: int
     num_groups: int
@@ -66,6 +66,8 @@ class EncoderEntry(nn.Module):
 class ConditionedEntry(nn.Module):
     """SPADE residual block -> self-attention -> CAA -> a second SPADE residual block: up-sampling, or the middle's.
 
+    Without classes the blocks have plain norms, and no mask is read.
+
     Args:
         name:        begins the names of what it keeps in a condition.
         level:       k, the number of halvings of its input.
@@ -87,7 +89,7 @@ class ConditionedEntry(nn.Module):
         shared: Widths,
     ) -> None:
         super().__init__()
-        self.name, self.level = name, level
+        self.name, self.level, self.channels, self.plain = name, level, channels, shared.classes is None
         rest, spade = (shared.time, shared.num_groups, shared.classes), (shared.dropout, shared.hidden)
         self.block = ScaleShiftBlock(in_channels, channels, *rest, "none", *spade)
         self.attention = self.alignment = self.last = None
@@ -137,13 +139,19 @@ class ConditionedEntry(nn.Module):
             yield "last", self.last
 
     def _norms(self, part: str, block: ScaleShiftBlock) -> Iterator[tuple[str, int, SpadeNorm]]:
-        """Name, level of the mask that it reads, and SPADE norm, of both in a block."""
+        """Name, level of the mask that it reads, and SPADE norm, of both in a block; nothing of plain ones."""
+        if self.plain:
+            return
         levels = (self.level, self.level - (block.resample == "up"))
         for i, (level, norm) in enumerate(zip(levels, block.norms, strict=True)):
             yield f"{self.name}.{part}_{i}", level, cast(SpadeNorm, norm)
 
-    def _modulations(self, part: str, block: ScaleShiftBlock, condition: Mapping[str, Tensor]) -> Sequence[Tensor]:
-        """Of both norms of a block: those kept, or made from the mask."""
+    def _modulations(
+        self, part: str, block: ScaleShiftBlock, condition: Mapping[str, Tensor]
+    ) -> Sequence[Tensor] | None:
+        """Of both norms of a block: those kept, or made from the mask; None for plain ones."""
+        if self.plain:
+            return None
         return [
             condition[name] if name in condition else norm.modulation(condition[f"mask_{level}"])
             for name, level, norm in self._norms(part, block)

@@ -65,7 +65,7 @@ def take_trained(encoder: ReferenceEncoder, path: str | Path | None, initial_wei
     if path is not None:
         load_weights(encoder, path)
     elif initial_weights is None:
-        raise ValueError("The reference encoder is not trained: name reference_file, which train_reference.yaml writes.")
+        raise ValueError("The reference encoder is not trained: name reference_file, of train_reference.yaml.")
 
 
 class ContrastiveProjection(nn.Module):
