@@ -4,7 +4,7 @@ import pytest
 import torch
 from monai.data import MetaTensor
 
-from noise2mask.handlers.scores import scored
+from noise2mask.handlers.scores import channels_of, scored
 
 LABEL = torch.tensor([[[1, 0, 0, 0]], [[0, 1, 1, 0]], [[0, 0, 0, 1]]], dtype=torch.float32)  # background, two parts
 MASK = torch.tensor([[[1, 0, 0, 0]], [[0, 1, 0, 0]], [[0, 0, 1, 1]]], dtype=torch.float32)
@@ -21,7 +21,7 @@ def same(item, maps):
 
 
 def test_each_exclusive_structure_has_a_line_and_the_background_none():
-    head, tail = scored(item(MASK, LABEL), {}, same, ("head", "tail"), exclusive=True)
+    head, tail = scored(item(MASK, LABEL), {}, same, channels_of(("head", "tail"), True), exclusive=True)
     assert (head["structure"], head["tp"], head["fp"], head["fn"]) == ("head", 1, 0, 1)
     assert (tail["structure"], tail["tp"], tail["fp"], tail["fn"]) == ("tail", 1, 1, 0)
     assert head["dice_best"] == tail["dice_best"] == 1 and head["dice_mean"] == pytest.approx(5 / 6)
@@ -29,7 +29,16 @@ def test_each_exclusive_structure_has_a_line_and_the_background_none():
 
 
 def test_overlapping_structures_begin_at_the_first_channel_and_one_channel_has_no_name():
-    lines = scored(item(MASK, LABEL), {}, same, ("a", "b", "c"))
+    lines = scored(item(MASK, LABEL), {}, same, channels_of(("a", "b", "c"), False))
     assert [line["structure"] for line in lines] == ["a", "b", "c"] and lines[0]["dice"] == 1
     (line,) = scored(item(MASK[1:2], LABEL[1:2]), {}, same)
     assert "structure" not in line and line["dice"] == lines[1]["dice"]
+
+
+def test_the_background_has_a_line_where_it_is_asked_for_and_pixels_of_no_class_are_in_none():
+    label = LABEL.clone()
+    label[:, 0, 2] = 0  # nobody labelled it; the mask has a tail there
+    lines = scored(item(MASK, label), {}, same, channels_of(("head", "tail"), True, background=True), exclusive=True)
+    counts = {line["structure"]: (line["tp"], line["fp"], line["fn"]) for line in lines}
+    assert counts == {"head": (1, 0, 0), "tail": (1, 0, 0), "background": (1, 0, 0)}
+    assert all(line["expected_calibration_error"] == 0 and line["dice_mean"] == 1 for line in lines)

@@ -108,3 +108,30 @@ def test_of_several_structures_an_image_has_their_mean_and_each_has_a_summary():
 
 def test_exclusive_structures_are_masks_by_the_largest_probability():
     assert "mask = the class of the largest fused probability" in summarise([case() | DISC], True)["policy"]
+
+
+def test_scores_of_all_classes_with_and_without_the_background_and_accuracy_by_hand():
+    def image(name, patient, counts):
+        bins = case()[BINS]
+        names = ("lesion", "vessel", "background")
+        return [
+            case(patient=patient) | {"image": name, "structure": structure, "tp": tp, "fp": fp, "fn": fn, BINS: bins}
+            for structure, (tp, fp, fn) in zip(names, counts, strict=True)
+        ]
+
+    first = image("1.png", "a", [(2, 0, 2), (1, 1, 0), (4, 2, 1)])  # 10 pixels, 7 of them right
+    second = image("2.png", "b", [(2, 0, 0), (0, 0, 0), (2, 0, 0)])  # 4, all right; no vessel, and none found
+    classes = summarise([*first, *second], exclusive=True)["classes"]
+    assert classes["pooled"]["accuracy"] == pytest.approx(11 / 14)
+    assert classes["pooled"]["iou"] == pytest.approx((4 / 6 + 1 / 2) / 2)
+    assert classes["pooled"]["iou_with_background"] == pytest.approx((4 / 6 + 1 / 2 + 6 / 9) / 3)
+    assert classes["pooled"]["recall"] == pytest.approx((4 / 6 + 1) / 2)
+    assert classes["means"]["accuracy"] == pytest.approx((0.7 + 1) / 2)
+    assert classes["means"]["dice"] == pytest.approx(((4 / 6 + 2 / 3) / 2 + 1) / 2)
+    alone = summarise([line for line in [*first, *second] if line["structure"] != "background"], exclusive=True)
+    whole = summarise([*first, *second], exclusive=True)
+    assert (
+        "classes" not in alone
+        and whole["means"] == alone["means"]
+        and list(whole["structures"]) == ["lesion", "vessel"]
+    )

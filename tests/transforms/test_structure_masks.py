@@ -20,6 +20,13 @@ def test_exclusive_structures_have_a_background_and_every_pixel_one_channel():
     assert channels([[0, 1, 2, 3]], PARTS) == [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 1]]
 
 
+def test_a_value_to_ignore_has_no_class_whatever_another_file_says():
+    assert channels([[0, 1, 255, 2]], PARTS, ignore=[255]) == [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 0, 1]]
+    assert channels([[1, 1], [0, 255]], PARTS, ignore=[255]) == [[0, 0], [1, 0], [0, 0]]
+    with pytest.raises(ValueError, match="Only exclusive structures have pixels of no class"):
+        StructureMasksd("label", NESTED, exclusive=False, ignore=[255])
+
+
 def test_nested_structures_share_pixels_and_have_no_background():
     assert channels([[0, 1, 2]], NESTED, exclusive=False) == [[0, 1, 1], [0, 0, 1]]
 

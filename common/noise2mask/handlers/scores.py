@@ -16,7 +16,7 @@ from ..data.splits import group_by_of, natural, patient_of
 from ..digest import sha256
 from ..files import check_writable
 from ..meta import without_meta
-from ..metrics.case_scores import case_scores, summarise
+from ..metrics.case_scores import BACKGROUND, case_scores, summarise
 from ..metrics.score_files import write_scores
 from ..ranks import gathered
 from ..transforms.own_size import OwnSize
@@ -43,7 +43,9 @@ class SaveScores:
                        structures of a volume at its own size would be large.
         model_file:    the weights; images that they were trained on, where that is known, are counted and told.
         structures:    names of the channels, of several; None: masks have one channel, which needs no name.
-        exclusive:     channel 0 is the background, before those of the structures, and is not scored.
+        exclusive:     channel 0 is the background, before those of the structures; a pixel whose label has no class is
+                       not counted.
+        background:    score it, too, for what concerns all classes: `classes` in `scores.json`.
 
     Raises:
         ValueError: where the folder can not be written to.
@@ -56,8 +58,9 @@ class SaveScores:
         model_file: str | None = None,
         structures: Iterable[str] | None = None,
         exclusive: bool = False,
+        background: bool = False,
     ) -> None:
-        self.structures = None if structures is None else tuple(structures)
+        self.channels = channels_of(structures, exclusive, background)
         self.exclusive = exclusive
         self.own_size = OwnSize(preprocessing)
         self.known = None if model_file is None else read_images(model_file)
@@ -79,7 +82,7 @@ class SaveScores:
         for item, source in zip(outputs, sources, strict=True):
             path = item["image"].meta["filename_or_obj"]
             known = {} if self.known is None else {"trained_on": int(sha256(path) in self.known)}
-            lines = scored(item, source, self.own_size, self.structures, self.exclusive)
+            lines = scored(item, source, self.own_size, self.channels, self.exclusive)
             self.cases += [case | known for case in lines]
 
     def save(self, engine: Engine) -> None:
@@ -106,7 +109,7 @@ def scored(
     item: Mapping[str, Any],
     source: Mapping[str, Any],
     own_size: Callable[[Mapping[str, Any], Tensor], Tensor],
-    structures: Sequence[str] | None = None,
+    channels: Sequence[tuple[str | None, int]] = ((None, 0),),
     exclusive: bool = False,
 ) -> list[dict[str, Any]]:
     """One image's lines, one per structure: its name, patient and what that is, triage number and scores.
@@ -116,8 +119,8 @@ def scored(
         source:     the item of the batch, which may name the `patient` and its `group_by`, and have `annotations`
                     (A, ...) of a mask with one channel.
         own_size:   takes the item and maps (N, h, w[, D]) to (N, ...).
-        structures: names of the channels, of several.
-        exclusive:  the background's channel comes before theirs.
+        channels:   name and channel of what is scored.
+        exclusive:  classes exclude one another: what has none of them in the label is not counted.
     """
     path, meta = item["image"].meta["filename_or_obj"], item["image"].meta
     mask, label, probability = (_plain(item[key]) for key in ("mask", "label", "probability"))  # (K, ...) each
@@ -132,19 +135,25 @@ def scored(
     owner = {"patient": path if patient is None else patient, "group_by": group_by_of(source)}
     head = {"image": path, **owner, "triage": float(item.get("triage", float("nan")))}
     lines = []
-    for name, k in _channels(structures, exclusive):
+    labelled = label.any(dim=0) if exclusive else None  # (...)
+    for name, k in channels:
         try:
             own = own_size(item, samples[:, k])  # (N, ...)
-            scores = case_scores(mask[k], label[k], probability[k], own, annotations, spacing)
+            scores = case_scores(mask[k], label[k], probability[k], own, annotations, spacing, labelled)
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
         lines.append(head | ({} if name is None else {"structure": name}) | scores)
     return lines
 
 
-def _channels(structures: Sequence[str] | None, exclusive: bool) -> list[tuple[str | None, int]]:
+def channels_of(
+    structures: Iterable[str] | None, exclusive: bool, background: bool = False
+) -> list[tuple[str | None, int]]:
     """Names and channels of what is scored; a single channel has no name."""
-    return [(None, 0)] if structures is None else [(name, k + exclusive) for k, name in enumerate(structures)]
+    if structures is None:
+        return [(None, 0)]
+    own = [(name, k + exclusive) for k, name in enumerate(structures)]
+    return [*own, (BACKGROUND, 0)] if exclusive and background else own
 
 
 def _spacing(meta: Mapping[str, Any], axes: int) -> list[float]:

@@ -19,6 +19,7 @@ from .policy import policy, unit_of
 
 BINS = "calibration_bins"
 LESION = ("dice", "iou", "precision", "recall")  # means over images with a lesion are given too, as <name>_lesion
+BACKGROUND = "background"  # the name that its lines have where it is scored, too
 MEANS = (*LESION, "hd95", "dice_best", "dice_mean", "energy_distance", "expected_calibration_error")
 
 
@@ -29,6 +30,7 @@ def case_scores(
     samples: Tensor,
     annotations: Tensor | None = None,
     spacing: Sequence[float] | None = None,
+    labelled: Tensor | None = None,
 ) -> dict[str, Any]:
     """Scores of one image.
 
@@ -39,6 +41,7 @@ def case_scores(
         samples:     (N, *S) in [0, 1], soft.
         annotations: (A, *S) in {0, 1}, of several annotators, or None.
         spacing:     mm along each axis, or None where it is not known.
+        labelled:    (*S) bool, what counts: outside of it there is neither mask nor label; None: all.
 
     Returns:
         Numbers by name, and the bins of the calibration under `BINS`.
@@ -46,8 +49,11 @@ def case_scores(
     Raises:
         ValueError: where shapes differ.
     """
-    counts, hard = count(mask, label), samples > 0.5  # (N, *S)
-    bins = calibration_bins(probability, label)
+    hard = samples > 0.5  # (N, *S)
+    bins = calibration_bins(*(x if labelled is None else x[labelled] for x in (probability, label)))
+    if labelled is not None:
+        mask, label, hard = mask * labelled, label * labelled, hard & labelled
+    counts = count(mask, label)
     scores: dict[str, Any] = {**overlap(counts), "hd95": hausdorff_distance_95(mask, label, spacing)}
     scores["hd95_unit"] = "pixel" if spacing is None else "mm"
     scores |= sample_dice(hard, label)
@@ -68,11 +74,50 @@ def summarise(cases: Sequence[Mapping[str, Any]], exclusive: bool = False) -> di
 
     Returns:
         `means` (over patients; the headline), `intervals` (95 %), `means_over_images`, `pooled`, `calibration`,
-        `triage`, `counts`, `group_by` and `policy`; and, of several structures, `structures`: the same of each.
+        `triage`, `counts`, `group_by` and `policy`; of several structures, `structures`: the same of each; and where
+        the background has lines, too, `classes`: see `class_summary`. It is in nothing else.
     """
-    names = list(dict.fromkeys(case["structure"] for case in cases if "structure" in case))
-    own = {name: _summary([case for case in cases if case["structure"] == name], exclusive) for name in names}
-    return _summary(cases, exclusive) | ({"structures": own} if names else {})
+    structures = [case for case in cases if case.get("structure") != BACKGROUND]
+    names = list(dict.fromkeys(case["structure"] for case in structures if "structure" in case))
+    own = {name: _summary([case for case in structures if case["structure"] == name], exclusive) for name in names}
+    classes = {"classes": class_summary(cases)} if len(structures) < len(cases) else {}
+    return _summary(structures, exclusive) | ({"structures": own} if names else {}) | classes
+
+
+def class_summary(cases: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Scores of all classes of an image together (DiffusionDCI, tables 5 and 6).
+
+    Args:
+        cases: of structures and of `BACKGROUND`, a line each per image.
+
+    Returns:
+        `pooled` (all pixels of all images together), `means` (over patients, of each image's) and their `intervals`:
+        `dice`, `iou`, `precision` and `recall`, means over the structures; the same `_with_background`; `accuracy`, the
+        part of all labelled pixels that have their class.
+    """
+    images = _by_image(cases)
+    names = [case["structure"] for case in next(iter(images.values()))]
+    whole = [_all_classes({name: [c for c in cases if c["structure"] == name] for name in names})]
+    each = [_all_classes({case["structure"]: [case] for case in own}) for own in images.values()]
+    patients = [own[0]["patient"] for own in images.values()]
+    over = {name: over_patients([one[name] for one in each], patients) for name in whole[0]}
+    return {
+        "pooled": whole[0],
+        "means": {name: value.mean for name, value in over.items()},
+        "intervals": {name: [value.low, value.high] for name, value in over.items()},
+    }
+
+
+def _all_classes(lines: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, float]:
+    """Of the pixels of each class's lines together."""
+    counts = {name: Counts(*(sum(line[key] for line in own) for key in Counts._fields)) for name, own in lines.items()}
+    scores = {name: overlap(own) for name, own in counts.items()}
+    of = {"": [name for name in scores if name != BACKGROUND], "_with_background": list(scores)}
+    means = {
+        f"{score}{end}": _mean([scores[name][score] for name in own]) for score in LESION for end, own in of.items()
+    }
+    labelled = sum(own.tp + own.fn for own in counts.values())
+    return means | {"accuracy": sum(own.tp for own in counts.values()) / labelled if labelled else float("nan")}
 
 
 def _summary(cases: Sequence[Mapping[str, Any]], exclusive: bool) -> dict[str, Any]:

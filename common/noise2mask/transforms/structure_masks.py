@@ -14,6 +14,7 @@ from torch import Tensor
 from ..data.structures import (
     Structures,
     check_structures,
+    is_any_of,
     label_map,
     masks_of,
     overlapping,
@@ -32,10 +33,12 @@ class StructureMasksd(MapTransform):
                     {"disc": [1, 2], "cup": [2]}.
         exclusive:  a pixel has one structure at most; channel 0 is the background, where it has none.
         background: all other values that the files may hold; one that is in neither shows another coding.
+        ignore:     values of what nobody has labelled, such as a tile's padding: with exclusive structures a pixel that
+                    holds one in any file has no class at all, all channels are 0.
 
     Raises:
-        ValueError: where there is no structure, or exclusive ones share a value or a pixel; and where a mask holds
-            other values: it names the file and the values.
+        ValueError: where there is no structure, exclusive ones share a value or a pixel, or others than exclusive ones
+            have values to ignore; and where a mask holds other values: it names the file and the values.
     """
 
     def __init__(
@@ -45,10 +48,14 @@ class StructureMasksd(MapTransform):
         exclusive: bool = True,
         background: Sequence[float] = (0,),
         allow_missing_keys: bool = False,
+        ignore: Sequence[float] = (),
     ) -> None:
         super().__init__(keys, allow_missing_keys)
         check_structures(structures, exclusive)
-        self.structures, self.exclusive, self.background = structures, exclusive, background
+        if ignore and not exclusive:
+            raise ValueError("Only exclusive structures have pixels of no class: leave out ignore, or set exclusive.")
+        self.structures, self.exclusive = structures, exclusive
+        self.background, self.ignore = [*background, *ignore], ignore
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Give the keys their channels."""
@@ -62,6 +69,8 @@ class StructureMasksd(MapTransform):
                 name = getattr(mask, "meta", {}).get("filename_or_obj", "a mask")
                 raise ValueError(f"{name}: {both} share pixels; expected exclusive structures: correct the files.")
             channels = torch.cat([~channels.any(dim=0, keepdim=True), channels])  # (S + 1, ...)
+            if self.ignore:
+                channels &= ~is_any_of(mask, self.ignore).any(dim=0)  # (S + 1, ...)
         return channels.to(torch.float32)  # (K, ...)
 
 

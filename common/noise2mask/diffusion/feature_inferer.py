@@ -1,0 +1,92 @@
+"""From image to mask by diffusion features: one pass per noise, fused to class probabilities.
+
+The features are those of the image with noise on it; another noise gives other features. So the masks of several noises
+say how sure the segmenter is, as samples of a diffusion model do, at one evaluation each.
+
+Legend: B images, b of a chunk, N noises, n of a chunk, C image channels, K classes, H W size.
+"""
+
+from collections.abc import Callable
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from .denoiser import Condition, Denoiser
+from .inferer import EnsembleInferer, _check_finite, _Show
+from .noise import NoiseSource
+from .noise_schedule import NoiseSchedule
+from .prepare_features import check_timestep, noised
+
+MEANT_FOR_SAMPLING = ("target", "sampler", "steps", "spacing", "variance", "clip", "start", "mask_scale")
+
+
+class FeatureInferer(EnsembleInferer):
+    """`EnsembleInferer` of a `DCISegmenter`.
+
+    Args:
+        noise_schedule: of the diffusion model's training.
+        timestep:       at which features are taken.
+        out_channels:   K.
+        samples:        N.
+        seed:           noise n of every image is seeded with seed + n.
+        fusion:         "mean", "majority" or "staple".
+        chunk_size:     images * noises evaluated at once, which bounds the memory.
+        progress:       show a progress bar over evaluations.
+
+    Raises:
+        ValueError: where a name or a number is out of range.
+    """
+
+    def __init__(
+        self,
+        noise_schedule: NoiseSchedule,
+        timestep: int = 200,
+        out_channels: int = 3,
+        samples: int = 1,
+        seed: int = 0,
+        fusion: str = "mean",
+        chunk_size: int = 64,
+        progress: bool = False,
+    ) -> None:
+        own = {"noise_schedule": noise_schedule, "out_channels": out_channels, "samples": samples, "seed": seed}
+        own |= {"fusion": fusion, "chunk_size": chunk_size, "progress": progress}
+        super().__init__(**own, exclusive=True, steps=1, mask_scale=1.0)
+        check_timestep(timestep, noise_schedule)
+        self.timestep, self.timesteps = timestep, [timestep]
+        self._own = {**own, "timestep": timestep}
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What decides the masks."""
+        kept = {name: value for name, value in super().settings.items() if name not in MEANT_FOR_SAMPLING}
+        return kept | {"timestep": self.timestep}
+
+    def changed(self, **options: Any) -> "FeatureInferer":
+        """As of `EnsembleInferer`."""
+        return FeatureInferer(**{**self._own, **options})
+
+    def _run(
+        self,
+        network: Denoiser,
+        condition: Condition,
+        numbers: range,
+        coarse: Tensor | None,
+        seed: int | Any,
+        show: _Show | Callable[..., None],
+        bar: tqdm,
+    ) -> Tensor:
+        """One chunk: the noises `numbers` of the encoded images -> 2 p - 1, (b * n, K, H, W)."""
+        image = condition.image
+        noise = NoiseSource(seed, numbers, len(image), image.shape[1:], image.device, image.dtype)()  # (b * n, C, H, W)
+        images = image.repeat_interleave(len(numbers), dim=0)  # (b * n, C, H, W)
+        x = noised(images, noise, self.timestep, self.noise_schedule)  # (b * n, C, H, W)
+        timesteps = torch.tensor([self.timestep], device=x.device)  # (1,)
+        logits = cast(Tensor, network.denoise(x, timesteps, condition)).float()  # (b * n, K, H, W)
+        _check_finite(logits, len(image), self.timestep)
+        if logits.shape[1] != self.out_channels:
+            raise ValueError(f"The network has {logits.shape[1]} classes, expected {self.out_channels}.")
+        bar.update()
+        soft = logits.softmax(dim=1)  # (b * n, K, H, W)
+        return 2 * soft - 1
