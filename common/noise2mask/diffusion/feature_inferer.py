@@ -6,7 +6,7 @@ say how sure the segmenter is, as samples of a diffusion model do, at one evalua
 Legend: B images, b of a chunk, N noises, n of a chunk, C image channels, K classes, H W size.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import torch
@@ -14,7 +14,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from .denoiser import Condition, Denoiser
-from .inferer import EnsembleInferer, _check_finite, _Show
+from .inferer import EnsembleInferer, check_finite
 from .noise import NoiseSource
 from .noise_schedule import NoiseSchedule
 from .prepare_features import check_timestep, noised
@@ -50,7 +50,12 @@ class FeatureInferer(EnsembleInferer):
         chunk_size: int = 64,
         progress: bool = False,
     ) -> None:
-        own = {"noise_schedule": noise_schedule, "out_channels": out_channels, "samples": samples, "seed": seed}
+        own: dict[str, Any] = {
+            "noise_schedule": noise_schedule,
+            "out_channels": out_channels,
+            "samples": samples,
+            "seed": seed,
+        }
         own |= {"fusion": fusion, "chunk_size": chunk_size, "progress": progress}
         super().__init__(**own, exclusive=True, steps=1, mask_scale=1.0)
         check_timestep(timestep, noise_schedule)
@@ -73,8 +78,8 @@ class FeatureInferer(EnsembleInferer):
         condition: Condition,
         numbers: range,
         coarse: Tensor | None,
-        seed: int | Any,
-        show: _Show | Callable[..., None],
+        seed: int | Sequence[int],
+        show: Callable[..., None],
         bar: tqdm,
     ) -> Tensor:
         """One chunk: the noises `numbers` of the encoded images -> 2 p - 1, (b * n, K, H, W)."""
@@ -84,7 +89,7 @@ class FeatureInferer(EnsembleInferer):
         x = noised(images, noise, self.timestep, self.noise_schedule)  # (b * n, C, H, W)
         timesteps = torch.tensor([self.timestep], device=x.device)  # (1,)
         logits = cast(Tensor, network.denoise(x, timesteps, condition)).float()  # (b * n, K, H, W)
-        _check_finite(logits, len(image), self.timestep)
+        check_finite(logits, len(image), self.timestep)
         if logits.shape[1] != self.out_channels:
             raise ValueError(f"The network has {logits.shape[1]} classes, expected {self.out_channels}.")
         bar.update()

@@ -241,7 +241,7 @@ class EnsembleInferer(Inferer):
             timesteps = torch.tensor([t], device=x.device)  # (1,)
             at = network.at(condition, timesteps)
             output = cast(Tensor, network.denoise(x, timesteps, at))  # (b * n, K or 2 K, ...), a tensor in eval mode
-            _check_finite(output, len(condition.image), t)
+            check_finite(output, len(condition.image), t)
             prediction, variance = split_variance(output.float(), self.out_channels)  # (b * n, K, ...) each
             x0 = to_x0(self.target, prediction, x, *self.noise_schedule.alpha_sigma(t))  # (b * n, K, ...)
             bar.update()
@@ -279,7 +279,7 @@ def evaluated(network: Callable[..., Any]) -> Iterator[Denoiser]:
         denoiser.train(was_training)
 
 
-def _check_finite(prediction: Tensor, images: int, t: float) -> None:
+def check_finite(prediction: Tensor, images: int, t: float) -> None:
     """Raise ValueError where a prediction (b * n, K, ...) is not finite: clipping would hide an infinite one."""
     finite = torch.isfinite(prediction).flatten(1).all(dim=1)  # (b * n,)
     if not finite.all():

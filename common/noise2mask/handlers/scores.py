@@ -152,7 +152,7 @@ def channels_of(
     """Names and channels of what is scored; a single channel has no name."""
     if structures is None:
         return [(None, 0)]
-    own = [(name, k + exclusive) for k, name in enumerate(structures)]
+    own: list[tuple[str | None, int]] = [(name, k + exclusive) for k, name in enumerate(structures)]
     return [*own, (BACKGROUND, 0)] if exclusive and background else own
 
 
