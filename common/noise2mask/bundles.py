@@ -22,7 +22,7 @@ SHARED = """phase axcodes image_size spatial_dims in_channels neighbours spacing
     structures exclusive crop_disc
     per_volume z_score intensity_range target mask_scale noise_schedule network_def
     sampler steps samples start fusion variance clip
-    normalise_colours""".split()
+    normalise_colours masks_at_once chunk_size timestep""".split()
 # Roots of inference.yaml that follow from others.
 DERIVED = ("network_channels", "out_channels", "classes")
 # Classes that settings may name: networks, noise schedules, readers.

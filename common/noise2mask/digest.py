@@ -1,7 +1,12 @@
-"""SHA-256 of files and folders, and whether a published file is still what was published."""
+"""SHA-256 of files, folders and tensors, and whether a published file is still what was published."""
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 PUBLISHED = "SHA256SUMS"  # beside the files that it lists, as sha256sum writes it
 
@@ -16,6 +21,14 @@ def sha256(path: str | Path) -> str:
         return ""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def digest(tensors: Mapping[str, "Tensor"]) -> str:
+    """Of names and values."""
+    total = hashlib.sha256()
+    for name, value in sorted(tensors.items()):
+        total.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())
+    return total.hexdigest()
 
 
 def check_published(path: str | Path) -> None:

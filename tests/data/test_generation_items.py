@@ -138,12 +138,13 @@ def test_a_mask_never_gets_its_own_image_where_there_is_another(tmp_path):
         assert all(item["reference"] != item["image"] for item in items)
 
 
-def test_a_mask_of_a_plain_folder_does_not_get_the_image_of_its_name(folder):
+def test_a_mask_of_a_plain_folder_does_not_get_the_image_of_its_name(folder, caplog):
     for seed in range(12):
         items = found(folder, "set/masks", seed=seed)
         assert all(item["reference"].rsplit("/", 1)[1] != f"{item['name']}.png" for item in items)
     (alone,) = found(folder, "set/masks/1_0.png", "set/images/1_0.png")
     assert alone["reference"].endswith("images/1_0.png")  # there is no other
+    assert "1_0.png gets its own image, or one that overlaps it, for want of another reference" in caplog.text
 
 
 def test_a_tile_that_overlaps_the_mask_s_is_not_its_reference(tmp_path):

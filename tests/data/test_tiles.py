@@ -241,3 +241,28 @@ def test_memory_does_not_grow_with_the_height_of_a_slide(tmp_path):
     done = subprocess.run([sys.executable, "-c", code, *options], env=os.environ | {"PYTHONPATH": COMMON}, check=True,
                           capture_output=True, text=True)  # fmt: skip
     assert int(done.stdout.split()[-1]) < 40 * 1024, "KiB; a slide has 48 MiB, its mask, a PNG, 16 MiB"
+
+
+def test_where_no_tile_has_enough_tissue_that_is_said(tmp_path, capsys):
+    folder = slide_folder(tmp_path / "in")
+    with pytest.raises(SystemExit) as stopped:
+        main([str(folder), "--output", str(tmp_path / "out"), "--tile_size", "32", "--image_size", "32",
+              "--luminance", "0", "0.5", "--min_tissue", "1"])  # fmt: skip
+    told = capsys.readouterr().err
+    assert stopped.value.code == 2 and ("no tile has 1 of tissue" in told or "has no pixel of tissue" in told)
+
+
+def test_a_tile_of_one_value_is_left_out(tmp_path, capsys):
+    folder = slide_folder(tmp_path / "in")
+    image, _ = arrays()
+    image[:32, :32] = 255
+    tifffile.imwrite(folder / "images/s0.tif", image, photometric="rgb")
+    cut_slides(folder, tmp_path / "out", CUT)
+    assert "s0: 5 tiles, 1 left out" in capsys.readouterr().out
+    assert not (tmp_path / "out/images/s0_y000000_x000000.png").exists()
+
+
+def test_a_stride_of_0_is_refused(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        main([str(slide_folder(tmp_path / "in")), "--output", str(tmp_path / "out"), "--stride", "0"])
+    assert "stride is 0, expected 1 to" in capsys.readouterr().err

@@ -88,7 +88,7 @@ def test_another_kind_of_file_is_named(tmp_path, name):
 def test_what_can_only_be_read_whole_has_a_largest_size(tmp_path, monkeypatch, name):
     Image.fromarray(SLIDE).save(tmp_path / "a.png")
     written(tmp_path, "deflated_strips.svs")
-    monkeypatch.setattr(whole_slide, "WHOLE", 37 * 190 - 1)
+    monkeypatch.setattr(whole_slide, "WHOLE", 37 * 190 * 3 - 1)
     with pytest.raises(ValueError, match=rf"{name} is a .* can only be read whole"), open_slide(tmp_path / name):
         pass
 
@@ -110,3 +110,18 @@ def test_an_alpha_channel_must_be_opaque(tmp_path):
         assert np.array_equal(slide.colours(0, 230), SLIDE)
     with open_slide(tmp_path / "b.png") as slide, pytest.raises(ValueError, match="expected opaque"):
         slide.colours(0, 9)
+
+
+def test_a_mask_in_png_takes_a_quarter_of_the_memory_of_a_slide(tmp_path, monkeypatch):
+    Image.fromarray(SLIDE).save(tmp_path / "slide.png")
+    Image.fromarray(SLIDE[..., 0]).save(tmp_path / "mask.png")
+    monkeypatch.setattr(whole_slide, "WHOLE", SLIDE.shape[0] * SLIDE.shape[1])
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)  # Pillow's own bound is another
+    with open_slide(tmp_path / "mask.png") as mask:
+        assert np.array_equal(mask.classes(0, 230), SLIDE[..., 0])
+    with (
+        pytest.raises(ValueError, match=r"slide\.png is a PNG that can only be read whole"),
+        open_slide(tmp_path / "slide.png"),
+    ):
+        pass
+    assert Image.MAX_IMAGE_PIXELS == 100

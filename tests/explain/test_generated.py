@@ -19,16 +19,18 @@ def row(folder, images, real=True):
 
 @pytest.mark.parametrize(("images", "columns"), [(1, 4), (3, 6), (5, 6)])
 def test_a_row_has_mask_reference_at_most_three_images_and_the_real_one(tmp_path, images, columns):
-    path = write_generated([row(tmp_path, images), row(tmp_path, images, real=False)], tmp_path / "out.png")
+    path = write_generated([row(tmp_path, images), row(tmp_path, images, real=False)], [0, 1], tmp_path / "out.png")
     with Image.open(path) as picture:
         assert picture.size == (160 * columns, 320)
 
 
-def test_the_mask_has_the_colours_of_its_classes_and_a_missing_real_image_is_white(tmp_path):
-    with Image.open(write_generated([row(tmp_path, 1, real=False)], tmp_path / "out.png")) as picture:
+@pytest.mark.parametrize("values", [[0, 1], [0, 7, 1]])
+def test_the_mask_has_the_colours_of_its_classes_and_a_missing_real_image_is_white(tmp_path, values):
+    with Image.open(write_generated([row(tmp_path, 1, real=False)], values, tmp_path / "out.png")) as picture:
         middle = np.asarray(picture.convert("RGB"))[100, [80, 240, 400, 560]]
-    assert middle.tolist() == [[0xE6, 0x9F, 0], [0, 0, 0], [0, 0, 0], [255, 255, 255]]
+    first, second = [0xE6, 0x9F, 0], [0x56, 0xB4, 0xE9]
+    assert middle.tolist() == [first if values[1] == 1 else second, [0, 0, 0], [0, 0, 0], [255, 255, 255]]
 
 
 def test_of_no_mask_nothing_is_written(tmp_path):
-    assert not write_generated([], tmp_path / "out.png").exists()
+    assert not write_generated([], [0, 1], tmp_path / "out.png").exists()

@@ -1,12 +1,14 @@
 """A run that is interrupted and started again ends with the same weights, to the last bit."""
 
+import json
 import random
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from ignite.engine import Events
-from monai.data import DataLoader
+from monai.data import DataLoader, Dataset
 from monai.engines import SupervisedEvaluator, SupervisedTrainer
 from monai.handlers import ValidationHandler
 from monai.transforms import Compose, RandGaussianNoised
@@ -17,9 +19,10 @@ from noise2mask.diffusion.noise_schedule import NoiseSchedule
 from noise2mask.diffusion.prepare_batch import PrepareDiffusion
 from noise2mask.files import load_plain, previous_path
 from noise2mask.handlers import checkpoint as module
-from noise2mask.handlers.checkpoint import Checkpoint
+from noise2mask.handlers.checkpoint import Checkpoint, data_digest
 from noise2mask.handlers.ema import EMA
 from noise2mask.handlers.reseed import Reseed
+from noise2mask.transforms.reinhard import ReinhardToSlided
 
 CPU = torch.device("cpu")
 ITEMS = [{"image": torch.full((1, 4, 4), n / 5), "label": torch.ones(1, 4, 4) * (n % 2)} for n in range(5)]
@@ -160,6 +163,19 @@ def test_other_data_are_refused(tmp_path, monkeypatch):
     monkeypatch.setitem(globals(), "ITEMS", [{**item, "patient": "other"} for item in ITEMS])
     with pytest.raises(ValueError, match="the training data are others"):
         Run(tmp_path).go()
+
+
+def test_data_whose_transforms_have_read_another_file_are_others(tmp_path):
+    known = {"mean": [50, 0, 0], "deviation": [5, 1, 1], "patches": 1, "pixels": 9}
+
+    def digest(luminance):
+        (tmp_path / "colours.json").write_text(json.dumps({"luminance": [0, luminance], "slides": {"s": known}}))
+        dataset = Dataset(
+            [{"image": "a.png"}], Compose([Compose([ReinhardToSlided("image", tmp_path / "colours.json")])])
+        )
+        return data_digest(SimpleNamespace(data_loader=SimpleNamespace(dataset=dataset)))
+
+    assert digest(85) == digest(85) != digest(90)
 
 
 def test_other_validation_data_are_refused(tmp_path, monkeypatch):

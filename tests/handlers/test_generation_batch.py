@@ -77,6 +77,7 @@ def test_another_config_is_done_again_unless_only_the_way_through_the_masks_diff
     monkeypatch.setattr("noise2mask.handlers.generation_batch.resolved_config", lambda: config)
     finish(folder)
     config |= {"masks_at_once": 1, "references": "there", "section": "testing"}
+    config |= {"features": "inception.pt", "features_size": 299, "real": {"key": "testing"}, "chunk_size": 8}
     assert left(folder) == ["b_1"]
     config["steps"] = 3
     assert left(folder) == ["a", "b_1"]
@@ -114,3 +115,18 @@ def test_masks_and_references_in_the_output_folder_are_refused(folder, path):
     item["label" if "a.png" in path else "reference"] = str(folder / path)
     with pytest.raises(ValueError, match="stands in the output folder and might be overwritten: give another"):
         GenerationBatch([item], str(folder / "out"), str(folder / "model.pt"))
+
+
+def test_references_without_the_colours_of_their_slide_are_all_named_with_what_to_do(folder):
+    colours = folder / "slide_colours.json"
+    known = {"mean": [50, 0, 0], "deviation": [5, 1, 1], "patches": 1, "pixels": 9}
+    colours.write_text(json.dumps({"luminance": [0, 85], "slides": {"s": known}}))
+    items = [{"label": str(folder / "in/a.png"), "reference": str(folder / "in/style.png"), "name": "a"}]
+    where = (str(folder / "out"), str(folder / "model.pt"), str(colours))
+    assert "colours" in GenerationBatch([items[0] | {"slide": "s"}], *where).colours
+    for slide, words in (({}, "style.png names no slide"), ({"slide": "t"}, "style.png is of slide t")):
+        with pytest.raises(ValueError, match=rf"set normalise_colours to false(.|\n)*{words}"):
+            GenerationBatch([items[0] | slide], *where)
+    colours.unlink()
+    with pytest.raises(ValueError, match=r"slide_colours.json holds no colours of slides.* normalise_colours to false"):
+        GenerationBatch(items, *where)

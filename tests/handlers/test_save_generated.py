@@ -15,8 +15,10 @@ from noise2mask.diffusion.noise_schedule import NoiseSchedule
 from noise2mask.handlers import save_generated as module
 from noise2mask.handlers.generation_batch import GenerationBatch
 from noise2mask.handlers.save_generated import SaveGenerated
+from noise2mask.transforms.structure_masks import StructureMasksd
 
 MASK = np.array([[0, 1, 1], [2, 2, 2]])  # (H, W)
+STRUCTURES = {"benign": [1], "malignant": [2]}
 
 
 @pytest.fixture
@@ -46,10 +48,10 @@ def images(samples):
     return made
 
 
-def generate(folder, samples=2, section="training", names="abc"):
+def generate(folder, samples=2, section="training", names="abc", structures=STRUCTURES):
     """What a run writes, in batches of two masks."""
     made = batch(folder, names)
-    handler = SaveGenerated(made, section)
+    handler = SaveGenerated(made, structures, section=section)
     inferer = ImageInferer(NoiseSchedule("cosine", 10), steps=2, samples=samples, seed=7)
     engine = SimpleNamespace(inferer=inferer, state=SimpleNamespace(device="cpu"))
     handler.start(engine)
@@ -151,4 +153,30 @@ def test_the_picture_shows_a_row_for_each_mask(folder):
 
 def test_an_unknown_section_is_refused(folder):
     with pytest.raises(ValueError, match="section is 'train', expected one of training, validation, testing"):
-        SaveGenerated(batch(folder), "train")
+        SaveGenerated(batch(folder), STRUCTURES, section="train")
+
+
+@pytest.mark.parametrize(
+    ("structures", "background", "values"),
+    [
+        ({"malignant": [2, 3], "benign": [1]}, (0,), [0, 2, 1]),
+        ({"lesion": [255], "rest": [128]}, (9, 0), [9, 255, 128]),
+        ({"a": [0], "b": [4]}, (0, 7), [7, 0, 4]),
+    ],
+)
+def test_masks_are_read_again_by_the_structures_that_they_were_made_of(folder, structures, background, values):
+    made = batch(folder, "a")
+    handler = SaveGenerated(made, structures, background)
+    one_hot = torch.nn.functional.one_hot(torch.tensor(MASK), 3).movedim(2, 0).float()  # (K, H, W)
+    inferer = ImageInferer(NoiseSchedule("cosine", 10), steps=2, samples=1, seed=7)
+    output = {"name": ["a"], "label": one_hot[None], "pred": images(1)[None]}
+    handler.save(SimpleNamespace(inferer=inferer, state=SimpleNamespace(device="cpu", output=output)))
+    written = np.asarray(Image.open(folder / "out/masks/a_0.png"))
+    assert written.tolist() == [[values[number] for number in row] for row in MASK]
+    again = StructureMasksd("label", structures, background=background)({"label": torch.tensor(written[None]).float()})
+    assert torch.equal(again["label"], one_hot)
+
+
+def test_classes_that_a_picture_of_8_bits_can_not_hold_are_refused(folder):
+    with pytest.raises(ValueError, match=r"masks would be written with the values \[300\], expected whole numbers"):
+        SaveGenerated(batch(folder), {"lesion": [300]})

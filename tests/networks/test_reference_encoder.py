@@ -43,6 +43,16 @@ def test_a_trained_encoder_is_taken_from_its_file_or_follows_with_the_whole_netw
         take_trained(encoder, None, None)
 
 
+def test_an_encoder_that_was_trained_on_other_colours_is_refused(tmp_path):
+    encoder, seen = ReferenceEncoder(embedding=6, width=4), {"normalise_colours": True, "intensity_range": [0, 255]}
+    torch.save(encoder.state_dict(), tmp_path / "reference.pt")
+    take_trained(encoder, tmp_path / "reference.pt", None, seen)  # nobody knows how it was trained
+    (tmp_path / "reference.yaml").write_text("normalise_colours: false\nintensity_range: [0, 255]\n")
+    with pytest.raises(ValueError, match="reference.yaml says normalise_colours False, this training has True"):
+        take_trained(encoder, tmp_path / "reference.pt", None, seen)
+    take_trained(encoder, tmp_path / "reference.pt", None, seen | {"normalise_colours": False})
+
+
 def test_the_stages_of_a_narrow_encoder_have_1_2_4_and_8_times_its_width():
     encoder = ReferenceEncoder(embedding=6, width=4)
     stages = [encoder.backbone.layer1, encoder.backbone.layer2, encoder.backbone.layer3, encoder.backbone.layer4]

@@ -8,8 +8,9 @@ from torch import nn
 
 from noise2mask.diffusion.inferer import EnsembleInferer
 from noise2mask.diffusion.noise_schedule import NoiseSchedule
+from noise2mask.digest import digest
 from noise2mask.studies.cases import cases_of
-from noise2mask.studies.rows import Rows, basis_of, digest
+from noise2mask.studies.rows import Rows, basis_of
 
 
 def test_a_row_that_is_done_is_not_computed_again(tmp_path):

@@ -166,6 +166,8 @@ def _paired(
     others = [one for one in candidates if not _shows(one, item, name)]  # its own image would be copied
     if kind not in alike and None not in alike:
         logger.warning(f"warning: no reference has the dominant class of {path}: any is taken.")
+    elif not others:
+        logger.warning(f"warning: {path} gets its own image, or one that overlaps it, for want of another reference.")
     reference = random.Random(derived_seed(seed, *name.encode())).choice(others or candidates)
     kept = {"patient": item["patient"]} if "patient" in item else {}
     kept |= {"image": name_of(item)} if "image" in item else {}

@@ -20,6 +20,8 @@ from .slice_dataset import SliceDataset
 from .symmetry import laid, symmetries_of
 from .tile_place import overlapping
 
+FEW = 64  # so many tiles are tried: of a slide with thousands hardly any overlap
+
 
 def dominant_class(masks: Tensor) -> int:
     """Of structures' masks (S, H, W): the largest one's number from 1 up; 0, the background, where there is none."""
@@ -61,18 +63,22 @@ class ReferencedDataset(SliceDataset):
         alike = defaultdict(list)
         for i, kind in enumerate(kinds):
             alike[kind].append(i)
-        self.others = [  # of each tile those like it
-            [j for j in alike[kind] if j != i and not overlapping(self._cache[i], self._cache[j])]
-            for i, kind in enumerate(kinds)
-        ]
+        self.alike = [alike[kind] for kind in kinds]  # of each tile those like it, itself among them
 
     def drawn(self, index: int, *which: int) -> dict[Hashable, Any]:
         """Item `index` with the augmentation and the reference of this epoch."""
         item: Mapping[Hashable, Any] = super().drawn(index, *which)
         index %= len(self)
         draw = random.Random(derived_seed(self.seed, self.epoch, index, *which, 1))
-        others = self.others[index]
-        another = self._cache[draw.choice(others)] if others and draw.random() < self.other else None
+        another = self._another(index, draw) if draw.random() < self.other else None
         # Of the tile itself as it is in this epoch: the augmentation might undo the turn of the one on the disk.
         reference = without_meta((another or item)["image"])  # (C, H, W)
         return {**item, "reference": laid(reference, draw.choice(symmetries_of(reference))).contiguous()}
+
+    def _another(self, index: int, draw: random.Random) -> Mapping[Hashable, Any] | None:
+        """A tile like this one that shares no pixel with it; None where there is none."""
+        own, alike = self._cache[index], self.alike[index]
+        for i in draw.sample(alike, len(alike)) if len(alike) <= FEW else (draw.choice(alike) for _ in range(FEW)):
+            if i != index and not overlapping(own, self._cache[i]):
+                return self._cache[i]
+        return None

@@ -142,14 +142,15 @@ def tissue(image: np.ndarray, inside: Sequence[int], cut: Cut) -> float:
 
 
 def write_slide(stem: str, image: Path, mask: Path, cut: Cut, output: Path) -> dict[str, Any]:
-    """Write the tiles of one slide, and then its record; where it fails none of its tiles stays."""
+    """Write the tiles of one slide that are pictures of tissue, and its record; where it fails none of them stays."""
     record: dict[str, Any] = {"cut": asdict(cut), "files": _state(image, mask), "tiles": [], "left_out": 0}
     most = 0.0
     try:
         with open_slide(image) as slide, open_slide(mask) as own:
             for tile in tiles_of_slide(slide, own, cut):
                 most = max(most, tile.tissue)
-                if tile.tissue < cut.min_tissue:
+                # A tile of one value, such as a scanner's fill, is no picture.
+                if tile.tissue < cut.min_tissue or tile.image.min() == tile.image.max():
                     record["left_out"] += 1
                     continue
                 name = f"{stem}_y{tile.place[0]:06d}_x{tile.place[1]:06d}.png"
@@ -263,7 +264,10 @@ def cut_slides(folder: Path, output: Path, cut: Cut) -> dict:
     content = {}
     try:
         _tidy(records, images, output)
-        content = write_lists(records, rows, owner, by, output) if any(own["tiles"] for own in records.values()) else {}
+        if any(own["tiles"] for own in records.values()):
+            content = write_lists(records, rows, owner, by, output)
+        elif not problems:
+            problems.append(f"no tile has {cut.min_tissue:g} of tissue; expected some: lower --min_tissue.")
     except ValueError as error:
         problems.append(str(error))
     refuse(failed, problems)
@@ -286,7 +290,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     options = vars(parser.parse_args(arguments))
     slides, output = options.pop("slides"), options.pop("output")
-    options |= {"stride": options["stride"] or options["tile_size"], "luminance": tuple(options["luminance"])}
+    options["stride"] = options["tile_size"] if options["stride"] is None else options["stride"]
+    options["luminance"] = tuple(options["luminance"])
     try:
         content = cut_slides(slides, output, Cut(**options))
     except ValueError as error:

@@ -2,12 +2,11 @@
 
 TIFF, OME-TIFF and SVS are read by tifffile: of tiles and strips those that hold the rows, of uncompressed files the
 rows themselves; always the full resolution. Compressions such as JPEG, JPEG 2000 and LZW need the package imagecodecs
-(extra `slides`). Pillow can not read a part of a PNG, so PNGs are taken up to a size only.
+(extra `slides`). Pillow can not read a part of a PNG, so PNGs are taken up to a size in memory only.
 
 Legend: H W size, h number of rows.
 """
 
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from tifffile import TiffFile, TiffPage
 
 TIFFS = (".ome.tiff", ".ome.tif", ".tiff", ".tif", ".svs")
 SUFFIXES = (*TIFFS, ".png")
-WHOLE = 150_000_000  # pixels that may be in memory at once where a part alone can not be read: 0.6 GB
+WHOLE = 600_000_000  # bytes that may be in memory at once where a part alone can not be read
 
 
 @dataclass
@@ -111,22 +110,25 @@ class _Unfit(ValueError):
 
 
 def _open_png(path: Path) -> Image.Image:
-    with warnings.catch_warnings():  # Pillow warns of 0.6 of what `WHOLE` allows
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+    most, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None  # `WHOLE` is the bound here, before anything is decoded
+    try:
         return Image.open(path)
+    finally:
+        Image.MAX_IMAGE_PIXELS = most
 
 
 def _of_png(path: Path, picture: Image.Image) -> Slide:
     width, height = picture.size
-    if width * height > WHOLE:
-        raise _Unfit(_too_large(path, "a PNG", width * height))
+    needed = width * height * (1 if picture.mode in ("1", "L", "P") else 4)  # Pillow keeps colours in four bytes
+    if needed > WHOLE:
+        raise _Unfit(_too_large(path, "a PNG", needed))
     picture.load()
     return Slide(path, (height, width), lambda first, last: np.asarray(picture.crop((0, first, width, last))))
 
 
-def _too_large(path: Path, what: str, pixels: int) -> str:
-    found = f"{path} is {what} of {pixels / 1e6:.0f} million pixels that can only be read whole"
-    return f"{found}, expected at most {WHOLE / 1e6:.0f} million: save it as a tiled TIFF."
+def _too_large(path: Path, what: str, needed: int) -> str:
+    found = f"{path} is {what} that can only be read whole, which takes {needed / 1e6:.0f} MB"
+    return f"{found}; expected at most {WHOLE / 1e6:.0f} MB: save it as a tiled TIFF."
 
 
 # TIFF
@@ -148,8 +150,9 @@ def _of_tiff(path: Path, file: TiffFile) -> Slide:
         kind = np.dtype(f"{file.byteorder}{page.dtype.char}")
         return Slide(path, size, lambda first, last: _stored(path, page, kind, first, last))
     length = page.tilelength if page.is_tiled else page.rowsperstrip
-    if not page.is_tiled and min(length, size[0]) * size[1] > WHOLE:
-        raise _Unfit(_too_large(path, "a TIFF with strips", min(length, size[0]) * size[1]))
+    needed = min(length, size[0]) * size[1] * page.samplesperpixel * page.dtype.itemsize
+    if not page.is_tiled and needed > WHOLE:
+        raise _Unfit(_too_large(path, "a TIFF with strips", needed))
     return Slide(path, size, lambda first, last: _decoded(page, first, last))
 
 

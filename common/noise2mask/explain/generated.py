@@ -17,12 +17,13 @@ from .colours import palette
 MOST = 3  # images shown of one mask
 
 
-def write_generated(rows: Sequence[Mapping[str, Any]], path: Path) -> Path:
+def write_generated(rows: Sequence[Mapping[str, Any]], values: Sequence[int] | np.ndarray, path: Path) -> Path:
     """One row for each mask; nothing is written where there is none.
 
     Args:
-        rows: files of `mask` (numbers of classes), `reference`, `generated` (N) and `real`, or None.
-        path: of the PNG.
+        rows:   files of `mask`, `reference`, `generated` (N) and `real`, or None.
+        values: that masks hold for the background and each class.
+        path:   of the PNG.
 
     Returns:
         The path.
@@ -33,7 +34,7 @@ def write_generated(rows: Sequence[Mapping[str, Any]], path: Path) -> Path:
     figure = Figure(figsize=(1.6 * len(heads), 1.6 * len(rows)), layout="constrained")
     FigureCanvasAgg(figure)
     for number, (axes, row) in enumerate(zip(figure.subplots(len(rows), len(heads), squeeze=False), rows, strict=True)):
-        pictures = [_coloured(row["mask"]), *map(_read, [row["reference"], *row["generated"][:MOST]])]
+        pictures = [_coloured(row["mask"], values), *map(_read, [row["reference"], *row["generated"][:MOST]])]
         pictures.append(np.full_like(pictures[-1], 255) if row["real"] is None else _read(row["real"]))
         for axis, head, picture in zip(axes, heads, pictures, strict=True):
             axis.imshow(picture)
@@ -50,8 +51,11 @@ def _read(path: str | Path) -> np.ndarray:
         return np.asarray(image.convert("RGB"))
 
 
-def _coloured(path: str | Path) -> np.ndarray:
-    """A map of numbers (H, W) -> (H, W, 3)."""
+def _coloured(path: str | Path, values: Sequence[int] | np.ndarray) -> np.ndarray:
+    """A mask (H, W) -> (H, W, 3), whatever stands for its classes."""
+    numbers = np.zeros(256, np.uint8)
+    numbers[values] = range(len(values))
     with Image.open(path) as image:
-        image.putpalette(palette())
-        return np.asarray(image.convert("RGB"))
+        coloured = Image.fromarray(numbers[np.asarray(image)])
+    coloured.putpalette(palette())
+    return np.asarray(coloured.convert("RGB"))

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from ignite import distributed as idist
 from ignite.engine import Engine, Events
+from monai.transforms import Compose
 from torch import nn
 
 from ..diffusion.denoiser import unwrap
@@ -171,8 +172,11 @@ def items_of(engine: Engine) -> list[Mapping[str, Any]]:
 
 
 def data_digest(engine: Engine) -> str:
-    """Of the items: which images, with which masks, of whom, in which order."""
-    plain = [sorted((str(key), str(value)) for key, value in item.items()) for item in items_of(engine)]
+    """Of the items: which images, with which masks, of whom, in which order; and of files that transforms have read."""
+    plain: list[Any] = [sorted((str(key), str(value)) for key, value in item.items()) for item in items_of(engine)]
+    transform = getattr(getattr(engine.data_loader, "dataset", None), "transform", None)
+    steps = transform.flatten().transforms if isinstance(transform, Compose) else ()
+    plain += [step.digest for step in steps if hasattr(step, "digest")]
     return hashlib.sha256(json.dumps(plain).encode()).hexdigest()
 
 

@@ -35,7 +35,7 @@ class GenerationBatch:
 
     Raises:
         ValueError: where the folder can not be written to, holds the masks or the references, or what was made for
-            other masks, which would be half of the new data set.
+            other masks, which would be half of the new data set; where references have no slide with colours.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class GenerationBatch:
         self.left = self._left({item["name"] for item in items})
         self.config = fingerprint(resolved_config()) | {"version": __version__}
         self.recipe, self.weights = recipe(self.config), sha256(model_file)
-        self.colours = {} if slide_colours is None else {"colours": colours_digest(slide_colours)}
+        self.colours = {} if slide_colours is None else {"colours": colours_digest(slide_colours, self.items)}
         records = from_first([self.finished(item) for item in self.items])
         self.records = [record for record in records if record is not None]
         self.unfinished = [item for item, record in zip(self.items, records, strict=True) if record is None]
@@ -106,9 +106,18 @@ class GenerationBatch:
             return None
 
 
-def colours_digest(path: str) -> str:
-    """Of a file of slide colours, which must be one."""
-    read_colours(path)
+def colours_digest(path: str, items: Sequence[Mapping[str, Any]]) -> str:
+    """Of a file of slide colours, which must have those of all references."""
+    remedy = "take tiles of slides that have them, or set normalise_colours to false"
+    try:
+        known, _ = read_colours(path)
+    except ValueError as error:
+        raise ValueError(f"{error} Or {remedy}.") from error
+    left = {item["reference"]: item.get("slide") for item in items if str(item.get("slide")) not in known}
+    refuse(
+        f"References are to have the colours of their slides, which {path} lacks: {remedy}",
+        [f"{name} {'names no slide' if slide is None else f'is of slide {slide}'}." for name, slide in left.items()],
+    )
     return sha256(path)
 
 

@@ -8,7 +8,7 @@ import io
 import json
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from PIL import Image
 from ..data.datalist import write_datalist
 from ..data.layouts import FILE
 from ..data.splits import KEYS
+from ..data.structures import Structures, values_of
 from ..diffusion.image_inferer import seed_of
 from ..explain.generated import write_generated
 from ..files import atomic_file, write_text_atomically
@@ -40,18 +41,31 @@ SHOWN = 8  # masks in the picture
 class SaveGenerated:
     """Per image `images/<mask>_<n>.png` and `masks/<mask>_<n>.png`; per mask a record; at the end the data set.
 
-    Masks are maps of the classes' numbers in the order of `structures`, 0 the background, in the size of the images.
+    Masks hold the first value of each of `structures`, and of the background, in the size of the images: the config
+    that made them reads them again.
     `generated.png` shows the first masks beside reference, images and, where there is one, the real image.
 
     Args:
-        batch:   the masks, those that an earlier run has finished included.
-        section: of the new data set that all images go to.
+        batch:      the masks, those that an earlier run has finished included.
+        structures: see `StructureMasksd`.
+        background: all other values of the masks.
+        section:    of the new data set that all images go to.
+
+    Raises:
+        ValueError: where the section has another name, or a class has no value that a picture of 8 bits can hold.
     """
 
-    def __init__(self, batch: GenerationBatch, section: str = "training") -> None:
+    def __init__(
+        self,
+        batch: GenerationBatch,
+        structures: Structures,
+        background: Sequence[float] = (0,),
+        section: str = "training",
+    ) -> None:
         if section not in SPLITS:
             raise ValueError(f"section is {section!r}, expected one of {', '.join(SPLITS)}.")
         self.batch, self.section = batch, section
+        self.values = _values(structures, background)
         self.items = {item["name"]: item for item in batch.items}
         self.records: list[dict[str, Any]] = []
 
@@ -78,7 +92,7 @@ class SaveGenerated:
             files = [f"{name}_{n}.png" for n in range(len(images))]
             for path, image in zip(files, images, strict=True):
                 _write(_colours(image), self.batch.folder / "images" / path)
-                _write(without_meta(mask).argmax(0).to(torch.uint8).cpu().numpy(), self.batch.folder / "masks" / path)
+                _write(self.values[without_meta(mask).argmax(0).cpu().numpy()], self.batch.folder / "masks" / path)
             record = {
                 **self.batch.known(item),
                 "seed": seed_of(seed, name),
@@ -98,7 +112,8 @@ class SaveGenerated:
         write_text_atomically(self._manifest(records), self.batch.folder / "manifest.csv")
         write_datalist(self._datalist(records), self.batch.folder / FILE)
         self._report(engine, len(made), sum(len(record["files"]) for record in records))
-        write_generated([self._row(record) for record in records[:SHOWN]], self.batch.folder / "generated.png")
+        rows = [self._row(record) for record in records[:SHOWN]]
+        write_generated(rows, self.values, self.batch.folder / "generated.png")
 
     def _datalist(self, records: list[dict[str, Any]]) -> dict[str, Any]:
         """All images in the one section; the layout "folder" would take some of them to validate."""
@@ -142,6 +157,16 @@ class SaveGenerated:
         }
         write_text_atomically(json.dumps(report, indent=2), self.batch.folder / "report.json")
         logger.info(f"{images} images, {len(self.batch.records)} masks finished earlier -> {self.batch.folder}")
+
+
+def _values(structures: Structures, background: Sequence[float]) -> np.ndarray:
+    """(K,) uint8: what a mask holds for each class, the background's first."""
+    empty = next((value for value in (*background, 0) if value not in values_of(structures)), None)
+    values = [empty, *(own[0] for own in structures.values())]
+    if wrong := [value for value in values if value not in range(256)]:
+        expected = "expected whole numbers from 0 to 255, as PNG has them"
+        raise ValueError(f"masks would be written with the values {wrong}, {expected}: change structures.")
+    return np.array(values, np.uint8)
 
 
 def _colours(image: torch.Tensor) -> np.ndarray:

@@ -9,7 +9,6 @@ you trust. A `SHA256SUMS` beside it, where there is one, must list the file as i
 Legend: N images, H W size, F features.
 """
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from ..data.tile_images import unit_range
-from ..digest import check_published, sha256
+from ..digest import check_published, digest, sha256
 from ..networks.reference_encoder import ReferenceEncoder
 
 OWN = "own contrastive encoder"
@@ -83,14 +82,14 @@ def own_extractor(encoder: ReferenceEncoder) -> Extractor:
     Args:
         encoder: with its weights; the SHA-256 is that of its state, name by name.
     """
-    digest = hashlib.sha256()
-    for name, value in encoder.state_dict().items():
-        digest.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())
-    return Extractor(encoder, OWN, digest.hexdigest())
+    return Extractor(encoder, OWN, digest(encoder.state_dict()))
 
 
 def scripted_extractor(
-    path: str | Path, size: int | None = None, value_range: tuple[float, float] = (-1.0, 1.0)
+    path: str | Path,
+    size: int | None = None,
+    value_range: tuple[float, float] = (-1.0, 1.0),
+    device: torch.device | str = "cpu",
 ) -> Extractor:
     """Of a TorchScript file, such as an Inception-v3 that was exported with its pooled features as output.
 
@@ -100,6 +99,7 @@ def scripted_extractor(
         path:        of the file, which maps (B, 3, H, W) to (B, F).
         size:        as of `Extractor`; 299 for most Inception-v3.
         value_range: as of `Extractor`.
+        device:      where it computes.
 
     Raises:
         ValueError: where the file is missing, no TorchScript, or not the one that `SHA256SUMS` beside it lists.
@@ -108,7 +108,7 @@ def scripted_extractor(
         raise ValueError(f"{path} does not exist, expected a TorchScript file: give another one.")
     check_published(path)
     try:
-        network = torch.jit.load(path, map_location="cpu")
+        network = torch.jit.load(path, map_location=device)
     except RuntimeError as error:
         kind = type(error).__name__
         raise ValueError(f"{path} is no readable TorchScript ({kind}): export it with torch.jit.save.") from error

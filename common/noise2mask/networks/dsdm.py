@@ -3,7 +3,7 @@
 One U-Net on the noisy image. Its encoder sees no condition; the middle and the decoder read the mask by SPADE and the
 reference's embedding by CAA. Either condition may be missing: an empty mask, and a vector that is learned.
 
-    x_t -> encoder -> middle -> decoder entries 0, 1, .. (deepest first) -> noise and variance
+    x_t -> encoder -> middle -> decoder entries 0, 1, .. (deepest first) -> prediction and variance
                         ^          ^
                         mask (SPADE), reference (CAA)
 
@@ -86,8 +86,8 @@ class DSDM(ConditionedUNet, Denoiser):
             condition: from `encode`.
 
         Returns:
-            (M, 2C, H, W): the noise, then the variance's place between its bounds; in train mode a dict that holds it
-            as `prediction`.
+            (M, 2C, H, W): the noise, or what else it was trained to predict, then the variance's place between its
+            bounds; in train mode a dict that holds it as `prediction`.
 
         Raises:
             ValueError: where x does not fit the network or the condition.

@@ -1,7 +1,7 @@
 """Classifier-free guidance of DSDM (DiffusionDCI, equation 17; Ho and Salimans 2022, "Classifier-free guidance").
 
-The network predicts the noise twice, with the conditions and without any, and is pushed on from the second
-to the first.
+The network predicts the noise twice, with the conditions and without any, and is pushed on from the second to the
+first. Guiding x0 or v is the same: of one noisy image both are linear in the noise, and the weights add up to 1.
 
 Legend: B images, N samples of each, M = B * N, C image channels, K classes, H W size.
 """

@@ -6,11 +6,15 @@ for contrastive learning of visual representations"): two views of an image shou
 Legend: B images, C channels, H W size, R width of the embedding.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+import yaml
 from monai.networks.nets.resnet import ResNet
 from torch import Tensor, nn
 
+from ..bundles import settings_file
 from .weights import load_weights
 
 STAGES = (1, 2, 4, 8)  # channels of a ResNet's stages, in widths of the first
@@ -51,21 +55,37 @@ class ReferenceEncoder(nn.Module):
         return self.project(self.backbone(image))  # (B, R)
 
 
-def take_trained(encoder: ReferenceEncoder, path: str | Path | None, initial_weights: str | Path | None) -> None:
+def take_trained(
+    encoder: ReferenceEncoder,
+    path: str | Path | None,
+    initial_weights: str | Path | None,
+    settings: Mapping[str, Any] | None = None,
+) -> None:
     """Load what pre-training has written, before a training that keeps the encoder as it is.
 
     Args:
         encoder:         of the network that is to be trained.
         path:            of `train_reference.yaml`; None where `initial_weights`, which hold an encoder, follow.
-        initial_weights: of the whole network, loaded by others.
+        initial_weights: of the whole network, loaded by others; its encoder wins.
+        settings:        of this training that must be those of pre-training, where these stand beside the file.
 
     Raises:
-        ValueError: as `load_weights`, or where neither is given: the encoder would stay as it was drawn.
+        ValueError: as `load_weights`; where neither is given: the encoder would stay as it was drawn; where
+            pre-training saw other images.
     """
     if path is not None:
+        _check_settings(settings_file(path), settings or {})
         load_weights(encoder, path)
     elif initial_weights is None:
         raise ValueError("The reference encoder is not trained: name reference_file, of train_reference.yaml.")
+
+
+def _check_settings(file: Path, settings: Mapping[str, Any]) -> None:
+    known = yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    for name, own in settings.items():
+        if name in known and known[name] != own:
+            found = f"{file} says {name} {known[name]!r}, this training has {own!r}"
+            raise ValueError(f"{found}; expected the same, or the encoder sees other images: correct one of both.")
 
 
 class ContrastiveProjection(nn.Module):

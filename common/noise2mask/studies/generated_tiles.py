@@ -55,7 +55,10 @@ def score_generated(
     if idist.get_rank() > 0:
         return
     low, high = features_range
-    extractor = own_extractor(encoder) if features is None else scripted_extractor(features, features_size, (low, high))
+    device = encoder.project.weight.device
+    extractor = (
+        own_extractor(encoder) if features is None else scripted_extractor(features, features_size, (low, high), device)
+    )
     names = [item["name"] for item in batch.items]
     paths = [batch.folder / "images" / f"{name}_{n}.png" for name in names for n in range(samples)]
     generated, trained = read_tiles(paths), _tensor(training)  # (B N, 3, H, W), (T, 3, H, W)

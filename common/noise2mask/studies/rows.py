@@ -1,15 +1,15 @@
 """The rows of a study, written as soon as each is done, so that an interrupted study goes on where it was."""
 
-import hashlib
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from ..diffusion.inferer import EnsembleInferer
+from ..digest import digest
 from ..files import check_writable, write_text_atomically
 from ..metrics.score_files import csv_text, without_nan
 from .cases import Case
@@ -59,11 +59,3 @@ def basis_of(cases: Sequence[Case], inferer: EnsembleInferer, network: nn.Module
     data = {f"{i} image": case.image for i, case in enumerate(cases)}
     data |= {f"{i} label of {case.patient}": case.label for i, case in enumerate(cases)}
     return {"weights": digest(network.state_dict()), "data": digest(data), "settings": inferer.settings}
-
-
-def digest(tensors: Mapping[str, Tensor]) -> str:
-    """Of names and values."""
-    total = hashlib.sha256()
-    for name, value in sorted(tensors.items()):
-        total.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())
-    return total.hexdigest()

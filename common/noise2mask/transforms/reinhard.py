@@ -5,6 +5,7 @@ Legend: H W size.
 
 import os
 from collections.abc import Hashable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from monai.config import KeysCollection
 from monai.transforms import MapTransform
 
 from ..data.slide_colours import read_colours, to_slide
+from ..digest import sha256
 from ..meta import without_meta
 
 
@@ -33,6 +35,7 @@ class ReinhardToSlided(MapTransform):
         super().__init__(keys, allow_missing_keys)
         self.stats = stats
         self.colours, self.luminance = read_colours(stats)
+        self.digest = sha256(Path(stats))  # a training that goes on must have the same
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Move the keys to the colours of the item's slide."""
