@@ -137,7 +137,7 @@ def test_two_processes_train(commands, tiles, reference, tmp_path):
     [
         ({"structures": "{'benign':[1]}"}, "holds the values 0, 1, 2; expected 0, 1: correct structures"),
         ({"reference_file": "none.pt"}, "none.pt does not exist"),
-        ({"reference_file": "None"}, "The reference encoder is not trained: name reference_file"),
+        ({"reference_file": "$None"}, "The reference encoder is not trained: name reference_file"),
         ({"network_def::reference_encoder::width": 4}, "does not fit the network"),
         ({"image_size": "[15,15]"}, r"has size (15, 15), expected multiples of 2"),
         ({"dropout::both": 0.9}, "expected probabilities whose sum is at most 1"),
