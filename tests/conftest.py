@@ -48,6 +48,17 @@ TINY = {  # what makes a bundle's network quick
         "network_def::reference_encoder::embedding": "8",
         "image_size": "[16,16]",
     },
+    "diffusiondci_segmentation": {
+        "network_def::dsdm::base": "8",
+        "network_def::dsdm::multipliers": "[1,2]",
+        "network_def::dsdm::attention_levels": "[1]",
+        "network_def::dsdm::token_sides": "[2]",
+        "network_def::dsdm::spade_hidden": "4",
+        "network_def::dsdm::reference_encoder::width": "8",
+        "network_def::dsdm::reference_encoder::embedding": "8",
+        "network_def::entries": "[0,1]",
+        "image_size": "[16,16]",
+    },
     "medsegdiff_v2": {
         "network_def::base": "8",
         "network_def::multipliers": "[1,2]",

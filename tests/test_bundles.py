@@ -10,7 +10,7 @@ from monai.bundle import ConfigParser
 
 from noise2mask.bundles import all_bundles, find_bundle
 
-OWN = ("pgdiffseg", "medsegdiff", "medsegdiff_v2", "diffusiondci_generation")
+OWN = ("pgdiffseg", "medsegdiff", "medsegdiff_v2", "diffusiondci_generation", "diffusiondci_segmentation")
 
 
 @pytest.fixture

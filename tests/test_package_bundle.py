@@ -12,6 +12,8 @@ import re
 import subprocess
 import sys
 import zipfile
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 
 import jsonschema
@@ -29,14 +31,23 @@ PGDIFFSEG = ROOT / "bundles" / "pgdiffseg"
 LESION = {  # as the data here have it
     "medsegdiff_v2": {"structures": {"lesion": [1, 255]}, "z_score": False, "intensity_range": [0, 255]},
     "diffusiondci_generation": {"structures": {"lesion": [1, 255]}},
+    "diffusiondci_segmentation": {"structures": {"lesion": [1, 255]}},
 }
 NETWORKS = {  # quick ones
     "pgdiffseg": {"network_def::multipliers": [1, 2]},
     "medsegdiff": {"network_def::base": 4, "network_def::blocks": [1, 1, 1, 1]},
-    "diffusiondci_generation": {"network_def::multipliers": [1, 2, 2], "network_def::spade_hidden": 4},
+    "diffusiondci_generation": {
+        "network_def::multipliers": [1, 2, 2],
+        "network_def::spade_hidden": 4,
+    },
+    "diffusiondci_segmentation": {
+        "network_def::dsdm::multipliers": [1, 2, 2],
+        "network_def::dsdm::spade_hidden": 4,
+    },
     "medsegdiff_v2": {"network_def::multipliers": [1, 2], "network_def::former_blocks": 1},
 }
-SAMPLING = {"image_size": [16, 32], "steps": 2, "samples": 2}
+SAMPLING = {"image_size": [16, 32], "samples": 2}
+STEPS = {"steps": 2}  # of those that sample a diffusion
 BUNDLES = [bundle.root for bundle in all_bundles() if bundle.root.is_relative_to(ROOT)]
 USE = """
 import json, sys, monai, torch
@@ -77,6 +88,10 @@ print("RESULT" + json.dumps({
 """
 
 
+def sampling(name):
+    return SAMPLING | ({} if name == "diffusiondci_segmentation" else STEPS)
+
+
 @pytest.fixture(scope="module", params=BUNDLES, ids=lambda root: root.name)
 def bundle(request):
     return request.param
@@ -85,7 +100,7 @@ def bundle(request):
 @pytest.fixture(scope="module")
 def overlay(bundle, tmp_path_factory):
     path = tmp_path_factory.mktemp("overlay") / "tiny.yaml"
-    path.write_text(yaml.safe_dump(NETWORKS[bundle.name] | SAMPLING | LESION.get(bundle.name, {})))
+    path.write_text(yaml.safe_dump(NETWORKS[bundle.name] | sampling(bundle.name) | LESION.get(bundle.name, {})))
     return path
 
 
@@ -146,7 +161,7 @@ def test_the_zip_holds_one_folder_of_the_bundles_name(archive, bundle):
 
 def test_configs_are_json_and_all_that_can_run_are_there(package, bundle):
     names = {path.stem for path in (bundle / "configs").glob("*.yaml")} | {"metadata"}
-    assert {path.stem for path in package.glob("configs/*.json")} == names - {"ablation", "train_reference"}
+    assert {path.stem for path in package.glob("configs/*.json")} == names - {"ablation", "train_reference", "slides"}
     assert not [*package.rglob("*.yaml"), *package.rglob("*.yml")]
 
 
@@ -200,9 +215,9 @@ def test_overlays_are_baked_into_every_config_that_has_the_key(package, bundle):
     train, inference = read(package, "train"), read(package, "inference")
     assert train["image_size"] == inference["image_size"] == [16, 32]
     for key, value in NETWORKS[bundle.name].items():
-        name = key.removeprefix("network_def::")
-        assert train["network_def"][name] == inference["network_def"][name] == value
-    assert inference["steps"] == 2 and "steps" not in train
+        path = key.split("::")
+        assert reduce(getitem, path, train) == reduce(getitem, path, inference) == value
+    assert inference["samples"] == 2 and "samples" not in train
     assert not [key for key in (*train, *inference) if "::" in key]
 
 
@@ -236,7 +251,7 @@ def test_an_overlay_that_sets_what_is_not_there_is_refused(key, bundle, model_fi
 )
 def test_masks_have_the_values_that_annotators_save_whatever_the_data_set_s_files_hold(name, data, expected, tmp_path):
     root = ROOT / "bundles" / name
-    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(NETWORKS[name] | SAMPLING))
+    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(NETWORKS[name] | sampling(name)))
     overlays, config = [root / "configs" / "data" / f"{data}.yaml", tmp_path / "tiny.yaml"], ConfigParser()
     config.read_config([root / "configs" / "inference.yaml", tmp_path / "tiny.yaml"])
     config.update({key: value for key, value in read_yaml(overlays[0]).items() if key in config})
@@ -343,7 +358,8 @@ def used(package, archive, demo, tmp_path_factory):
 def test_monais_loaders_take_the_package_with_its_own_code(used, bundle, model_file):
     state = torch.load(model_file, weights_only=True)["model"]
     tensors = [value for name, value in state.items() if not name.endswith(("running_mean", "running_var", "tracked"))]
-    module = {"diffusiondci_generation": "dsdm_with_reference"}.get(bundle.name, bundle.name)
+    modules = {"diffusiondci_generation": "dsdm_with_reference", "diffusiondci_segmentation": "dci_segmenter"}
+    module = modules.get(bundle.name, bundle.name)
     assert used["network"] == f"scripts.noise2mask.networks.{module}" and used["ours"] == []
     assert used["parameters"] == pytest.approx(sum(float(value.double().sum()) for value in tensors), abs=1e-6)
     assert used["zip"] == [16, 32]
@@ -375,7 +391,7 @@ def test_the_package_trains_from_its_weights_evaluates_and_infers(
     run("training", "train", "--train::trainer::max_epochs", 1)
     old = torch.load(model_file, weights_only=True)["model"]
     new = torch.load(package / "models" / "model.pt", weights_only=True)
-    trained = [name for name in old if not name.startswith("reference_encoder.")]  # which is frozen
+    trained = [name for name in old if not name.startswith(("reference_encoder.", "dsdm."))]  # these are frozen
     largest = max(trained, key=lambda name: old[name].numel())
     assert not torch.equal(old[largest], new[largest])
     assert torch.cosine_similarity(old[largest].flatten(), new[largest].flatten(), dim=0) > 0.9

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import distributed
 
-from noise2mask.ranks import from_first, gathered, join
+from noise2mask.ranks import Share, from_first, gathered, idist, join
 
 GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 
@@ -25,6 +25,18 @@ def test_one_process_has_its_own_cases_and_values():
     cases = [{"image": "a.png"}, {"image": "b.png"}]
     assert gathered(cases) == cases and gathered(cases) is not cases
     assert from_first(cases) is cases
+
+
+@pytest.mark.parametrize(("items", "ranks"), [(7, 3), (4, 2), (1, 3), (0, 2), (5, 1)])
+def test_every_item_is_in_the_share_of_one_rank_however_few_there_are(monkeypatch, items, ranks):
+    monkeypatch.setattr(idist, "get_world_size", lambda: ranks)
+    shares = []
+    for rank in range(ranks):
+        monkeypatch.setattr(idist, "get_rank", lambda rank=rank: rank)
+        share = Share(range(items))
+        shares.append(list(share))
+        assert len(share) == len(shares[-1])
+    assert sorted(sum(shares, [])) == list(range(items)) and max(map(len, shares)) - min(map(len, shares)) <= 1
 
 
 def test_processes_without_a_gpu_join_over_gloo(one_process):

@@ -27,9 +27,16 @@ from .networks.weights import load_weights
 
 PACKAGE = Path(__file__).parent
 # What needs packages that a server has not, or has in other versions
-STAYS = {"cli", "clinical", "data/tiles.py", "data/whole_slide.py"}
+STAYS = {
+    "cli",
+    "clinical",
+    "data/tiles.py",
+    "data/whole_slide.py",
+    "data/slide_pyramid.py",
+    "diffusion/slide_segmenter.py",
+}
 # The first trains over files of data/ and presets/, which a package has not; what the second trains is in the weights.
-CONFIGS_STAY = {"ablation", "train_reference"}
+CONFIGS_STAY = {"ablation", "train_reference", "slides"}
 
 # What differs in a package, where MONAI Label trains and infers. A training starts from the package's weights (without
 # them, from scratch), puts the best ones in their place for inference to read, and runs in a folder of its own, because
@@ -52,6 +59,9 @@ DIFFERENCES: dict[str, dict[str, Any]] = {
     "inference": {"progress": False},
 }
 
+
+# What loads a network that was trained before, and the setting that names its file.
+FIRST_STAGES = {"take_reference": "reference_file", "take_generator": "generator_file"}
 
 # Values of masks: in an overlay those of a data set's files, in a package those that annotators save, as binary masks
 # or numbers of structures. 0 is what has no name.
@@ -145,9 +155,10 @@ def _baked(bundle: Path, overlays: Sequence[Path]) -> dict[str, dict[str, Any]]:
     for name, changes in DIFFERENCES.items():
         for key, value in changes.items():
             merge_kv(configs[name], key, deepcopy(value))
-    if "take_reference" in configs["train"].get():
-        configs["train"]["reference_file"] = None  # the encoder comes with the weights
-        configs["train"]["take_reference"]["_disabled_"] = "$pathlib.Path(@model_file).exists()"
+    for step, file in FIRST_STAGES.items():
+        if step in configs["train"].get():  # it comes with the weights
+            configs["train"][file] = None
+            configs["train"][step]["_disabled_"] = "$pathlib.Path(@model_file).exists()"
     run = configs["train"].get("run")
     configs["train"]["run"] = ["@start_from", *(run if isinstance(run, list) else [run])]
     _follow_train(configs["train"].get())

@@ -1,11 +1,13 @@
 """Several processes: how they find one another, and what they know together."""
 
 import os
+from collections.abc import Iterator, Sized
 from typing import Any, TypeVar
 
 import torch
 from ignite import distributed as idist
 from torch import distributed
+from torch.utils.data import Sampler
 
 Value = TypeVar("Value")
 
@@ -25,6 +27,30 @@ def join(device: torch.device) -> None:
         backend = "nccl"
         torch.cuda.set_device(device)
     distributed.init_process_group(backend, store=store, rank=rank, world_size=world_size)
+
+
+class Share(Sampler[int]):
+    """A rank's part of a data set, each item once: every world_size-th, in order.
+
+    MONAI's DistributedSampler refuses a set of fewer items than ranks, such as what an interrupted call has left.
+
+    Args:
+        dataset: of all ranks.
+    """
+
+    def __init__(self, dataset: Sized) -> None:
+        self.dataset = dataset
+
+    def _own(self) -> range:
+        return range(idist.get_rank(), len(self.dataset), idist.get_world_size())
+
+    def __iter__(self) -> Iterator[int]:
+        """Numbers of the items."""
+        return iter(self._own())
+
+    def __len__(self) -> int:
+        """How many; 0 where others have the last ones."""
+        return len(self._own())
 
 
 def gathered(cases: list[Any]) -> list[Any]:

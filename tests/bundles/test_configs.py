@@ -35,6 +35,7 @@ GREY = {  # settings of data overlays, as the demonstration's pictures and masks
 }  # fmt: skip
 OF_BUNDLE = {
     "diffusiondci_generation": {"structures": {"lesion": [255]}, "background": [0]},
+    "diffusiondci_segmentation": {"structures": {"lesion": [255]}, "background": [0]},
     "pgdiffseg": {},
     "medsegdiff": {**GREY, "foreground": [255]},
     "medsegdiff_v2": {**GREY, "structures": {"lesion": [255]}, "exclusive": True, "spacing": None},
@@ -74,6 +75,7 @@ def combinations(root):
     yield from (
         f"inference evaluate {name}" for name in there if name.endswith("_study") or name == "multi_gpu_evaluate"
     )
+    yield from (f"inference {name}" for name in there if name == "slides")
 
 
 CASES = [(root, " ".join(names.split())) for root in BUNDLES for names in combinations(root)]
@@ -99,9 +101,9 @@ def test_every_overlay_is_in_some_combination():
 def test_training_and_inference_have_the_same_network_and_settings(root):
     train, inference = read(root, "train"), read(root, "inference")
     both = [name for name in SHARED if name in train and name in inference]
-    expected = {"image_size", "intensity_range", "target", "noise_schedule", "network_def"}
-    of_masks = set() if root.name == "diffusiondci_generation" else {"axcodes", "variance", "clip"}
-    assert expected | of_masks <= set(both)
+    expected = {"image_size", "intensity_range", "noise_schedule", "network_def"}
+    of_tiles = {"diffusiondci_generation": {"target"}, "diffusiondci_segmentation": {"timestep"}}
+    assert expected | of_tiles.get(root.name, {"target", "axcodes", "variance", "clip"}) <= set(both)
     assert {name: train[name] for name in both} == {name: inference[name] for name in both}
 
 

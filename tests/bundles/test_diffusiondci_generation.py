@@ -12,6 +12,7 @@ from PIL import Image
 
 from noise2mask.data.datalist import datalist
 from noise2mask.data.demo_tissue import write_demo
+from noise2mask.data.normalised_tiles import write_normalised
 from noise2mask.data.slide_colours import main as write_colours
 from noise2mask.data.tiles import Cut, cut_slides
 from noise2mask.files import load_plain
@@ -115,18 +116,18 @@ def test_killed_and_resumed_has_the_losses_of_an_uninterrupted_run(commands, tra
 
 
 def test_two_processes_train(commands, tiles, reference, tmp_path):
-    settings = SHORT | {"dataset_dir": tiles, "output_dir": tmp_path, "epochs": 1}
-    configs = "data/demo.yaml multi_gpu_train.yaml"
-    contrast = settings | ENCODER | {"batch_size": 8, "reference_file": tmp_path / "reference.pt"}
-    commands.torchrun(commands.bundle("training", f"train_reference.yaml {configs}", *options(contrast), name=NAME))
-    views = list(scalars(tmp_path)["views_found"].values())
+    contrast = commands.command(
+        "train", NAME, "--config", "train_reference", "--data", tiles, "-o", tmp_path / "encoder"
+    )
+    settings = SHORT | ENCODER | {"epochs": 1, "batch_size": 8}
+    commands.torchrun([*contrast, "--preset", "data/demo", *options(settings, "--set")])
+    views = list(scalars(tmp_path / "encoder")["views_found"].values())
     assert len(views) == 1 and 0 <= views[0] <= 1
-    encoder = load_plain(tmp_path / "reference.pt")
+    encoder = load_plain(tmp_path / "encoder" / "reference.pt")
     assert encoder.keys() == load_plain(reference / "reference.pt").keys()  # without the wrapper's names
-    (tmp_path / "last.pt").unlink()
-    (tmp_path / "last_previous.pt").unlink(missing_ok=True)
-    own = settings | {"reference_file": tmp_path / "reference.pt"}
-    commands.torchrun(commands.bundle("training", f"train.yaml {configs}", *options(own), name=NAME))
+    own = {"dataset_dir": tiles, "output_dir": tmp_path, "reference_file": tmp_path / "encoder" / "reference.pt"}
+    configs = "train.yaml data/demo.yaml multi_gpu_train.yaml"
+    commands.torchrun(commands.bundle("training", configs, *options(own | SHORT | {"epochs": 1}), name=NAME))
     whole = load_plain(tmp_path / "model.pt")
     assert all(torch.equal(value, whole[f"reference_encoder.{name}"]) for name, value in encoder.items())
     assert list(scalars(tmp_path)["target_explained"]) == [1]
@@ -245,9 +246,11 @@ def test_evaluation_scores_what_it_generates(commands, tiles, weights, tmp_path)
     nearest = list(csv.DictReader((tmp_path / "nearest_tiles.csv").open()))
     assert len(nearest) == 2 * masks and (tmp_path / "nearest_tiles.png").is_file()
     # What is generated already is scored, in two processes: a training tile, turned, in the place of an image is found
-    copied, place = Image.open(datalist(tiles, "training")[4]["image"]), tmp_path / "images" / nearest[3]["generated"]
-    copied.rotate(90).save(place)
+    write_normalised(tiles, tmp_path / "normalised")
+    copied = Path(datalist(tmp_path / "normalised", "training")[4]["image"])
+    place = tmp_path / "images" / nearest[3]["generated"]
+    Image.open(copied).rotate(90).save(place)
     for process in commands.ranks([*evaluate, *options(QUICK | {"samples": 2}, "--set")]):
         assert process.wait() == 0, process.text
     found = {row["generated"]: row["training"] for row in csv.DictReader((tmp_path / "nearest_tiles.csv").open())}
-    assert found[place.name] == Path(copied.filename).name
+    assert found[place.name] == copied.name

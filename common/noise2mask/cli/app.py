@@ -125,6 +125,9 @@ def segment(
     dicomweb: Annotated[str | None, Url] = None,
     study: Annotated[str | None, typer.Option(metavar="UID", help="Of the archive: instead of INPUT.")] = None,
     modality: Annotated[str | None, typer.Option(help="Of the study's series: US, MR. Left out: any.")] = None,
+    tile_size: Annotated[
+        int | None, typer.Option(help="INPUT is a whole slide, or a folder of them: side of its tiles in pixels.")
+    ] = None,
     steps: Steps = None,
     samples: Samples = None,
     seed: Seed = None,
@@ -133,11 +136,13 @@ def segment(
     set_: Set = None,
 ) -> None:
     """Masks with their uncertainty. The same command does what an interrupted one has left."""
-    from .run import run_segmentation, show_cases
+    from .run import run_segmentation, run_slides, show_cases
 
     how = _how(weights, preset, set_, steps=steps, samples=samples, seed=seed)
     found = find_bundle(bundle)
-    if input_ is not None and dicomweb is None and study is None:
+    if tile_size is not None and input_ is not None and dicomweb is None and study is None:
+        run_slides(found, input_, output, tile_size, console, *how)
+    elif input_ is not None and dicomweb is None and study is None:
         run_segmentation(found, input_, output, *how)
         show_cases([output], console)
     elif dicomweb is not None and study is not None and input_ is None:

@@ -79,6 +79,24 @@ def run_segmentation(
     return _objects(cases, output, bundle) if cases else []
 
 
+def run_slides(
+    bundle: Bundle,
+    source: Path,
+    output: Path,
+    tile_size: int,
+    console: Console,
+    weights: Path | None,
+    presets: Sequence[str],
+    sampling: Mapping[str, Any],
+    settings: Sequence[str],
+) -> None:
+    """Segment whole slides, and show what share each class has."""
+    model_file, (inference, *rest) = bundle.inference_configs(weights, presets)
+    own = {"model_file": str(model_file), "input": str(source), "output_dir": str(output), "tile_size": tile_size}
+    _run(bundle, "inferring", [inference, bundle.config("slides"), *rest], {**own, **sampling}, settings)
+    console.print(f"label maps, uncertainty and {output / 'classes.csv'}", soft_wrap=True)
+
+
 def run_generation(
     bundle: Bundle,
     masks: Path,

@@ -5,7 +5,7 @@ Legend: H W size of the slide, h number of rows.
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from tifffile import TiffWriter
@@ -39,7 +39,12 @@ def write_pyramid(strips: Iterable[np.ndarray], size: tuple[int, int], file: Bin
         ValueError: where the strips are others than the size says.
     """
     levels = [np.zeros([-(-side // 2**k) for side in size], np.uint8) for k in range(1, levels_of(size) + 1)]
-    options = {"photometric": "palette", "colormap": _colours(), "tile": (TILE, TILE), "compression": "zlib"}
+    options: dict[str, Any] = {
+        "photometric": "palette",
+        "colormap": _colours(),
+        "tile": (TILE, TILE),
+        "compression": "zlib",
+    }
     with TiffWriter(file, bigtiff=True) as writer:
         tiles = _tiles(_counted(strips, size, levels))
         writer.write(tiles, shape=size, dtype=np.uint8, subifds=len(levels), **options)
