@@ -387,7 +387,17 @@ def test_a_structure_that_no_scored_mask_has_is_told_and_scored_and_none_at_all_
 
 
 def test_a_network_that_encodes_masks_is_checked_with_their_channels(items, tmp_path):
-    network = DSDM(2, 1, 8, (1, 2), 1, (1,), (2,), num_groups=4, spade_hidden=4).train()
+    network = DSDM(
+        2,
+        1,
+        base=8,
+        multipliers=(1, 2),
+        blocks=1,
+        attention_levels=(1,),
+        token_sides=(2,),
+        num_groups=4,
+        spade_hidden=4,
+    ).train()
     structures = {"structures": {"lesion": [255]}, "background": [0], "condition_channels": 2}
     where = items[:4], items[4:], network
     check_before_training(*where, (16, 16), (0, 255), tmp_path / "out", **structures)
