@@ -20,7 +20,7 @@ from ..conftest import TINY
 
 ROOT = Path(__file__).parents[2]
 BUNDLES = [bundle.root for bundle in all_bundles() if bundle.root.is_relative_to(ROOT)]
-TRAINING_ALONE = ("joint", "multi_gpu_train")  # what lies over train.yaml beside it
+TRAINING_ALONE = ("joint", "multi_gpu_train", "probe")  # what lies over train.yaml beside it
 REFERENCE = "train_reference"  # the first of two trainings
 REFERENCE_TINY = {
     "reference_def::width": 4,
@@ -28,7 +28,7 @@ REFERENCE_TINY = {
     "image_size": [16, 16],
     "smallest_crop": [8, 8],
 }
-BY_ITSELF = ("ablation",)  # no workflow of MONAI: it starts some
+BY_ITSELF = ("ablation", "ratio_study")  # no workflows of MONAI: they start some
 GREY = {  # settings of data overlays, as the demonstration's pictures and masks need them
     "in_channels": 1, "background": [0], "crop_disc": False, "z_score": False,
     "intensity_range": [0, 255], "reader::_target_": "noise2mask.data.reader.GreyReader",
@@ -72,9 +72,8 @@ def combinations(root):
     yield "inference"
     yield from (f"{REFERENCE} {next(data)} {preset}" for preset in {*every} - {*presets})
     yield from (f"train {name}" for name in TRAINING_ALONE if name in there)
-    yield from (
-        f"inference evaluate {name}" for name in there if name.endswith("_study") or name == "multi_gpu_evaluate"
-    )
+    over_both = [name for name in there if name.endswith("_study") or name == "multi_gpu_evaluate"]
+    yield from (f"inference evaluate {name}" for name in over_both if name not in BY_ITSELF)
     yield from (f"inference {name}" for name in there if name == "slides")
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tifffile
 import torch
+import yaml
 from PIL import Image
 
 from noise2mask.data.datalist import datalist
@@ -17,6 +18,7 @@ from noise2mask.files import load_plain
 from noise2mask.networks.dsdm_with_reference import DSDMWithReference
 from noise2mask.networks.reference_encoder import ReferenceEncoder
 
+from ..conftest import BUNDLES, TINY
 from .runs import assert_equal_runs, options, scalars
 
 pytestmark = pytest.mark.e2e
@@ -133,7 +135,8 @@ def test_tiles_are_segmented_with_their_uncertainty(commands, tiles, trained, tm
 
 def test_evaluation_scores_all_classes_with_and_without_the_background(commands, tiles, trained, tmp_path):
     evaluate = commands.command("evaluate", NAME, "--data", tiles, "--weights", trained / "model.pt", "-o", tmp_path)
-    commands.run([*evaluate, "--preset", "data/demo"])
+    commands.run([*evaluate, "--preset", "data/demo", "--set", f"features_dir={tmp_path / 'features'}"])
+    assert len(list((tmp_path / "features").glob("*.pt"))) == 5 * len(datalist(tiles, "testing"))
     scores = json.loads((tmp_path / "scores.json").read_text())
     counts = {}
     for row in csv.DictReader((tmp_path / "cases.csv").open()):
@@ -146,6 +149,40 @@ def test_evaluation_scores_all_classes_with_and_without_the_background(commands,
     pooled, iou = scores["classes"]["pooled"], tp / (tp + fp + fn)
     assert pooled["accuracy"] == pytest.approx(tp.sum() / (tp + fn).sum())
     assert pooled["iou"] == pytest.approx(iou[:2].mean()) and pooled["iou_with_background"] == pytest.approx(iou.mean())
+
+
+# Studies
+
+
+def test_the_probe_has_a_row_for_every_block_and_timestep_and_a_heat_map(commands, tiles, generator, tmp_path):
+    where = {"dataset_dir": tiles, "generator_file": generator, "output_dir": tmp_path}
+    short = {"images": "[16,4]", "timesteps": "[100,999]", "epochs": 2}
+    for oracle, name in ((False, "probe"), (True, "probe_oracle_mask")):
+        own = where | short | {"oracle_mask": oracle}
+        commands.run(commands.bundle("probing", "train.yaml data/demo.yaml probe.yaml", *options(own), name=NAME))
+        rows = list(csv.DictReader((tmp_path / f"{name}.csv").open()))
+        places = {(int(row["block"]), int(row["timestep"])) for row in rows}
+        assert places == {(block, timestep) for block in range(4) for timestep in (100, 999)}
+        assert all(0 <= float(row["miou_with_background"]) <= 1 for row in rows)
+        assert Image.open(tmp_path / f"{name}.png").width > 300
+
+
+def test_generated_tiles_are_added_to_real_ones_and_real_ones_are_scored(commands, tiles, generator, tmp_path):
+    some = {key: datalist(tiles, key)[:9] for key in ("training", "validation", "testing")}
+    (tmp_path / "some.json").write_text(json.dumps(some))
+    stage_1 = "diffusiondci_generation"
+    where = [tmp_path / "some.json", "--references", tiles, "-o", tmp_path / "pool", "--weights", generator]
+    commands.run(commands.command("generate", stage_1, *where, "--preset", "data/demo", "--steps", "1", tiny=stage_1))
+    tiny = {name: yaml.safe_load(value) for name, value in TINY[NAME].items()}
+    settings = {"generator_file": str(generator), **SHORT, "epochs": 2} | tiny
+    study = {"bundle_root": BUNDLES / NAME, "dataset_dir": tmp_path / "some.json", "pool": tmp_path / "pool"}
+    study |= {"output_dir": tmp_path / "out", "overlays": ["data/demo"], "ratios": [100], "runs": 1}
+    config = ["--config_file", str(BUNDLES / NAME / "configs" / "ratio_study.yaml")]
+    commands.run(["-m", "monai.bundle", "run", "studying", *config, *options(study | {"settings": settings})])
+    (row,) = csv.DictReader((tmp_path / "out" / "ratio_study.csv").open())
+    assert (row["real_tiles"], row["generated_tiles"]) == ("9", "9")
+    scores = json.loads((tmp_path / "out" / "100_run_0" / "testing" / "scores.json").read_text())
+    assert scores["counts"]["images"] == 9 and float(row["accuracy"]) == scores["classes"]["pooled"]["accuracy"]
 
 
 # Slides

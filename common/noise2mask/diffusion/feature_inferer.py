@@ -7,17 +7,21 @@ Legend: B images, b of a chunk, N noises, n of a chunk, C image channels, K clas
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
 from typing import Any, cast
 
 import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from .denoiser import Condition, Denoiser
+from ..networks.dci_segmenter import DCISegmenter
+from .denoiser import Condition, Denoiser, unwrap
 from .inferer import EnsembleInferer, check_finite
 from .noise import NoiseSource
 from .noise_schedule import NoiseSchedule
 from .prepare_features import check_timestep, noised
+from .stored_features import StoredFeatures
 
 MEANT_FOR_SAMPLING = ("target", "sampler", "steps", "spacing", "variance", "clip", "start", "mask_scale")
 
@@ -34,6 +38,8 @@ class FeatureInferer(EnsembleInferer):
         fusion:         "mean", "majority" or "staple".
         chunk_size:     images * noises evaluated at once, which bounds the memory.
         progress:       show a progress bar over evaluations.
+        features_dir:   folder in which DSDM's features are kept for other calls and other segmenters of the same DSDM
+            (`StoredFeatures`); None keeps none.
 
     Raises:
         ValueError: where a name or a number is out of range.
@@ -49,6 +55,7 @@ class FeatureInferer(EnsembleInferer):
         fusion: str = "mean",
         chunk_size: int = 64,
         progress: bool = False,
+        features_dir: str | Path | None = None,
     ) -> None:
         own: dict[str, Any] = {
             "noise_schedule": noise_schedule,
@@ -60,7 +67,9 @@ class FeatureInferer(EnsembleInferer):
         super().__init__(**own, exclusive=True, steps=1, mask_scale=1.0)
         check_timestep(timestep, noise_schedule)
         self.timestep, self.timesteps = timestep, [timestep]
-        self._own = {**own, "timestep": timestep}
+        self._own = {**own, "timestep": timestep, "features_dir": features_dir}
+        self.features_dir = features_dir
+        self._stored: tuple[Denoiser, StoredFeatures] | None = None
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -88,6 +97,7 @@ class FeatureInferer(EnsembleInferer):
         images = image.repeat_interleave(len(numbers), dim=0)  # (b * n, C, H, W)
         x = noised(images, noise, self.timestep, self.noise_schedule)  # (b * n, C, H, W)
         timesteps = torch.tensor([self.timestep], device=x.device)  # (1,)
+        condition = self._with_features(cast(DCISegmenter, unwrap(network)), x, timesteps, condition)
         logits = cast(Tensor, network.denoise(x, timesteps, condition)).float()  # (b * n, K, H, W)
         check_finite(logits, len(image), self.timestep)
         if logits.shape[1] != self.out_channels:
@@ -95,3 +105,14 @@ class FeatureInferer(EnsembleInferer):
         bar.update()
         soft = logits.softmax(dim=1)  # (b * n, K, H, W)
         return 2 * soft - 1
+
+    def _with_features(self, network: DCISegmenter, x: Tensor, timesteps: Tensor, condition: Condition) -> Condition:
+        """The condition with the features of x (M, C, H, W), where they are kept."""
+        if self.features_dir is None or not network.entries:
+            return condition
+        if self._stored is None or self._stored[0] is not network:
+            self._stored = network, StoredFeatures(self.features_dir, network.dsdm)
+        given = {"x": x, "image": condition.image.repeat_interleave(len(x) // len(condition.image), dim=0)}
+        compute = partial(network.features, x, timesteps, condition)
+        features = self._stored[1].get(given, self.timestep, network.entries, compute)  # {i: (M, c_i, *s_i)}
+        return condition.extended({f"feature_{i}": own for i, own in features.items()})

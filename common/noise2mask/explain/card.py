@@ -31,6 +31,12 @@ SECTIONS = (
 )  # fmt: skip
 DISCLAIMER = "Research software. Not a medical device. Not for diagnosis."
 SHOWN = ("means", "intervals", "pooled", "triage", "counts", "policy", "sampling")  # of scores.json
+CLASSES = "classes"  # of scores.json, where the background is scored, too
+POOLED = {
+    "dice_with_background": "mDice, pooled, with background",
+    "iou_with_background": "mIoU, the same",
+    "accuracy": "accuracy",
+}
 OF_LESIONS = ("Dice, lesion", "false masks", "the same, lesion")  # columns beside those of all images
 BLOCK = re.compile(r"(<!-- (table|subgroups): ([\w ]+) -->\n).*?(<!-- end -->)", re.S)
 
@@ -55,6 +61,7 @@ def kept(path: Path, title: str, kinds: Sequence[str] = ()) -> dict[str, Any]:
         {"title": title}
         | parts
         | {name: content[name] for name in SHOWN}
+        | ({CLASSES: content[CLASSES]} if CLASSES in content else {})
         | _kept_structures(content.get("structures", {}))
         | {"cases": _kept_cases(cases, kinds, content["sampling"]["samples"])}
     )
@@ -189,7 +196,8 @@ def score_table(results: Sequence[Mapping[str, Any]]) -> str:
     Columns that tell images with a lesion from those without are left out where every image has one.
     """
     names = list(results[0].get("structures", {}))
-    rows = [_row(result, results[0], names) for result in results]
+    pooled = POOLED if any(CLASSES in result for result in results) else {}
+    rows = [_row(result, results[0], names) | _pooled(result, pooled) for result in results]
     always = all(result["counts"]["images"] == result["counts"]["with_lesion"] for result in results)
     head = [name for name in rows[0] if not (always and name in OF_LESIONS)]
     return markdown(head, [[row[name] for name in head] for row in rows])
@@ -218,6 +226,12 @@ def _row(result: Mapping[str, Any], first: Mapping[str, Any], structures: Sequen
         row[f"Dice, {name}"] = "-" if own is None else _with_interval(own, "dice")
         row[f"HD95, {name}"] = "-" if own is None else _distance(own, result["hd95_unit"])
     return row
+
+
+def _pooled(result: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, str]:
+    """Scores of all classes over all pixels; "-" where a result has not got them."""
+    scores = result.get(CLASSES, {}).get("pooled", {})
+    return {title: number(scores.get(name)) for name, title in names.items()}
 
 
 def _distance(result: Mapping[str, Any], unit: str) -> str:

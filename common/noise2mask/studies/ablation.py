@@ -23,7 +23,14 @@ from ..settings import check_settings
 
 logger = logging.getLogger(__name__)
 
-OF_DATA = ("layout", "split", "foreground", "background")  # settings of a training that its scores need too
+OF_DATA = (
+    "dataset_dir",
+    "layout",
+    "split",
+    "foreground",
+    "background",
+    "ignore",
+)  # of a training, needed by its scores
 SAMPLED_WITH = "sampled_with.json"  # in a folder of scores: the sampling's settings
 TRAINED_WITH = "trained_with.json"  # in a row's folder: its data, overlays and settings
 
@@ -33,7 +40,7 @@ class Ablation:
 
     Args:
         bundle_root: of the bundle.
-        dataset_dir: the data set.
+        dataset_dir: the data set, of all rows that do not set one of their own.
         output_dir:  folder of the rows' runs and of the table.
         rows:        title -> settings of train.yaml that make the row, such as network_def::ff_parser.
         overlays:    configs of the bundle over train.yaml, such as data/ddti and presets/size_64.
@@ -116,7 +123,9 @@ class Ablation:
     def _made_of(self, title: str) -> dict[str, Any]:
         """What a row's folder keeps, as JSON has it: data, overlays and settings."""
         overlays = [str(path.relative_to(self.bundle / "configs").with_suffix("")) for path in self.overlays]
-        own = {"data": str(Path(self.data).resolve()), "overlays": overlays, "settings": self.rows[title]}
+        settings = self.rows[title]
+        data = str(Path(settings.get("dataset_dir", self.data)).resolve())
+        own = {"data": data, "overlays": overlays, "settings": settings}
         made: dict[str, Any] = json.loads(json.dumps(own, default=str))
         return made
 
@@ -137,8 +146,8 @@ class Ablation:
         """One `python -m monai.bundle run`, printed before it runs."""
         configs = [str(self.bundle / "configs" / f"{name}.yaml") for name in names] + [str(path) for path in overlays]
         arguments = ["-m", "monai.bundle", "run", run_id, "--bundle_root", self.bundle, "--config_file", str(configs)]
-        arguments += ["--dataset_dir", self.data, "--output_dir", output]
-        arguments += [f"--{name}={value}" for name, value in settings.items()]
+        given = {"dataset_dir": self.data, "output_dir": output, **settings}
+        arguments += [f"--{name}={value}" for name, value in given.items()]
         command = [str(argument) for argument in arguments]
         logger.info(f"python {shlex.join(command)}")
         if subprocess.run([sys.executable, *command]).returncode:
