@@ -10,7 +10,7 @@ import torch
 
 def ratio(title: str, slow: Callable[[], object], fast: Callable[[], object], runs: int = 7) -> float:
     """Print the median times of both, and the median of slow / fast over pairs, after one warm-up of each."""
-    pairs = [(_seconds(slow), _seconds(fast)) for _ in range(runs + 1)][1:]
+    pairs = [(seconds(slow), seconds(fast)) for _ in range(runs + 1)][1:]
     medians = [statistics.median(times) * 1000 for times in zip(*pairs, strict=True)]
     quotient = statistics.median(a / b for a, b in pairs)
     print(f"{title:58}{medians[0]:10.1f} ms{medians[1]:10.1f} ms{quotient:8.2f}x", flush=True)
@@ -23,7 +23,8 @@ def header() -> None:
     print(f"torch {torch.__version__}, {device}, {torch.get_num_threads()} threads; medians; first / second")
 
 
-def _seconds(work: Callable[[], object]) -> float:
+def seconds(work: Callable[[], object]) -> float:
+    """How long it takes, the GPU waited for."""
     _wait()
     start = time.perf_counter()
     work()

@@ -1,4 +1,4 @@
-"""Peak memory of cutting one slide of 21,000 x 21,000 pixels into tiles, and of finding its colours.
+"""Peak memory of cutting one slide of 21,000 x 21,000 pixels into tiles, of finding its colours, and of segmenting it.
 
 python benchmarks/whole_slide.py [--side 21000]
 
@@ -15,14 +15,25 @@ from pathlib import Path
 
 import numpy as np
 import tifffile
+import torch
+from bundles import made
 from side_by_side import header
 
 TILE = 256
-COMMANDS = {"tiles": "noise2mask.data.tiles", "colours": "noise2mask.data.slide_colours"}
+SEGMENTED = 1024  # side of the tiles that are segmented, in pixels of the slide
+COMMANDS = {
+    "tiles": "noise2mask.data.tiles",
+    "colours": "noise2mask.data.slide_colours",
+    "segment": "noise2mask.cli.app",
+}
 RUN = """
 import resource, runpy, sys
 sys.argv = sys.argv[1:]
-runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+try:
+    runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+except SystemExit as end:
+    if end.code:
+        raise
 print("PEAK", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
 
@@ -38,6 +49,11 @@ def main() -> None:
         write_slide(slides, side)
         print(f"tiles: {peak('tiles', slides, '--output', tiles):.0f} MiB at most, of a slide of {side} x {side}")
         print(f"colours: {peak('colours', tiles):.0f} MiB at most")
+        bundle, weights = "diffusiondci_segmentation", Path(folder) / "model.pt"
+        torch.save(made(bundle)[0].state_dict(), weights)  # as drawn
+        how = ["-o", Path(folder) / "out", "--weights", weights, "--tile-size", str(SEGMENTED), "--samples", "1"]
+        segmented = peak("segment", "segment", bundle, slides / "images" / "slide.tif", *how)
+        print(f"segment: {segmented:.0f} MiB at most, tiles of {SEGMENTED} pixels")
 
 
 def write_slide(folder: Path, side: int) -> None:

@@ -1,9 +1,12 @@
 """Loading weights: strict, and with errors that say what is wrong."""
 
+from zipfile import ZipFile
+
 import pytest
 import torch
 from torch import nn
 
+from noise2mask.digest import sha256
 from noise2mask.networks.weights import load_weights
 
 
@@ -60,3 +63,29 @@ def test_a_missing_file_and_a_broken_file_are_named(path):
     path.write_bytes(b"no checkpoint")
     with pytest.raises(ValueError, match="model.pt is no readable checkpoint"):
         load_weights(nn.Linear(2, 3), path)
+
+
+def packed(path, **files):
+    with ZipFile(path, "w") as package:
+        for name, content in files.items():
+            package.writestr(f"bundle/{name.replace('_', '/', 1)}", content)
+    return path
+
+
+def test_weights_in_a_packaged_bundle_are_loaded_and_their_digest_is_checked(path, tmp_path):
+    source = nn.Linear(2, 3)
+    torch.save(source.state_dict(), path)
+    right, wrong = f"{sha256(path)}  model.pt", f"{'0' * 64}  model.pt"
+    files = {"models_model.pt": path.read_bytes()}
+    package = packed(tmp_path / "whole.zip", **files, models_SHA256SUMS=right)
+    assert torch.equal(load_weights(nn.Linear(2, 3), package).weight, source.weight)
+    with pytest.raises(ValueError, match="is not the file that"):
+        load_weights(nn.Linear(2, 3), packed(tmp_path / "changed.zip", **files, models_SHA256SUMS=wrong))
+
+
+def test_a_package_without_weights_and_a_broken_one_are_named(tmp_path):
+    with pytest.raises(ValueError, match="empty.zip holds no models/model.pt"):
+        load_weights(nn.Linear(2, 3), packed(tmp_path / "empty.zip", LICENSE="free"))
+    (tmp_path / "broken.zip").write_bytes(b"no zip")
+    with pytest.raises(ValueError, match="broken.zip is no packaged bundle"):
+        load_weights(nn.Linear(2, 3), tmp_path / "broken.zip")

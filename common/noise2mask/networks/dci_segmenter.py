@@ -123,7 +123,8 @@ def take_generator(
 
     Args:
         network:         to be trained.
-        path:            the `model.pt` of stage 1; None where `initial_weights`, which hold a DSDM, follow.
+        path:            the `model.pt` of stage 1, or its packaged bundle (.zip); None where `initial_weights`, which
+            hold a DSDM, follow.
         initial_weights: of the whole network, loaded by others.
         transferred:     the trunk begins as DSDM without mask and reference; False leaves it as it was drawn.
 

@@ -1,12 +1,18 @@
 """Loading published or trained weights into a network."""
 
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from zipfile import BadZipFile, ZipFile
 
 from torch import Tensor, nn
 
 from ..diffusion.denoiser import unwrap
+from ..digest import PUBLISHED
 from ..files import load_plain
+
+PACKAGED = "models/model.pt"  # where a packaged bundle has its weights
 
 
 def load_weights(network: nn.Module, path: str | Path) -> nn.Module:
@@ -14,7 +20,7 @@ def load_weights(network: nn.Module, path: str | Path) -> nn.Module:
 
     Args:
         network: to be filled, in DistributedDataParallel or not.
-        path:    of a `model.pt`.
+        path:    of a `model.pt`, or of a packaged bundle (.zip) that holds one.
 
     Returns:
         The same network.
@@ -22,7 +28,8 @@ def load_weights(network: nn.Module, path: str | Path) -> nn.Module:
     Raises:
         ValueError: where the file can not be read, or does not fit; it names the file and the first differences.
     """
-    content = load_plain(path)
+    with unpacked(Path(path)) as file:
+        content = load_plain(file)
     state = content.get("model", content) if isinstance(content, Mapping) else content
     if not isinstance(state, Mapping):
         raise ValueError(
@@ -43,6 +50,30 @@ def load_weights(network: nn.Module, path: str | Path) -> nn.Module:
         )
     unwrap(network).load_state_dict(state)
     return network
+
+
+@contextmanager
+def unpacked(path: Path) -> Iterator[Path]:
+    """The path of a file, or, of a packaged bundle, of a copy of its weights, with their digests beside them.
+
+    Raises:
+        ValueError: where the package can not be read, or holds no weights; it names it.
+    """
+    if path.suffix != ".zip":
+        yield path
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            with ZipFile(path) as package:
+                names = [name for name in package.namelist() if name.endswith(f"/{PACKAGED}")]
+                sums = [name for name in package.namelist() if name.endswith(f"/models/{PUBLISHED}")]
+                for name in (*names, *sums):
+                    Path(folder, Path(name).name).write_bytes(package.read(name))
+        except (OSError, BadZipFile) as error:
+            raise ValueError(f"{path} is no packaged bundle ({error}): write it with noise2mask package.") from error
+        if not names:
+            raise ValueError(f"{path} holds no {PACKAGED}: package the bundle with weights.")
+        yield Path(folder, Path(PACKAGED).name)
 
 
 def start_from(network: nn.Module, path: str | Path | None) -> None:
