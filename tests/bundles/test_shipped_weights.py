@@ -5,15 +5,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from PIL import Image
 
 import noise2mask
 from noise2mask.bundles import all_bundles
 from noise2mask.data.demo import main as make_demo
+from noise2mask.data.demo_tissue import write_demo as write_tissue
 from noise2mask.digest import PUBLISHED, sha256
 from noise2mask.handlers.trained_on import images_file, read_images
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = [bundle for bundle in all_bundles() if bundle.weights.is_file() and bundle.root.is_relative_to(ROOT)]
+SEGMENTING = [bundle for bundle in SHIPPED if not bundle.generates]
+GENERATING = [bundle for bundle in SHIPPED if bundle.generates]
 each = pytest.mark.parametrize("bundle", SHIPPED, ids=lambda bundle: bundle.name)
 
 
@@ -41,13 +45,43 @@ def test_inference_is_set_to_what_they_were_trained_with(bundle):
 def test_they_come_with_terms_with_what_they_were_trained_on_and_with_scores(bundle):
     assert "research" in (bundle.weights.parent / "LICENSE").read_text()
     assert len(read_images(bundle.weights) or ()) > 100 and images_file(bundle.weights).stat().st_size < 2**20
-    assert {"dice", "dice_lesion"} <= set(bundle.metadata["eval_metrics"])
+    of_task = {"frechet_distance", "mmd"} if bundle.generates else {"dice", "dice_lesion"}
+    assert of_task <= set(bundle.metadata["eval_metrics"])
 
 
-@each
+@pytest.mark.parametrize("bundle", SEGMENTING, ids=lambda bundle: bundle.name)
 def test_they_answer_to_the_image(bundle, tmp_path):
-    make_demo(["--output", str(tmp_path), "--patients", "4"])
-    images = sorted((tmp_path / "images").iterdir())[:2]
+    colours = bundle.metadata["network_data_format"]["inputs"]["image"]["num_channels"] == 3
+    make_demo(["--output", str(tmp_path / "demo"), "--patients", "4", *(["--kind", "tissue"] if colours else [])])
+    images = sorted((tmp_path / "demo" / "images").iterdir())[:2]
     first, second = (noise2mask.segment(bundle.name, path, samples=2) for path in images)
     assert first.probability.max() > 0.5 and not np.allclose(first.probability, second.probability, atol=0.1)
     assert 0 <= first.triage <= 1 and first.mask.any()
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize("bundle", GENERATING, ids=lambda bundle: bundle.name)
+def test_generated_images_answer_to_the_mask_and_to_the_reference(bundle, commands, tmp_path):
+    """Left tumour, right stroma, and the other way round, in the style of two generated slides."""
+    write_tissue(tmp_path / "slides", patients=2, seed=0)
+    (tmp_path / "masks").mkdir()
+    halves = np.repeat([[1] * 32 + [2] * 32], 64, axis=0).astype(np.uint8)
+    for name, mask in (("a", halves), ("b", halves[:, ::-1])):
+        Image.fromarray(np.ascontiguousarray(mask)).save(tmp_path / "masks" / f"{name}.png")
+    made = {}
+    for slide in ("slide_000", "slide_001"):
+        where = [
+            tmp_path / "masks",
+            "--references",
+            tmp_path / "slides" / "images" / f"{slide}.png",
+            "-o",
+            tmp_path / slide,
+        ]
+        commands.run(commands.command("generate", bundle.name, *where, "--steps", "5"))
+        made[slide] = [np.asarray(Image.open(tmp_path / slide / "images" / f"{name}_0.png"), float) for name in "ab"]
+    first, second = made["slide_000"]
+    left, right = first[:, :32].mean((0, 1)), first[:, 32:].mean((0, 1))
+    assert first.std() > 5 and np.abs(left - right).max() > 5  # tumour and stroma differ
+    swapped = second[:, 32:].mean((0, 1)) - second[:, :32].mean((0, 1))
+    assert (np.sign(left - right) == np.sign(swapped)).all()  # and follow the mask
+    assert np.abs(first.mean((0, 1)) - made["slide_001"][0].mean((0, 1))).max() > 1

@@ -6,8 +6,6 @@ Legend: K classes, S = K - 1 structures, s side of a tile at the network, h w ro
 network, H W its own size.
 """
 
-import csv
-import io
 import json
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -30,6 +28,7 @@ from ..digest import sha256
 from ..files import atomic_file, check_writable, write_text_atomically
 from ..handlers.batch import MADE_FROM, recipe
 from ..handlers.resolved_config import fingerprint, resolved_config
+from ..metrics.score_files import csv_text
 from .fusion import fuse
 from .inferer import EnsembleInferer
 from .uncertainty import standard_deviation
@@ -109,7 +108,7 @@ class SlideSegmenter:
                 rows += self._finished(stem, path) or self.segment(stem, path)
             except ValueError as error:
                 problems.append(str(error))
-        write_text_atomically(_table(rows), self.folder / TABLE)
+        write_text_atomically(csv_text(rows), self.folder / TABLE)
         refuse(f"{len(problems)} of {len(slides)} slides could not be segmented", problems)
         return rows
 
@@ -282,13 +281,3 @@ def _rows(path: Path, names: Sequence[str], counts: np.ndarray, deviation: float
         }
         for number, (name, count) in enumerate(zip(names, counts.tolist(), strict=True))
     ]
-
-
-def _table(rows: Sequence[Mapping[str, Any]]) -> str:
-    text = io.StringIO(newline="")
-    table = csv.DictWriter(
-        text, ["slide", "class", "pixels", "fraction", "fraction_of_structures", "mean_std"], lineterminator="\n"
-    )
-    table.writeheader()
-    table.writerows(rows)
-    return text.getvalue()

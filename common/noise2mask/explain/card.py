@@ -37,6 +37,7 @@ POOLED = {
     "iou_with_background": "mIoU, the same",
     "accuracy": "accuracy",
 }
+OF_IMAGES = ("frechet_distance", "mmd")  # scores of a bundle that generates
 OF_LESIONS = ("Dice, lesion", "false masks", "the same, lesion")  # columns beside those of all images
 BLOCK = re.compile(r"(<!-- (table|subgroups): ([\w ]+) -->\n).*?(<!-- end -->)", re.S)
 
@@ -185,8 +186,9 @@ def _rows_of_settings(train: Mapping[str, Any]) -> dict[str, str]:
 def _metric_problems(root: Path, metadata: Mapping[str, Any]) -> list[str]:
     """Where `eval_metrics` are not those of the shipped weights, in results/shipped.json."""
     path = root / "docs" / "results" / "shipped.json"
-    means = _read(path)["means"] if path.is_file() else {}
-    shown = {name: round(means[name], 3) for name in ("dice", "dice_lesion", "hd95") if name in means}
+    content = _read(path) if path.is_file() else {}
+    numbers = content.get("means", {name: value["generated"] for name, value in content.items() if name in OF_IMAGES})
+    shown = {name: round(numbers[name], 3) for name in ("dice", "dice_lesion", "hd95", *OF_IMAGES) if name in numbers}
     return [] if metadata["eval_metrics"] == shown else [f"eval_metrics are {metadata['eval_metrics']}, not {shown}"]
 
 
