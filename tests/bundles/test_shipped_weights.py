@@ -70,14 +70,9 @@ def test_generated_images_answer_to_the_mask_and_to_the_reference(bundle, comman
         Image.fromarray(np.ascontiguousarray(mask)).save(tmp_path / "masks" / f"{name}.png")
     made = {}
     for slide in ("slide_000", "slide_001"):
-        where = [
-            tmp_path / "masks",
-            "--references",
-            tmp_path / "slides" / "images" / f"{slide}.png",
-            "-o",
-            tmp_path / slide,
-        ]
-        commands.run(commands.command("generate", bundle.name, *where, "--steps", "5"))
+        reference = tmp_path / "slides" / "images" / f"{slide}.png"
+        where = [tmp_path / "masks", "--references", reference, "-o", tmp_path / slide, "--steps", "5"]
+        commands.run(commands.command("generate", bundle.name, *where))
         made[slide] = [np.asarray(Image.open(tmp_path / slide / "images" / f"{name}_0.png"), float) for name in "ab"]
     first, second = made["slide_000"]
     left, right = first[:, :32].mean((0, 1)), first[:, 32:].mean((0, 1))
