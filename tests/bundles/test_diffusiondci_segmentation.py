@@ -76,6 +76,7 @@ def test_training_lowers_the_loss_and_keeps_the_generator_as_it_is(trained, gene
     assert all(torch.equal(value, whole[f"dsdm.{name}"]) for name, value in load_plain(generator).items())
     assert not torch.equal(whole["trunk.stem.weight"], whole["dsdm.stem.weight"])
     assert "timestep: 200" in (trained / "model.yaml").read_text()
+    assert Image.open(trained / "progress.png").width > 400
 
 
 def test_killed_and_resumed_has_the_losses_of_an_uninterrupted_run(commands, training, trained, tmp_path):

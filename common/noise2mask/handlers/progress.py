@@ -1,0 +1,67 @@
+"""After every validation a picture of the same cases, in `progress.png` and in TensorBoard."""
+
+from pathlib import Path
+
+import numpy as np
+from ignite import distributed as idist
+from ignite.engine import Engine, Events
+from monai.utils import CommonKeys
+from PIL import Image
+from torch import Tensor
+from torch.utils.tensorboard import SummaryWriter
+
+from ..data.structures import without_background
+from ..explain.progress import progress_picture
+from ..files import atomic_file
+from ..meta import without_meta
+
+FILE, TAG = "progress.png", "validation"
+
+
+class Progress:
+    """Of a validator whose output is decollated: image, label and hard mask of some cases, evenly spread over its data.
+
+    Of several processes the first shows cases of its own share.
+
+    Args:
+        output_dir: where `progress.png` and the events go.
+        exclusive:  channel 0 of label and mask is the background.
+        cases:      how many are shown.
+    """
+
+    def __init__(self, output_dir: str, exclusive: bool = False, cases: int = 6) -> None:
+        self.folder, self.exclusive, self.cases = Path(output_dir), exclusive, cases
+
+    def attach(self, engine: Engine) -> None:
+        """Collect over an epoch, write at its end."""
+        engine.add_event_handler(Events.EPOCH_STARTED, self.start)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self.add)
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self.write)
+
+    def start(self, engine: Engine) -> None:
+        """Choose the cases."""
+        count = len(engine.state.dataloader.sampler)  # type: ignore[arg-type]
+        self.chosen = set(np.linspace(0, count - 1, min(self.cases, count)).round().astype(int).tolist())
+        self.seen, self.kept = 0, list[tuple[Tensor, Tensor, Tensor]]()
+
+    def add(self, engine: Engine) -> None:
+        """Keep those of this batch that were chosen."""
+        for item in engine.state.output:
+            if self.seen in self.chosen:
+                image, *masks = (
+                    without_meta(item[key]).detach().float().cpu()
+                    for key in (CommonKeys.IMAGE, CommonKeys.LABEL, CommonKeys.PRED)
+                )
+                label, mask = (without_background(channels, self.exclusive) for channels in masks)
+                self.kept.append((image, label, mask))
+            self.seen += 1
+
+    def write(self, engine: Engine) -> None:
+        """The picture, on the first rank."""
+        if idist.get_rank() > 0 or not self.kept:
+            return
+        picture = progress_picture(self.kept)  # (rows, columns, 3)
+        with atomic_file(self.folder / FILE) as file:
+            Image.fromarray(picture).save(file, "PNG")
+        with SummaryWriter(str(self.folder)) as writer:
+            writer.add_image(TAG, picture, engine.state.epoch, dataformats="HWC")
