@@ -120,6 +120,18 @@ def test_noises_in_one_batch_equal_a_loop(dsdm, tmp_path):
         assert close(one, net(x[m : m + 1], T, image[m // 3][None])[0])
 
 
+@torch.no_grad()
+@pytest.mark.parametrize(
+    ("options", "batches"), [({"entries": (1,)}, [2, 2, 6, 6]), ({"fusion": "none"}, [2, 2, 2, 2])]
+)
+def test_what_the_noise_does_not_change_is_computed_once_per_image(dsdm, tmp_path, options, batches):
+    net, (image, x) = scrambled(segmenter(dsdm, tmp_path, **options)), images(2, samples=3)
+    seen = []
+    for entry in net.trunk.decoder:
+        entry.register_forward_hook(lambda _, given, made: seen.append(len(made)))
+    assert len(net(x, T, image)) == 6 and seen == batches
+
+
 # Training
 
 

@@ -127,6 +127,11 @@ def for_samples(x: Tensor, samples: int) -> Tensor:
     return x.repeat_interleave(samples, dim=0) if len(x) > 1 else x
 
 
+def repeated(x: Tensor, count: int) -> Tensor:
+    """What belongs to images, for each of `count` samples, image-major: (B, ...) -> (M, ...); (M, ...) as it is."""
+    return x if len(x) == count else x.repeat_interleave(count // len(x), dim=0)
+
+
 def check_channels(image: Tensor, in_channels: int) -> None:
     """Raise ValueError where an image (B, C, ...) has not as many channels as the network takes."""
     if image.shape[1] != in_channels:

@@ -16,7 +16,7 @@ from monai.networks.nets.diffusion_model_unet import zero_module
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from ..diffusion.denoiser import for_samples
+from ..diffusion.denoiser import for_samples, repeated
 from ..layers.norm import group_norm
 from ..layers.time_embedding import TimeEmbedding
 from ..layers.unet_entry import ConditionedEntry, EncoderEntry, Widths
@@ -132,11 +132,15 @@ class ConditionedUNet(nn.Module):
     def decoded(
         self, encoded: Encoded, condition: Mapping[str, Tensor], count: int, changed: Changed | None = None
     ) -> Iterator[Tensor]:
-        """Outputs of the first `count` decoder entries, (M, c_k, *s_k) each, or twice the size."""
+        """Outputs of the first `count` decoder entries, (M, c_k, *s_k) each, or twice the size.
+
+        Where `changed` gives several samples of each image, the skips are those of all of them from then on.
+        """
         skips = list(encoded.skips)
         h = self._run(self.middle, encoded.deepest, encoded.embedding, condition)  # (M, c_n-1, *s_n-1)
         for number, entry in enumerate(self.decoder[:count]):
-            h = self._run(entry, torch.cat([h, skips.pop()], dim=1), encoded.embedding, condition)  # (M, c_k, *s_k)
+            skip = repeated(skips.pop(), len(h))  # (M, c, *s_k)
+            h = self._run(entry, torch.cat([h, skip], dim=1), encoded.embedding, condition)  # (M, c_k, *s_k)
             h = h if changed is None else changed(number, h)  # (M, c_k, *s_k)
             yield h
 

@@ -17,7 +17,7 @@ from typing import Literal, cast
 import torch
 from torch import Tensor, nn
 
-from ..diffusion.denoiser import Condition, Denoiser
+from ..diffusion.denoiser import Condition, Denoiser, repeated
 from ..layers.cross_attention_alignment import FeatureAlignment, FeatureSkip
 from ..layers.unet_entry import ConditionedEntry
 from ..names import check_name
@@ -95,15 +95,18 @@ class DCISegmenter(Denoiser):
         Returns:
             Logits (M, K, H, W); in train mode a dict that holds them as `logits`.
         """
-        samples = condition.samples_of(x, self.training)
+        condition.samples_of(x, self.training)
         features = self.features(x, timesteps, condition)  # {i: (M, c_i, *s_i)}
-        skips = [condition[f"{SKIP}{i}"].repeat_interleave(samples, dim=0) for i in range(1 + len(self.trunk.encoder))]
+        skips = [condition[f"{SKIP}{i}"] for i in range(1 + len(self.trunk.encoder))]  # (B, c_k, *s_k) each
 
         def fused(number: int, h: Tensor) -> Tensor:
-            return self.fusions[str(number)](h, features[number]) if number in features else h  # (M, c_i, *s_i)
+            if number not in features:
+                return h  # (B, c_i, *s_i) up to the first of the entries, (M, c_i, *s_i) from there on
+            return self.fusions[str(number)](repeated(h, len(x)), features[number])  # (M, c_i, *s_i)
 
         encoded = Encoded(skips, condition["embedding"])
-        logits = self.trunk.decode(encoded, self.trunk.unconditioned(), fused)  # (M, K, H, W)
+        logits = self.trunk.decode(encoded, self.trunk.unconditioned(), fused)  # (M, K, H, W), without entries (B, ...)
+        logits = repeated(logits, len(x))  # (M, K, H, W)
         return {"logits": logits} if self.training else logits
 
     @torch.no_grad()
