@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -65,6 +66,11 @@ def trained(commands, training, tmp_path_factory):
     return folder
 
 
+def tiny():
+    """Settings of the network that the weights of `generator` fit."""
+    return {name: yaml.safe_load(value) for name, value in TINY[NAME].items()}
+
+
 # Training
 
 
@@ -87,17 +93,35 @@ def test_killed_and_resumed_has_the_losses_of_an_uninterrupted_run(commands, tra
     assert scalars(tmp_path)["train_loss"] == scalars(trained)["train_loss"]
 
 
-def test_two_processes_train(commands, tiles, generator, tmp_path):
+def test_two_processes_train_and_segment_slides(commands, slides, tiles, generator, tmp_path):
     settings = {"dataset_dir": tiles, "generator_file": generator, "output_dir": tmp_path} | SHORT | {"epochs": 1}
     configs = "train.yaml data/demo.yaml multi_gpu_train.yaml"
     commands.torchrun(commands.bundle("training", configs, *options(settings), name=NAME))
     assert (tmp_path / "model.pt").is_file() and list(scalars(tmp_path)["dice"]) == [1]
+    (tmp_path / "in").mkdir()
+    for picture in sorted((slides / "images").iterdir())[:2]:
+        shutil.copy(picture, tmp_path / "in")
+    segment = commands.command("segment", NAME, tmp_path / "in", "-o", tmp_path / "out", "--tile-size", "64")
+    commands.torchrun([*segment, "--weights", str(tmp_path / "model.pt"), "--preset", "data/demo", "--samples", "1"])
+    rows = csv.DictReader((tmp_path / "out" / "classes.csv").open())
+    assert [row["slide"] for row in rows] == ["slide_000.png"] * 3 + ["slide_001.png"] * 3
 
 
-@pytest.mark.parametrize("fusion", ["skip", "none"])
-def test_the_other_rows_of_the_ablation_train(commands, training, tmp_path, fusion):
-    commands.run([*training, *options({"network_def::fusion": fusion, "epochs": 1, "output_dir": tmp_path})])
-    assert (tmp_path / "model.pt").is_file()
+def test_other_rows_of_the_ablation_are_trained_and_scored_on_labelled_pixels(commands, slides, generator, tmp_path):
+    """Of tiles whose padding nobody labelled."""
+    cut_slides(slides, tmp_path / "tiles", replace(CUT, stride=48, ignore=255))
+    where = {"bundle_root": BUNDLES / NAME, "dataset_dir": tmp_path / "tiles", "output_dir": tmp_path / "out"}
+    settings = {"generator_file": str(generator), "ignore": [255], **SHORT, "epochs": 1} | tiny()
+    rows = {"skip": {"network_def::fusion": "skip"}, "no features": {"network_def::fusion": "none"}}
+    own = where | {"overlays": ["data/demo"], "settings": settings, "rows": rows}
+    config = ["--config_file", str(BUNDLES / NAME / "configs" / "ablation.yaml")]
+    commands.run(["-m", "monai.bundle", "run", "ablating", *config, *options(own)])
+    assert "| skip | " in (tmp_path / "out" / "ablation.md").read_text()
+    masks = [np.asarray(Image.open(item["label"])) for item in datalist(tmp_path / "tiles", "validation")]
+    for name in ("skip", "no_features"):
+        lines = list(csv.DictReader((tmp_path / "out" / name / "validation" / "cases.csv").open()))
+        scored = sum(int(line["tp"]) + int(line["fn"]) for line in lines)
+        assert scored == sum(int((mask != 255).sum()) for mask in masks) < sum(mask.size for mask in masks)
 
 
 @pytest.mark.parametrize(
@@ -174,8 +198,7 @@ def test_generated_tiles_are_added_to_real_ones_and_real_ones_are_scored(command
     stage_1 = "diffusiondci_generation"
     where = [tmp_path / "some.json", "--references", tiles, "-o", tmp_path / "pool", "--weights", generator]
     commands.run(commands.command("generate", stage_1, *where, "--preset", "data/demo", "--steps", "1", tiny=stage_1))
-    tiny = {name: yaml.safe_load(value) for name, value in TINY[NAME].items()}
-    settings = {"generator_file": str(generator), **SHORT, "epochs": 2} | tiny
+    settings = {"generator_file": str(generator), **SHORT, "epochs": 2} | tiny()
     study = {"bundle_root": BUNDLES / NAME, "dataset_dir": tmp_path / "some.json", "pool": tmp_path / "pool"}
     study |= {"output_dir": tmp_path / "out", "overlays": ["data/demo"], "ratios": [100], "runs": 1}
     config = ["--config_file", str(BUNDLES / NAME / "configs" / "ratio_study.yaml")]

@@ -1,5 +1,7 @@
 """What is found to be segmented, and what is not taken for an image."""
 
+import json
+
 import numpy as np
 import pytest
 from tests.data.dicom_files import write_dicom
@@ -46,3 +48,10 @@ def test_dicom_files_among_pictures_are_refused(tmp_path):
 def test_where_there_is_nothing_the_path_is_named(tmp_path, name, words):
     with pytest.raises(ValueError, match=words):
         find_inputs(tmp_path / name)
+
+
+def test_tiles_of_a_datalist_keep_their_slides(tmp_path):
+    items = [{"image": "a.png", "label": "m.png", "slide": "s"}, {"image": "b.png"}]
+    (tmp_path / "list.json").write_text(json.dumps({"testing": items}))
+    first, second = find_inputs(tmp_path / "list.json")
+    assert first == {"image": str(tmp_path / "a.png"), "slide": "s"} and second == {"image": str(tmp_path / "b.png")}

@@ -144,12 +144,69 @@ def test_slides_of_one_stem_and_a_folder_without_any_are_refused(tmp_path):
     slide_file(tmp_path / "in", name="a.tif")
     slide_file(tmp_path / "in", name="a.ome.tif")
     with pytest.raises(ValueError, match="would write the same files: rename one"):
-        slides_of(tmp_path / "in")
+        slides_of(tmp_path / "in", tmp_path)
     with pytest.raises(ValueError, match="holds no slide; expected .ome.tiff"):
-        slides_of(tmp_path / "nothing")
+        slides_of(tmp_path / "nothing", tmp_path)
+    with pytest.raises(ValueError, match="stands in the output folder and might be overwritten"):
+        segmenter(tmp_path, output_dir=str(tmp_path / "in"))(tmp_path / "in")
+
+
+@pytest.mark.parametrize(
+    ("tile_size", "side", "stride"), [(3450, 64, 1725), (3450, 256, 1725), (1150, 64, 575), (128, 64, 96)]
+)
+def test_the_default_stride_fits_every_size_of_the_paper(tmp_path, tile_size, side, stride):
+    own = segmenter(tmp_path, tile_size=tile_size, image_size=(side, side), stride=None)
+    assert own.cut.stride == stride
+    assert segmenter(tmp_path, tile_size=17, image_size=(16, 16), stride=None).cut.stride == 17  # nothing smaller fits
+
+
+def test_a_slide_that_was_interrupted_is_not_taken_for_the_earlier_one(tmp_path, monkeypatch):
+    path, network = slide_file(tmp_path / "in"), Red()
+    segmenter(tmp_path, network)(path)
+    other = segmenter(tmp_path, network, stride=8)
+    monkeypatch.setattr("noise2mask.diffusion.slide_segmenter._rows", None)  # stops before its record
+    with pytest.raises(TypeError):
+        other(path)
+    monkeypatch.undo()
+    calls = network.calls
+    segmenter(tmp_path, network)(path)
+    assert network.calls > calls
+
+
+@pytest.mark.parametrize("change", [{"samples": 3}, {"intensity_range": (0, 200)}, {"normalise": True}])
+def test_another_sampling_or_scale_is_another_result(tmp_path, change):
+    path, network = slide_file(tmp_path / "in"), Red()
+    segmenter(tmp_path, network)(path)
+    calls = network.calls
+    segmenter(tmp_path, network, **change)(path)
+    assert network.calls > calls
+
+
+def test_a_slide_without_tissue_is_background_with_and_without_normal_colours(tmp_path):
+    path = slide_file(tmp_path / "in")
+    tifffile.imwrite(path, np.zeros((40, 52, 3), np.uint8), photometric="rgb", tile=(16, 16))
+    for normalise in (False, True):
+        rows = segmenter(tmp_path, normalise=normalise)(path)
+        assert [row["fraction"] for row in rows] == [1, 0, 0] and rows[0]["mean_std"] == ""
+        assert not mask(tmp_path).any()
+
+
+def test_processes_share_the_slides_and_the_table_has_all_of_them(tmp_path, monkeypatch):
+    for name in "abc":
+        slide_file(tmp_path / "in", name=f"{name}.tif")
+    module = "noise2mask.diffusion.slide_segmenter"
+    whole = segmenter(tmp_path)(tmp_path / "in")
+    shares = []
+    for rank in (1, 0):
+        monkeypatch.setattr("ignite.distributed.get_rank", lambda rank=rank: rank)
+        monkeypatch.setattr("ignite.distributed.get_world_size", lambda: 2)
+        monkeypatch.setattr(f"{module}.gathered", lambda own: shares.append(own) or sum(shares, []))
+        found = segmenter(tmp_path, output_dir=str(tmp_path / "shared"))(tmp_path / "in")
+        assert (tmp_path / "shared/classes.csv").is_file() == (rank == 0)
+    assert [[number for number, *_ in own] for own in shares] == [[1], [0, 2]] and found == whole
 
 
 @pytest.mark.parametrize("wrong", [{"image_size": (16, 8)}, {"image_size": (6, 6), "stride": 15}, {"stride": 17}])
 def test_settings_that_do_not_fit_one_another_are_refused(tmp_path, wrong):
-    with pytest.raises(ValueError, match=r"expected a square, and stride|stride is 17, expected 1 to 16"):
+    with pytest.raises(ValueError, match=r"expected a square, and a stride|stride is 17, expected 1 to 16"):
         segmenter(tmp_path, **wrong)

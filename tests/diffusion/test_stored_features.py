@@ -18,6 +18,13 @@ def inputs(seed=0):
     return {"x": torch.randn(3, 2, 4, 4, generator=torch.Generator().manual_seed(seed))}
 
 
+def layer(heads=1):
+    """A network with weights, and with something that is not in them."""
+    made = nn.Linear(2, 2)
+    made.shape = {"heads": heads}
+    return made
+
+
 class Counting:
     """What makes features, and how often it was asked."""
 
@@ -30,23 +37,26 @@ class Counting:
 
 
 def test_they_are_computed_once_and_given_back_as_they_were(tmp_path):
-    stored, compute = StoredFeatures(tmp_path, nn.Linear(2, 2)), Counting()
+    stored, compute = StoredFeatures(tmp_path, layer()), Counting()
     first, again = (stored.get(inputs(), 20, (1, 2), compute) for _ in range(2))
     assert compute.calls == 1 and all(torch.equal(first[i], again[i]) for i in (1, 2))
     assert len(list(tmp_path.glob("*.pt"))) == 3
 
 
 def test_other_weights_images_timesteps_and_entries_have_files_of_their_own(tmp_path):
-    net, compute = nn.Linear(2, 2), Counting()
+    net, compute = layer(), Counting()
     StoredFeatures(tmp_path, net).get(inputs(), 20, (1, 2), compute)
-    StoredFeatures(tmp_path, nn.Linear(2, 2)).get(inputs(), 20, (1, 2), compute)
+    StoredFeatures(tmp_path, layer()).get(inputs(), 20, (1, 2), compute)
+    same = layer(heads=2)
+    same.load_state_dict(net.state_dict())
+    StoredFeatures(tmp_path, same).get(inputs(), 20, (1, 2), compute)
     for others in ((inputs(1), 20, (1, 2)), (inputs(), 30, (1, 2)), (inputs(), 20, (1,))):
         StoredFeatures(tmp_path, net).get(*others, compute)
-    assert compute.calls == 5 and len(list(tmp_path.glob("*.pt"))) == 15
+    assert compute.calls == 6 and len(list(tmp_path.glob("*.pt"))) == 18
 
 
 def test_a_damaged_file_is_named(tmp_path):
-    stored = StoredFeatures(tmp_path, nn.Linear(2, 2))
+    stored = StoredFeatures(tmp_path, layer())
     stored.get(inputs(), 20, (1, 2), Counting())
     path = sorted(tmp_path.glob("*.pt"))[0]
     path.write_bytes(path.read_bytes()[:99])

@@ -35,6 +35,11 @@ def test_overlapping_structures_begin_at_the_first_channel_and_one_channel_has_n
     assert "structure" not in line and line["dice"] == lines[1]["dice"]
 
 
+def test_an_image_of_which_nobody_labelled_anything_is_named():
+    with pytest.raises(ValueError, match=r"The label of a\.png has no labelled pixel"):
+        scored(item(MASK, 0 * LABEL), {}, same, channels_of(("head", "tail"), True), exclusive=True)
+
+
 def test_the_background_has_a_line_where_it_is_asked_for_and_pixels_of_no_class_are_in_none():
     label = LABEL.clone()
     label[:, 0, 2] = 0  # nobody labelled it; the mask has a tail there

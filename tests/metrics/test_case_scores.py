@@ -126,6 +126,9 @@ def test_scores_of_all_classes_with_and_without_the_background_and_accuracy_by_h
     assert classes["pooled"]["iou"] == pytest.approx((4 / 6 + 1 / 2) / 2)
     assert classes["pooled"]["iou_with_background"] == pytest.approx((4 / 6 + 1 / 2 + 6 / 9) / 3)
     assert classes["pooled"]["recall"] == pytest.approx((4 / 6 + 1) / 2)
+    assert summarise(second, exclusive=True)["classes"]["pooled"]["dice"] == 1  # the vessel, which nothing has, is out
+    absent = [line | {"fp": 1} if line["structure"] == "vessel" else line for line in second]
+    assert summarise(absent, exclusive=True)["classes"]["pooled"]["dice"] == 0.5
     assert classes["means"]["accuracy"] == pytest.approx((0.7 + 1) / 2)
     assert classes["means"]["dice"] == pytest.approx(((4 / 6 + 2 / 3) / 2 + 1) / 2)
     alone = summarise([line for line in [*first, *second] if line["structure"] != "background"], exclusive=True)

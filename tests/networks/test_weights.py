@@ -68,7 +68,7 @@ def test_a_missing_file_and_a_broken_file_are_named(path):
 def packed(path, **files):
     with ZipFile(path, "w") as package:
         for name, content in files.items():
-            package.writestr(f"bundle/{name.replace('_', '/', 1)}", content)
+            package.writestr(f"bundle/{name.replace('_', '/', 1).replace('_', '.')}", content)
     return path
 
 
@@ -76,11 +76,20 @@ def test_weights_in_a_packaged_bundle_are_loaded_and_their_digest_is_checked(pat
     source = nn.Linear(2, 3)
     torch.save(source.state_dict(), path)
     right, wrong = f"{sha256(path)}  model.pt", f"{'0' * 64}  model.pt"
-    files = {"models_model.pt": path.read_bytes()}
+    files = {"models_model_pt": path.read_bytes()}
     package = packed(tmp_path / "whole.zip", **files, models_SHA256SUMS=right)
     assert torch.equal(load_weights(nn.Linear(2, 3), package).weight, source.weight)
-    with pytest.raises(ValueError, match="is not the file that"):
+    with pytest.raises(ValueError, match="changed.zip is not the file that"):
         load_weights(nn.Linear(2, 3), packed(tmp_path / "changed.zip", **files, models_SHA256SUMS=wrong))
+
+
+def test_damaged_weights_in_a_package_are_named_by_it(tmp_path):
+    with pytest.raises(ValueError, match="junk.zip is no readable checkpoint"):
+        load_weights(nn.Linear(2, 3), packed(tmp_path / "junk.zip", models_model_pt="junk"))
+    path = packed(tmp_path / "cut.zip", models_model_pt="weights " * 99)
+    path.write_bytes(path.read_bytes().replace(b"weights weights", b"weights WEIGHTS"))
+    with pytest.raises(ValueError, match="cut.zip is no packaged bundle"):
+        load_weights(nn.Linear(2, 3), path)
 
 
 def test_a_package_without_weights_and_a_broken_one_are_named(tmp_path):

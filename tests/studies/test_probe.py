@@ -49,7 +49,8 @@ def items(count, seed):
 def probe(folder, network=None, **options):
     settings = {"images": (24, 8), "timesteps": [50, 900], "epochs": 25, "learning_rate": 1e-2} | options
     return Probe(
-        items(30, 0), items(10, 1), settings.pop("images"), network or Planted(), NoiseSchedule("cosine", 1000),
+        items(30, 0), items(10, 1), settings.pop("images"), network or Planted(),
+        settings.pop("schedule", NoiseSchedule("cosine", 1000)),
         ["lesion"], settings.pop("timesteps"), str(folder), **settings,
     )  # fmt: skip
 
@@ -82,6 +83,8 @@ def test_an_interrupted_probe_goes_on_and_does_nothing_twice(tmp_path):
     assert network.calls == calls + 3  # two passes of 24 images, one of 8, of the second timestep alone
     with pytest.raises(ValueError, match="probe.json holds rows of other weights, images, labels or settings"):
         probe(tmp_path / "parts", network, seed=1).run()
+    with pytest.raises(ValueError, match="probe.json holds rows of other weights"):
+        probe(tmp_path / "parts", network, schedule=NoiseSchedule("linear", 1000)).run()
 
 
 def test_stored_features_give_the_same_rows(tmp_path):

@@ -64,8 +64,22 @@ def test_parts_of_the_pool_are_nested_drawn_anew_in_each_run_and_in_training_alo
     assert generated(tmp_path / "out", 50, 0) != generated(tmp_path / "out", 50, 1)
 
 
+def test_the_last_epoch_is_validated_whatever_the_length(real, pool, tmp_path):
+    settings = {"epochs": 11, "val_interval": 2, "batch_size": 3}
+    own = study(real, pool, tmp_path / "out", ratios=[0, 25, 75, 100], runs=1, settings=settings)
+    lengths = [(row["epochs"], row["val_interval"]) for row in own.ablation.rows.values()]
+    assert lengths == [(11, 1), (8, 1), (7, 1), (6, 1)] and all(epochs % every == 0 for epochs, every in lengths)
+
+
 def test_every_ratio_has_as_many_steps_and_runs_differ_by_their_seeds(real, pool, tmp_path):
-    own = study(real, pool, tmp_path / "out", ratios=[0, 50, 100], runs=2, settings={"epochs": 60, "val_interval": 6})
+    own = study(
+        real,
+        pool,
+        tmp_path / "out",
+        ratios=[0, 50, 100],
+        runs=2,
+        settings={"epochs": 60, "val_interval": 6, "batch_size": 4},
+    )
     rows = own.ablation.rows
     assert {name: (row["epochs"], row["val_interval"], row["seed"]) for name, row in rows.items()} == {
         "0 %, run 0": (60, 6, 0), "50 %, run 0": (40, 4, 0), "100 %, run 0": (30, 3, 0),
@@ -86,6 +100,16 @@ def test_tiles_made_of_held_out_patients_and_another_pool_are_refused(real, pool
         study(real, tiles(tmp_path / "other", {"training": 5}, "generated"), tmp_path / "two", ratios=[100], runs=1)
 
 
+def test_a_pool_without_patients_and_normal_colours_are_refused(real, pool, tmp_path):
+    with pytest.raises(ValueError, match="normalise_colours is true, but generated tiles have no slide"):
+        study(real, pool, tmp_path / "out", settings={"normalise_colours": True})
+    content = json.loads((pool / "datalist.json").read_text())
+    del content["training"][5]["patient"]
+    (pool / "datalist.json").write_text(json.dumps(content))
+    with pytest.raises(ValueError, match="generated_training_5.png names no patient, so that it may be made of a test"):
+        study(real, pool, tmp_path / "out")
+
+
 @pytest.mark.parametrize("options", [{"ratios": []}, {"ratios": [0, 101]}, {"runs": 0}])
 def test_impossible_ratios_are_refused(real, pool, tmp_path, options):
     with pytest.raises(ValueError, match="expected 0 to 100 percent, and at least 1"):
@@ -95,11 +119,14 @@ def test_impossible_ratios_are_refused(real, pool, tmp_path, options):
 def test_a_table_has_mean_and_standard_deviation_of_each_ratio():
     score = {"iou": 0.5, "pooled_dice_with_background": 0.5, "pooled_iou_with_background": 0.5, "accuracy": 0.5}
     rows = [
-        {"ratio": ratio, "run": run, "generated_tiles": ratio, "dice": dice, **score}
+        {"ratio": ratio, "run": run, "generated_tiles": ratio, "steps": 9, "dice": dice, **score}
         for ratio, run, dice in ((0, 0, 0.2), (0, 1, 0.4), (50, 0, 0.7))
     ]
     lines = ratio_table(rows).splitlines()
-    assert "| 0 % | 0 | 2 | 0.300 ± 0.141 | 0.500 ± 0.000 |" in lines[2] and "| 50 % | 50 | 1 | 0.700 |" in lines[3]
+    assert (
+        "| 0 % | 0 | 9 | 2 | 0.300 ± 0.141 | 0.500 ± 0.000 |" in lines[2]
+        and "| 50 % | 50 | 9 | 1 | 0.700 |" in lines[3]
+    )
 
 
 def test_results_are_gathered_from_the_rows_that_were_scored(real, pool, tmp_path, monkeypatch):
@@ -114,7 +141,9 @@ def test_results_are_gathered_from_the_rows_that_were_scored(real, pool, tmp_pat
 
     monkeypatch.setattr(Ablation, "run", scored)
     table = study(real, pool, tmp_path / "out", ratios=[0, 100], runs=2).run()
-    assert "| 0 % | 0 | 2 | 0.100 ± 0.141 | 0.100 ± 0.000 | 0.200 ± 0.000 | 0.300 ± 0.000 | 0.400 ± 0.000 |" in table
+    assert (
+        "| 0 % | 0 | 60 | 2 | 0.100 ± 0.141 | 0.100 ± 0.000 | 0.200 ± 0.000 | 0.300 ± 0.000 | 0.400 ± 0.000 |" in table
+    )
     rows = list(csv.DictReader((tmp_path / "out" / "ratio_study.csv").open()))
     assert [(row["ratio"], row["run"], row["dice"]) for row in rows] == [
         ("0", "0", "0.0"), ("0", "1", "0.2"), ("100", "0", "0.1"), ("100", "1", "0.3"),

@@ -26,7 +26,7 @@ def test_a_patch_is_moved_to_its_slide_and_keeps_its_meta_data(transform):
     assert torch.equal(data["image"].as_tensor(), image), "the item that was given stays"
 
 
-@pytest.mark.parametrize(("item", "said"), [({"slide": "b"}, "no slide b, but a"), ({}, "no slide None, but a")])
+@pytest.mark.parametrize(("item", "said"), [({"slide": "b"}, "no slide b, but a"), ({}, "A tile names no slide")])
 def test_a_slide_that_the_file_lacks_is_named(transform, item, said):
     with pytest.raises(ValueError, match=said):
         transform({"image": torch.zeros(3, 4, 4), **item})

@@ -90,11 +90,18 @@ def run_slides(
     sampling: Mapping[str, Any],
     settings: Sequence[str],
 ) -> None:
-    """Segment whole slides, and show what share each class has."""
+    """Segment whole slides."""
     model_file, (inference, *rest) = bundle.inference_configs(weights, presets)
     own = {"model_file": str(model_file), "input": str(source), "output_dir": str(output), "tile_size": tile_size}
-    _run(bundle, "inferring", [inference, bundle.config("slides"), *rest], {**own, **sampling}, settings)
-    console.print(f"label maps, uncertainty and {output / 'classes.csv'}", soft_wrap=True)
+    configs = [
+        inference,
+        bundle.config("slides"),
+        *rest,
+        *(bundle.config(name) for name in _ranks("multi_gpu_evaluate")),
+    ]
+    _run(bundle, "inferring", configs, {**own, **sampling}, settings)
+    if _is_first():
+        console.print(f"label maps, uncertainty and {output / 'classes.csv'}", soft_wrap=True)
 
 
 def run_generation(

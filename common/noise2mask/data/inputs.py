@@ -18,7 +18,7 @@ ENDINGS = (*PICTURES, *NIFTI, ".nrrd", ".mha", ".mhd")
 
 
 def find_inputs(path: str | Path, key: str = "testing") -> list[dict[str, Any]]:
-    """Items {"image": path, or the paths of its modalities} for inference.
+    """Items {"image": path, or the paths of its modalities} for inference; of a datalist's tiles with their `slide`.
 
     Args:
         path: a picture or volume (a file, or a folder of its DICOM files), a folder of them (not searched deeper), a
@@ -32,7 +32,7 @@ def find_inputs(path: str | Path, key: str = "testing") -> list[dict[str, Any]]:
     if not path.exists():
         raise ValueError(f"{path} does not exist: give an image, a folder of images, or a datalist.")
     if path.suffix == ".json":
-        return [{"image": item["image"]} for item in load_datalist(path, key)]
+        return [{name: item[name] for name in ("image", "slide") if name in item} for item in load_datalist(path, key)]
     if path.is_file():
         return [{"image": str(path)}]
     if is_brats2021(path):

@@ -8,16 +8,19 @@ network, H W its own size.
 
 import json
 import logging
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from ignite import distributed as idist
 from PIL import Image
 from torch import nn
 
+from .. import __version__
 from ..data.problems import refuse
 from ..data.slide_colours import SlideColours, fit, to_slide
 from ..data.slide_pyramid import write_pyramid
@@ -29,6 +32,7 @@ from ..files import atomic_file, check_writable, write_text_atomically
 from ..handlers.batch import MADE_FROM, recipe
 from ..handlers.resolved_config import fingerprint, resolved_config
 from ..metrics.score_files import csv_text
+from ..ranks import Share, gathered
 from .fusion import fuse
 from .inferer import EnsembleInferer
 from .uncertainty import standard_deviation
@@ -50,7 +54,7 @@ class SlideSegmenter:
         model_file:      the weights.
         tile_size:       side of a tile in pixels of the slide, as the network was trained with.
         image_size:      what the network sees of it, s x s.
-        stride:          pixels from tile to tile; None: three quarters of tile_size.
+        stride:          pixels from tile to tile; None: the largest that fits, up to three quarters of tile_size.
         luminance:       L of CIELAB that is tissue, above and up to.
         normalise:       give every tile the mean colours of its slide, which is read once more for that.
         intensity_range: values that become -1 and +1.
@@ -79,41 +83,53 @@ class SlideSegmenter:
     ) -> None:
         side, other = image_size
         low, high = luminance
-        stride = tile_size * 3 // 4 if stride is None else stride
+        unit = tile_size // math.gcd(tile_size, side)  # at its multiples a tile begins at a pixel of the network
+        stride = max(tile_size * 3 // 4 // unit, 1) * unit if stride is None else stride
         self.cut = Cut(tile_size, stride, side, luminance=(low, high))
-        if side != other or stride * side % tile_size:
+        if side != other or stride % unit:
             found = f"image_size is {list(image_size)}, tile_size {tile_size}, stride {stride}"
-            raise ValueError(f"{found}; expected a square, and stride * side to be a multiple of tile_size: change it.")
+            raise ValueError(f"{found}; expected a square, and a stride that is a multiple of {unit}: change it.")
         self.network, self.inferer, self.normalise = network, inferer, normalise
         self.names = ["background", *structures]
         self.low, self.high = intensity_range
         self.tiles_at_once, self.device = tiles_at_once, device
         self.folder, self.weights = Path(output_dir), sha256(model_file)
         check_writable(self.folder)
-        self.recipe = recipe(fingerprint(resolved_config()))
+        settings = {"inferer": inferer.settings, "names": self.names, "normalise": normalise, "cut": asdict(self.cut)}
+        settings |= {"intensity_range": list(intensity_range), "version": __version__}
+        self.recipe = recipe({**fingerprint(resolved_config()), **settings})
 
     def __call__(self, source: str | Path) -> list[dict[str, Any]]:
         """Segment a slide, or a folder of them; those that can not be are told at the end.
+
+        Several processes share the slides, and the first writes the table.
 
         Returns:
             Lines of the table.
 
         Raises:
-            ValueError: where there is no slide, two have one stem, or some could not be segmented; it names them all.
+            ValueError: where there is no slide, one stands in the output folder, two have one stem, or some could not
+                be segmented; it names them all.
         """
-        rows, problems = [], []
-        slides = slides_of(Path(source))
-        for stem, path in slides.items():
+        slides = list(slides_of(Path(source), self.folder).items())
+        done: list[tuple[int, list[dict[str, Any]], str]] = []  # number of the slide, its lines, what is wrong with it
+        for number in Share(slides):
+            stem, path = slides[number]
             try:
-                rows += self._finished(stem, path) or self.segment(stem, path)
+                done.append((number, self._finished(stem, path) or self.segment(stem, path), ""))
             except ValueError as error:
-                problems.append(str(error))
-        write_text_atomically(csv_text(rows), self.folder / TABLE)
+                done.append((number, [], str(error)))
+        done = sorted(gathered(done))
+        rows = [row for _, lines, _ in done for row in lines]
+        if idist.get_rank() == 0:
+            write_text_atomically(csv_text(rows), self.folder / TABLE)
+        problems = [problem for *_, problem in done if problem]
         refuse(f"{len(problems)} of {len(slides)} slides could not be segmented", problems)
         return rows
 
     def segment(self, stem: str, path: Path) -> list[dict[str, Any]]:
         """One slide -> its lines of the table; its record is written last."""
+        (self.folder / f"{stem}.json").unlink(missing_ok=True)  # first: its files will not be what it says
         counts, deviation = np.zeros(len(self.names), np.int64), _Overview()
         with open_slide(path) as slide:
             step = self.cut.tile_size / self.cut.image_size  # pixels of the slide for one of the network
@@ -126,18 +142,16 @@ class SlideSegmenter:
         with atomic_file(self.folder / f"{stem}_std.png") as file:
             Image.fromarray(deviation.picture()).save(file, "PNG")
         rows = _rows(path, self.names, counts, deviation.mean())
-        record = {"slide": str(path), "rows": rows, MADE_FROM: self._made_from(path), "cut": asdict(self.cut)}
+        record = {"slide": str(path), "rows": rows, MADE_FROM: self._made_from(path)}
         write_text_atomically(json.dumps(record, indent=2), self.folder / f"{stem}.json")
         logger.info(f"{path.name}: " + ", ".join(f"{row['class']} {row['fraction']:.1%}" for row in rows))
         return rows
 
     def tiles(self, slide: Slide, stem: str) -> Iterator[Placed]:
         """First row and column at the network, and (K + 1, s, s): probabilities and standard deviation."""
-        colours = (
-            fit(((stem, tile) for _, tile, _ in self._images(slide)), self.cut.luminance) if self.normalise else {}
-        )
+        colours = self._colours(slide, stem) if self.normalise else {}
         waiting: list[tuple[int, int, np.ndarray | None]] = []
-        for (top, left), tile, share in self._images(slide):
+        for (top, left), tile, share in self._images(slide, self.cut):
             place = (top * self.cut.image_size // self.cut.tile_size, left * self.cut.image_size // self.cut.tile_size)
             waiting.append((*place, self._prepared(tile, colours.get(stem)) if share else None))
             if sum(one is not None for *_, one in waiting) == self.tiles_at_once:
@@ -145,15 +159,21 @@ class SlideSegmenter:
                 waiting = []
         yield from self._inferred(waiting)
 
-    def _images(self, slide: Slide) -> Iterator[tuple[tuple[int, int], np.ndarray, float]]:
+    def _colours(self, slide: Slide, stem: str) -> dict[str, SlideColours]:
+        """Of tiles side by side, as those of a training; none of a slide without tissue."""
+        side_by_side = replace(self.cut, stride=self.cut.tile_size)
+        tiles = ((stem, tile) for _, tile, share in self._images(slide, side_by_side) if share)
+        return fit(tiles, self.cut.luminance)
+
+    def _images(self, slide: Slide, cut: Cut) -> Iterator[tuple[tuple[int, int], np.ndarray, float]]:
         """Place on the slide, tile (3, s, s) in [0, 255] and the part of it that is tissue."""
-        for top in starts(slide.size[0], self.cut):
-            rows = slide.colours(top, min(top + self.cut.tile_size, slide.size[0]))  # (., W, 3)
-            for left in starts(slide.size[1], self.cut):
-                own = rows[:, left : left + self.cut.tile_size]
-                whole, _ = padded(own, np.zeros(own.shape[:2], np.uint8), self.cut)
-                tile = resized(whole, self.cut, Image.Resampling.BOX)  # (s, s, 3)
-                yield (top, left), tile.transpose(2, 0, 1), tissue(tile, own.shape[:2], self.cut)
+        for top in starts(slide.size[0], cut):
+            rows = slide.colours(top, min(top + cut.tile_size, slide.size[0]))  # (., W, 3)
+            for left in starts(slide.size[1], cut):
+                own = rows[:, left : left + cut.tile_size]
+                whole, _ = padded(own, np.zeros(own.shape[:2], np.uint8), cut)
+                tile = resized(whole, cut, Image.Resampling.BOX)  # (s, s, 3)
+                yield (top, left), tile.transpose(2, 0, 1), tissue(tile, own.shape[:2], cut)
 
     def _prepared(self, tile: np.ndarray, colours: SlideColours | None) -> np.ndarray:
         """(3, s, s) in [0, 255] -> in [-1, 1]."""
@@ -189,19 +209,16 @@ class SlideSegmenter:
         try:
             record: Mapping[str, Any] = json.loads((self.folder / f"{stem}.json").read_text(encoding="utf-8"))
             there = all((self.folder / f"{stem}_{kind}").is_file() for kind in ("mask.tif", "std.png"))
-            same = record[MADE_FROM] == self._made_from(path) and record["cut"] == json.loads(
-                json.dumps(asdict(self.cut))
-            )
-            return list(record["rows"]) if there and same else None
+            return list(record["rows"]) if there and record[MADE_FROM] == self._made_from(path) else None
         except (OSError, ValueError, TypeError, KeyError):  # none, or damaged
             return None
 
 
-def slides_of(source: Path) -> dict[str, Path]:
+def slides_of(source: Path, output: Path) -> dict[str, Path]:
     """Stem -> path, of a slide or a folder of them.
 
     Raises:
-        ValueError: where there is none, or two have one stem.
+        ValueError: where there is none, one stands in the output folder, or two have one stem.
     """
     files = [source] if source.is_file() else sorted(source.iterdir()) if source.is_dir() else []
     found: dict[str, Path] = {}
@@ -210,6 +227,8 @@ def slides_of(source: Path) -> dict[str, Path]:
         if ending is None or path.name.startswith("."):
             continue
         stem = path.name[: -len(ending)]
+        if path.resolve().parent == output.resolve():
+            raise ValueError(f"{path} stands in the output folder and might be overwritten: give another output_dir.")
         if stem in found:
             raise ValueError(f"{path} and {found[stem]} would write the same files: rename one.")
         found[stem] = path
@@ -227,26 +246,28 @@ class _Overview:
         self.rows: list[np.ndarray] = []
         self.first, self.total, self.count = 0, 0.0, 0
 
-    def add(self, strip: np.ndarray) -> None:
-        """(h, w) in [0, 0.5]."""
+    def add(self, strip: np.ndarray, labels: np.ndarray) -> None:
+        """(h, w) in [0, 0.5], and the classes of its pixels (h, w)."""
         self.rows.append(strip[-self.first % self.step :: self.step, :: self.step])
         self.first += len(strip)
-        self.total += float(strip.sum())
-        self.count += strip.size
+        self.total += float(strip[labels > 0].sum())
+        self.count += int((labels > 0).sum())
 
     def picture(self) -> np.ndarray:
         """(., .) uint8: 255 is 0.5, the largest that there is."""
         return (np.concatenate(self.rows) * 510).round().clip(0, 255).astype(np.uint8)
 
     def mean(self) -> float:
-        return self.total / self.count
+        """Over the pixels of all classes but the background, which is mostly glass; NaN where there is none."""
+        return self.total / self.count if self.count else float("nan")
 
 
 def _labels(strips: Iterable[np.ndarray], deviation: _Overview) -> Iterator[np.ndarray]:
     """(K + 1, h, w) -> (h, w) uint8; the last channel goes to the overview."""
     for strip in strips:
-        deviation.add(strip[-1])
-        yield strip[:-1].argmax(0).astype(np.uint8)
+        labels = strip[:-1].argmax(0).astype(np.uint8)
+        deviation.add(strip[-1], labels)
+        yield labels
 
 
 def _at_full_size(labels: Iterable[np.ndarray], size: tuple[int, int], step: float) -> Iterator[np.ndarray]:
@@ -277,7 +298,7 @@ def _rows(path: Path, names: Sequence[str], counts: np.ndarray, deviation: float
             "pixels": int(count),
             "fraction": round(count / counts.sum(), 6),
             "fraction_of_structures": round(count / tissue_pixels, 6) if number else "",
-            "mean_std": round(deviation, 6),
+            "mean_std": "" if math.isnan(deviation) else round(deviation, 6),
         }
         for number, (name, count) in enumerate(zip(names, counts.tolist(), strict=True))
     ]

@@ -11,10 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..digest import digest
 from ..files import check_writable, load_plain, save_atomically
+from ..networks.dsdm import DSDM
 
 Features = dict[int, Tensor]  # number of a decoder entry -> (M, c_i, *s_i)
 
@@ -24,15 +25,16 @@ class StoredFeatures:
 
     Args:
         folder: where they are kept; it is made.
-        dsdm:   whose features they are, in eval mode.
+        dsdm:   whose features they are, in eval mode, with the arguments that made it as `shape`.
 
     Raises:
         ValueError: where the folder can not be written to.
     """
 
-    def __init__(self, folder: str | Path, dsdm: nn.Module) -> None:
+    def __init__(self, folder: str | Path, dsdm: DSDM) -> None:
         check_writable(folder)
-        self.folder, self.weights = Path(folder), digest(dsdm.state_dict())
+        # Groups and heads leave no trace in the weights
+        self.folder, self.network = Path(folder), f"{digest(dsdm.state_dict())} {sorted(dsdm.shape.items())}"
 
     def get(
         self, inputs: Mapping[str, Tensor], timestep: int, entries: Sequence[int], compute: Callable[[], Features]
@@ -51,7 +53,7 @@ class StoredFeatures:
         Raises:
             ValueError: where a file is damaged; it names it.
         """
-        basis = f"{self.weights} {timestep} {sorted(entries)} "
+        basis = f"{self.network} {timestep} {sorted(entries)} "
         count = len(next(iter(inputs.values())))
         each = [digest({name: values[m] for name, values in inputs.items()}) for m in range(count)]
         paths = [self.folder / f"{hashlib.sha256((basis + own).encode()).hexdigest()}.pt" for own in each]

@@ -26,9 +26,8 @@ def write_ratio_figure(rows: Sequence[Mapping[str, Any]], path: Path) -> Path:
     axes = figure.subplots()
     ratios = list(dict.fromkeys(row["ratio"] for row in rows))
     for number, (name, title) in enumerate(SHOWN.items()):
-        values = [[row[name] for row in rows if row["ratio"] == ratio] for ratio in ratios]
-        means = [statistics.fmean(own) for own in values]
-        deviations = [statistics.stdev(own) if len(own) > 1 else 0.0 for own in values]
+        found = [mean_and_deviation([row for row in rows if row["ratio"] == ratio], name) for ratio in ratios]
+        means, deviations = [mean for mean, _ in found], [deviation or 0.0 for _, deviation in found]
         colour, marker = colour_of(5 + number), MARKERS[number]
         axes.errorbar(ratios, means, deviations, label=title, capsize=4, color=colour, marker=marker)
         single = [row["ratio"] for row in rows], [row[name] for row in rows]
@@ -37,3 +36,9 @@ def write_ratio_figure(rows: Sequence[Mapping[str, Any]], path: Path) -> Path:
     axes.legend()
     figure.savefig(path, dpi=120)
     return path
+
+
+def mean_and_deviation(rows: Sequence[Mapping[str, Any]], name: str) -> tuple[float, float | None]:
+    """Of a score over some runs, the deviation that of the sample; None of a single run."""
+    values = [row[name] for row in rows]
+    return statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None

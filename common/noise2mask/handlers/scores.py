@@ -136,6 +136,8 @@ def scored(
     head = {"image": path, **owner, "triage": float(item.get("triage", float("nan")))}
     lines = []
     labelled = label.any(dim=0) if exclusive else None  # (...)
+    if labelled is not None and not labelled.any():
+        raise ValueError(f"The label of {path} has no labelled pixel; expected some: take it out of this section.")
     for name, k in channels:
         try:
             own = own_size(item, samples[:, k])  # (N, ...)

@@ -91,13 +91,15 @@ def class_summary(cases: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         cases: of structures and of `BACKGROUND`, a line each per image.
 
     Returns:
-        `pooled` (all pixels of all images together), `means` (over patients, of each image's) and their `intervals`:
-        `dice`, `iou`, `precision` and `recall`, means over the structures; the same `_with_background`; `accuracy`, the
-        part of all labelled pixels that have their class.
+        `pooled` (all pixels of all images together, of the classes that any image or mask has), `means` (over patients,
+        of each image's) and their `intervals`: `dice`, `iou`, `precision` and `recall`, means over the structures; the
+        same `_with_background`; `accuracy`, the part of all labelled pixels that have their class.
     """
     images = _by_image(cases)
     names = [case["structure"] for case in next(iter(images.values()))]
-    whole = [_all_classes({name: [c for c in cases if c["structure"] == name] for name in names})]
+    pooled = {name: [c for c in cases if c["structure"] == name] for name in names}
+    there = {name: own for name, own in pooled.items() if any(line[key] for line in own for key in Counts._fields)}
+    whole = [_all_classes(there)]
     each = [_all_classes({case["structure"]: [case] for case in own}) for own in images.values()]
     patients = [own[0]["patient"] for own in images.values()]
     over = {name: over_patients([one[name] for one in each], patients) for name in whole[0]}

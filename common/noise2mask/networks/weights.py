@@ -1,6 +1,8 @@
 """Loading published or trained weights into a network."""
 
+import shutil
 import tempfile
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,7 +31,10 @@ def load_weights(network: nn.Module, path: str | Path) -> nn.Module:
         ValueError: where the file can not be read, or does not fit; it names the file and the first differences.
     """
     with unpacked(Path(path)) as file:
-        content = load_plain(file)
+        try:
+            content = load_plain(file)
+        except ValueError as error:
+            raise ValueError(str(error).replace(str(file), str(path))) from error
     state = content.get("model", content) if isinstance(content, Mapping) else content
     if not isinstance(state, Mapping):
         raise ValueError(
@@ -68,8 +73,9 @@ def unpacked(path: Path) -> Iterator[Path]:
                 names = [name for name in package.namelist() if name.endswith(f"/{PACKAGED}")]
                 sums = [name for name in package.namelist() if name.endswith(f"/models/{PUBLISHED}")]
                 for name in (*names, *sums):
-                    Path(folder, Path(name).name).write_bytes(package.read(name))
-        except (OSError, BadZipFile) as error:
+                    with package.open(name) as source, open(Path(folder, Path(name).name), "wb") as target:
+                        shutil.copyfileobj(source, target)
+        except (OSError, RuntimeError, BadZipFile, zlib.error) as error:  # RuntimeError: it is encrypted
             raise ValueError(f"{path} is no packaged bundle ({error}): write it with noise2mask package.") from error
         if not names:
             raise ValueError(f"{path} holds no {PACKAGED}: package the bundle with weights.")

@@ -16,6 +16,7 @@ from typing import Any
 
 from ..bundles import settings_file
 from ..data.splits import KEYS
+from ..digest import sha256
 from ..explain.card import kept, score_table, written
 from ..files import check_writable, load_plain, write_text_atomically
 from ..handlers.checkpoint import LAST
@@ -121,11 +122,12 @@ class Ablation:
         return result
 
     def _made_of(self, title: str) -> dict[str, Any]:
-        """What a row's folder keeps, as JSON has it: data, overlays and settings."""
+        """What a row's folder keeps, as JSON has it: data, overlays, settings, and the files that those name."""
         overlays = [str(path.relative_to(self.bundle / "configs").with_suffix("")) for path in self.overlays]
         settings = self.rows[title]
         data = str(Path(settings.get("dataset_dir", self.data)).resolve())
-        own = {"data": data, "overlays": overlays, "settings": settings}
+        files = {name: sha256(value) for name, value in settings.items() if str(value) and Path(str(value)).is_file()}
+        own = {"data": data, "overlays": overlays, "settings": settings} | ({"files": files} if files else {})
         made: dict[str, Any] = json.loads(json.dumps(own, default=str))
         return made
 

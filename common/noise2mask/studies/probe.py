@@ -133,7 +133,8 @@ class Probe:
         sets = {"training": self.training, "validation": self.validation}
         data = {f"{name} {key}": value for name, tiles in sets.items() for key, value in tiles._asdict().items()}
         settings = {name: getattr(self, name) for name in own}
-        return {"weights": digest(self.dsdm.state_dict()), "data": digest(data), "settings": settings}
+        diffusion = {"network": self.dsdm.shape, "noise_schedule": repr(self.schedule)}
+        return {"weights": digest(self.dsdm.state_dict()), "data": digest(data), "settings": settings | diffusion}
 
     # Features
 
@@ -153,7 +154,7 @@ class Probe:
     def _features(self, tiles: Tiles, timestep: int) -> Features:
         """{i: (M, c_i, *s_i)}."""
         parts = [self._pass(Tiles(*own), timestep) for own in zip(*(t.split(AT_ONCE) for t in tiles), strict=True)]
-        return {i: torch.cat([part[i] for part in parts]) for i in self.entries}
+        return {i: torch.cat([part[i].cpu() for part in parts]) for i in self.entries}  # a GPU has no room for all
 
     @torch.no_grad()
     def _pass(self, tiles: Tiles, timestep: int) -> Features:
@@ -193,7 +194,7 @@ class Probe:
         decoder.train()
         mask = self.training.mask
         for part in torch.randperm(len(mask)).split(AT_ONCE):
-            logits = decoder(features[part.to(features.device)], mask.shape[2:])  # (b, K, H, W)
+            logits = decoder(features[part].to(self.device), mask.shape[2:])  # (b, K, H, W)
             loss = ClassLoss()({"logits": logits}, {"mask": mask[part].to(self.device)})
             optimizer.zero_grad()
             loss.backward()
@@ -203,7 +204,8 @@ class Probe:
     def _scores(self, decoder: PixelDecoder, features: Tensor) -> dict[str, float]:
         """IoU of each class over all pixels of all held-out images, NaN where no pixel has it, and the means."""
         label, size = self.validation.mask, self.validation.mask.shape[2:]
-        found = torch.cat([decoder.eval()(part, size).argmax(1).cpu() for part in features.split(AT_ONCE)])  # (M, H, W)
+        parts = (decoder.eval()(part.to(self.device), size).argmax(1).cpu() for part in features.split(AT_ONCE))
+        found = torch.cat(list(parts))  # (M, H, W)
         labelled = label.any(1)  # (M, H, W)
         iou = {}
         for k, name in enumerate(self.names):

@@ -1,12 +1,11 @@
 """How much do generated tiles help? Real tiles plus a growing part of a pool, several runs each (DiffusionDCI, IV-D).
 
-Every row is a training of the bundle by its own commands, tested on real tiles alone. All have as many optimiser steps:
-with more tiles there are fewer epochs. In a run the tiles of a smaller part are among those of a larger one.
+Every row is a training of the bundle by its own commands, tested on real tiles alone. All have about as many optimiser
+steps: with more tiles there are fewer epochs. In a run the tiles of a smaller part are among those of a larger one.
 """
 
 import json
 import logging
-import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,8 +14,9 @@ import torch
 from monai.bundle import ConfigParser
 
 from ..data.datalist import datalist, load_whole, write_datalist
+from ..data.item_paths import name_of
 from ..data.splits import KEYS
-from ..explain.ratio_figure import write_ratio_figure
+from ..explain.ratio_figure import mean_and_deviation, write_ratio_figure
 from ..files import check_writable, write_text_atomically
 from ..metrics.score_files import csv_text
 from ..metrics.table import markdown, number
@@ -51,8 +51,9 @@ class RatioStudy:
         layout:      of the real tiles.
 
     Raises:
-        ValueError: where a ratio or the number of runs is out of range, a patient of the pool is one of the validation
-            or test tiles, the output holds a study of other tiles, or as `Ablation`.
+        ValueError: where a ratio or the number of runs is out of range, a tile of the pool names no patient, or one of
+            the validation or test tiles, colours are to be normalised, the output holds a study of other tiles, or as
+            `Ablation`.
     """
 
     def __init__(
@@ -74,10 +75,11 @@ class RatioStudy:
         self.folder, self.ratios, self.runs = Path(output_dir), list(ratios), runs
         self.real = {key: datalist(dataset_dir, key, layout, group_by=True) for key in KEYS}
         self.pool = datalist(pool, "training")
-        self.counts = {ratio: round(len(self.pool) * ratio / 100) for ratio in ratios}
+        self.counts = {ratio: round(len(self.pool) * ratio / 100) for ratio in (0, *ratios)}
         configs = Path(bundle_root) / "configs"
         paths = [configs / f"{name}.yaml" for name in ("train", *overlays)]
-        self.length = {**ConfigParser.load_config_files([str(path) for path in paths]), **(settings or {})}
+        self.training = {**ConfigParser.load_config_files([str(path) for path in paths]), **(settings or {})}
+        self._check()
         rows = {title(ratio, run): self._row(ratio, run) for run in range(runs) for ratio in ratios}
         self.ablation = Ablation(bundle_root, dataset_dir, output_dir, rows, overlays, settings, section)
 
@@ -92,6 +94,16 @@ class RatioStudy:
         logger.info(f"{len(rows)} trainings -> {self.folder}")
         return table
 
+    def _check(self) -> None:
+        if self.training["normalise_colours"]:
+            found = "normalise_colours is true, but generated tiles have no slide"
+            raise ValueError(f"{found}: set it to false, for tiles of noise2mask.data.normalised_tiles.")
+        known = all("patient" in item for items in self.real.values() for item in items)
+        nameless = [name_of(item) for item in self.pool if "patient" not in item] if known else []
+        if nameless:
+            found = f"{nameless[0]} names no patient, so that it may be made of a test tile"
+            raise ValueError(f"{found}: generate for a data set of tiles, whose datalist.json names them.")
+
     def _row(self, ratio: float, run: int) -> dict[str, Any]:
         """What sets a training apart: its tiles, its seed, and how many epochs have the same number of steps."""
         path = self.folder / "data" / f"{file_name(title(ratio, run))}.json"
@@ -99,24 +111,35 @@ class RatioStudy:
         drawn = [self.pool[place] for place in sorted(order[: self.counts[ratio]])]
         mixed = {**self.real, "training": _alike([*self.real["training"], *drawn])}
         self._write(mixed, path)
-        shorter = len(self.real["training"]) / len(mixed["training"])
-        length = {name: max(1, round(self.length[name] * shorter)) for name in ("epochs", "val_interval")}
-        return {"dataset_dir": str(path.resolve()), "seed": run, **length}
+        return {"dataset_dir": str(path.resolve()), "seed": run, **self._length(ratio)}
+
+    def _steps(self, ratio: float) -> int:
+        """Of the optimiser in an epoch."""
+        return -(-(len(self.real["training"]) + self.counts[ratio]) // self.training["batch_size"])
+
+    def _length(self, ratio: float) -> dict[str, int]:
+        """Epochs with about the steps of real tiles alone; the last one is validated, as often as there if it goes."""
+        shorter = self._steps(0) / self._steps(ratio)
+        epochs = max(1, round(self.training["epochs"] * shorter))
+        wanted = self.training["val_interval"] * shorter
+        intervals = [interval for interval in range(1, epochs + 1) if epochs % interval == 0]
+        return {"epochs": epochs, "val_interval": min(intervals, key=lambda interval: abs(interval - wanted))}
 
     def _write(self, mixed: dict[str, Any], path: Path) -> None:
         """The datalist; one that is there must be the same."""
-        before = path.read_text(encoding="utf-8") if path.is_file() else None
-        write_datalist(mixed, path)
-        if before is not None and path.read_text(encoding="utf-8") != before:
-            path.write_text(before, encoding="utf-8")
+        new = write_datalist(mixed, path.with_name(f".{path.name}"))
+        if path.is_file() and path.read_bytes() != new.read_bytes():
+            new.unlink()
             raise ValueError(f"{path} lists other tiles than this call: give another output_dir.")
+        new.replace(path)
         load_whole(path)  # refuses a patient of whom there are tiles in two sections
 
     def _scores(self, ratio: float, run: int) -> dict[str, Any]:
         """A row of the CSV."""
         kept = json.loads((self.folder / f"{file_name(title(ratio, run))}.json").read_text(encoding="utf-8"))
         real, added = len(self.real["training"]), self.counts[ratio]
-        row = {"ratio": ratio, "run": run, "real_tiles": real, "generated_tiles": added}
+        steps = self._steps(ratio) * self._length(ratio)["epochs"]
+        row = {"ratio": ratio, "run": run, "real_tiles": real, "generated_tiles": added, "steps": steps}
         return row | {name: kept["classes"][part][score] for name, (part, score) in SCORES.items()}
 
 
@@ -133,15 +156,16 @@ def title(ratio: float, run: int) -> str:
 
 def ratio_table(rows: Sequence[Mapping[str, Any]]) -> str:
     """Mean and standard deviation over the runs of each ratio; of one run the number alone."""
-    head = ["part of the pool", "generated tiles", "runs", *(name.replace("_", " ") for name in SCORES)]
+    head = ["part of the pool", "generated tiles", "steps", "runs", *(name.replace("_", " ") for name in SCORES)]
     body = []
     for ratio in dict.fromkeys(row["ratio"] for row in rows):
         own = [row for row in rows if row["ratio"] == ratio]
-        cells = [_with_deviation([row[name] for row in own]) for name in SCORES]
-        body.append([f"{ratio} %", str(own[0]["generated_tiles"]), str(len(own)), *cells])
+        cells = [_shown(*mean_and_deviation(own, name)) for name in SCORES]
+        body.append(
+            [f"{ratio} %", *(str(own[0][name]) for name in ("generated_tiles", "steps")), str(len(own)), *cells]
+        )
     return markdown(head, body)
 
 
-def _with_deviation(values: Sequence[float]) -> str:
-    mean = number(statistics.fmean(values))
-    return mean if len(values) < 2 else f"{mean} ± {number(statistics.stdev(values))}"
+def _shown(mean: float, deviation: float | None) -> str:
+    return number(mean) if deviation is None else f"{number(mean)} ± {number(deviation)}"

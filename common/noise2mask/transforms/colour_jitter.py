@@ -62,7 +62,7 @@ class RandColourJitterd(RandomizableTransform, MapTransform):
 def jittered(image: Tensor, brightness: float, contrast: float, saturation: float, hue: float) -> Tensor:
     """(3, H, W) in [-1, 1] -> the same: the first three add to factors of 1, the last is in turns."""
     if len(image) != 3:
-        raise ValueError(f"The image has {len(image)} channels, expected red, green and blue: leave out the jitter.")
+        raise ValueError(f"The image has {len(image)} channels, expected red, green and blue: set jitter to 0.")
     x = (image + 1) / 2 * (1 + brightness)  # (3, H, W)
     mean = _grey(x).mean()
     x = mean + (x - mean) * (1 + contrast)  # (3, H, W)

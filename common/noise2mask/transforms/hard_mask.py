@@ -26,3 +26,21 @@ class HardMaskd(MapTransform):
             key: harden(data[key][None, None], self.exclusive)[0, 0].to(torch.uint8) for key in self.key_iterator(data)
         }
         return {**data, **masks}
+
+
+class LabelledOnlyd(MapTransform):
+    """Nothing where nobody labelled: (K, ...) is zero where all channels of the label are.
+
+    Args:
+        keys:  masks of exclusive classes, the background's first.
+        label: key of the label (K, ...).
+    """
+
+    def __init__(self, keys: KeysCollection, label: Hashable = "label", allow_missing_keys: bool = False) -> None:
+        super().__init__(keys, allow_missing_keys)
+        self.label = label
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Clear the keys."""
+        labelled = data[self.label].any(dim=0, keepdim=True)  # (1, ...)
+        return {**data, **{key: data[key] * labelled for key in self.key_iterator(data)}}

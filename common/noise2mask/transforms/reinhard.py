@@ -40,6 +40,8 @@ class ReinhardToSlided(MapTransform):
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Move the keys to the colours of the item's slide."""
         slide = str(data.get("slide"))
+        if "slide" not in data:
+            raise ValueError("A tile names no slide, whose colours it is to have: give tiles by their datalist.json.")
         if slide not in self.colours:
             known = ", ".join(list(self.colours)[:8])
             raise ValueError(f"{self.stats} has no slide {slide}, but {known}: write it again for all tiles.")
