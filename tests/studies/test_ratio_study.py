@@ -64,27 +64,10 @@ def test_parts_of_the_pool_are_nested_drawn_anew_in_each_run_and_in_training_alo
     assert generated(tmp_path / "out", 50, 0) != generated(tmp_path / "out", 50, 1)
 
 
-def test_the_last_epoch_is_validated_whatever_the_length(real, pool, tmp_path):
-    settings = {"epochs": 11, "val_interval": 2, "batch_size": 3}
-    own = study(real, pool, tmp_path / "out", ratios=[0, 25, 75, 100], runs=1, settings=settings)
-    lengths = [(row["epochs"], row["val_interval"]) for row in own.ablation.rows.values()]
-    assert lengths == [(11, 1), (8, 1), (7, 1), (6, 1)] and all(epochs % every == 0 for epochs, every in lengths)
-
-
-def test_every_ratio_has_as_many_steps_and_runs_differ_by_their_seeds(real, pool, tmp_path):
-    own = study(
-        real,
-        pool,
-        tmp_path / "out",
-        ratios=[0, 50, 100],
-        runs=2,
-        settings={"epochs": 60, "val_interval": 6, "batch_size": 4},
-    )
-    rows = own.ablation.rows
-    assert {name: (row["epochs"], row["val_interval"], row["seed"]) for name, row in rows.items()} == {
-        "0 %, run 0": (60, 6, 0), "50 %, run 0": (40, 4, 0), "100 %, run 0": (30, 3, 0),
-        "0 %, run 1": (60, 6, 1), "50 %, run 1": (40, 4, 1), "100 %, run 1": (30, 3, 1),
-    }  # fmt: skip
+def test_an_epoch_has_as_many_tiles_at_every_ratio_and_runs_differ_by_their_seeds(real, pool, tmp_path):
+    own = study(real, pool, tmp_path / "out", ratios=[0, 50, 100], runs=2, settings={"epochs": 6})
+    found = {name: (row["epochs"], row["epoch_tiles"], row["seed"]) for name, row in own.ablation.rows.items()}
+    assert found == {f"{ratio} %, run {run}": (6, 8, run) for ratio in (0, 50, 100) for run in (0, 1)}
     assert [len(listed(tmp_path / "out", ratio, 0)["training"]) for ratio in (0, 50, 100)] == [8, 12, 16]
 
 
@@ -119,14 +102,11 @@ def test_impossible_ratios_are_refused(real, pool, tmp_path, options):
 def test_a_table_has_mean_and_standard_deviation_of_each_ratio():
     score = {"iou": 0.5, "pooled_dice_with_background": 0.5, "pooled_iou_with_background": 0.5, "accuracy": 0.5}
     rows = [
-        {"ratio": ratio, "run": run, "generated_tiles": ratio, "steps": 9, "dice": dice, **score}
+        {"ratio": ratio, "run": run, "generated_tiles": ratio, "dice": dice, **score}
         for ratio, run, dice in ((0, 0, 0.2), (0, 1, 0.4), (50, 0, 0.7))
     ]
     lines = ratio_table(rows).splitlines()
-    assert (
-        "| 0 % | 0 | 9 | 2 | 0.300 ± 0.141 | 0.500 ± 0.000 |" in lines[2]
-        and "| 50 % | 50 | 9 | 1 | 0.700 |" in lines[3]
-    )
+    assert "| 0 % | 0 | 2 | 0.300 ± 0.141 | 0.500 ± 0.000 |" in lines[2] and "| 50 % | 50 | 1 | 0.700 |" in lines[3]
 
 
 def test_results_are_gathered_from_the_rows_that_were_scored(real, pool, tmp_path, monkeypatch):
@@ -141,9 +121,7 @@ def test_results_are_gathered_from_the_rows_that_were_scored(real, pool, tmp_pat
 
     monkeypatch.setattr(Ablation, "run", scored)
     table = study(real, pool, tmp_path / "out", ratios=[0, 100], runs=2).run()
-    assert (
-        "| 0 % | 0 | 60 | 2 | 0.100 ± 0.141 | 0.100 ± 0.000 | 0.200 ± 0.000 | 0.300 ± 0.000 | 0.400 ± 0.000 |" in table
-    )
+    assert "| 0 % | 0 | 2 | 0.100 ± 0.141 | 0.100 ± 0.000 | 0.200 ± 0.000 | 0.300 ± 0.000 | 0.400 ± 0.000 |" in table
     rows = list(csv.DictReader((tmp_path / "out" / "ratio_study.csv").open()))
     assert [(row["ratio"], row["run"], row["dice"]) for row in rows] == [
         ("0", "0", "0.0"), ("0", "1", "0.2"), ("100", "0", "0.1"), ("100", "1", "0.3"),

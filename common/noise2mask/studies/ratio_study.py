@@ -1,7 +1,7 @@
 """How much do generated tiles help? Real tiles plus a growing part of a pool, several runs each (DiffusionDCI, IV-D).
 
-Every row is a training of the bundle by its own commands, tested on real tiles alone. All have about as many optimiser
-steps: with more tiles there are fewer epochs. In a run the tiles of a smaller part are among those of a larger one.
+Every row is a training of the bundle by its own commands, tested on real tiles alone. All have as many steps: an epoch
+draws as many tiles as there are real ones. In a run the tiles of a smaller part are among those of a larger one.
 """
 
 import json
@@ -46,7 +46,7 @@ class RatioStudy:
         ratios:      parts of the pool in percent.
         runs:        how many trainings each ratio has; run r has seed r, which also draws the tiles.
         overlays:    configs of the bundle over train.yaml.
-        settings:    settings of train.yaml for all; `epochs` and `val_interval` are those of real tiles alone.
+        settings:    settings of train.yaml for all.
         section:     of the real tiles that is scored.
         layout:      of the real tiles.
 
@@ -75,11 +75,11 @@ class RatioStudy:
         self.folder, self.ratios, self.runs = Path(output_dir), list(ratios), runs
         self.real = {key: datalist(dataset_dir, key, layout, group_by=True) for key in KEYS}
         self.pool = datalist(pool, "training")
-        self.counts = {ratio: round(len(self.pool) * ratio / 100) for ratio in (0, *ratios)}
+        self.counts = {ratio: round(len(self.pool) * ratio / 100) for ratio in ratios}
         configs = Path(bundle_root) / "configs"
         paths = [configs / f"{name}.yaml" for name in ("train", *overlays)]
-        self.training = {**ConfigParser.load_config_files([str(path) for path in paths]), **(settings or {})}
-        self._check()
+        train = {**ConfigParser.load_config_files([str(path) for path in paths]), **(settings or {})}
+        self._check(bool(train["normalise_colours"]))
         rows = {title(ratio, run): self._row(ratio, run) for run in range(runs) for ratio in ratios}
         self.ablation = Ablation(bundle_root, dataset_dir, output_dir, rows, overlays, settings, section)
 
@@ -94,8 +94,8 @@ class RatioStudy:
         logger.info(f"{len(rows)} trainings -> {self.folder}")
         return table
 
-    def _check(self) -> None:
-        if self.training["normalise_colours"]:
+    def _check(self, normalised: bool) -> None:
+        if normalised:
             found = "normalise_colours is true, but generated tiles have no slide"
             raise ValueError(f"{found}: set it to false, for tiles of noise2mask.data.normalised_tiles.")
         known = all("patient" in item for items in self.real.values() for item in items)
@@ -105,25 +105,13 @@ class RatioStudy:
             raise ValueError(f"{found}: generate for a data set of tiles, whose datalist.json names them.")
 
     def _row(self, ratio: float, run: int) -> dict[str, Any]:
-        """What sets a training apart: its tiles, its seed, and how many epochs have the same number of steps."""
+        """What sets a training apart: its tiles and its seed; an epoch has as many of them as there are real ones."""
         path = self.folder / "data" / f"{file_name(title(ratio, run))}.json"
         order = torch.randperm(len(self.pool), generator=torch.Generator().manual_seed(run)).tolist()
         drawn = [self.pool[place] for place in sorted(order[: self.counts[ratio]])]
         mixed = {**self.real, "training": _alike([*self.real["training"], *drawn])}
         self._write(mixed, path)
-        return {"dataset_dir": str(path.resolve()), "seed": run, **self._length(ratio)}
-
-    def _steps(self, ratio: float) -> int:
-        """Of the optimiser in an epoch."""
-        return -(-(len(self.real["training"]) + self.counts[ratio]) // self.training["batch_size"])
-
-    def _length(self, ratio: float) -> dict[str, int]:
-        """Epochs with about the steps of real tiles alone; the last one is validated, as often as there if it goes."""
-        shorter = self._steps(0) / self._steps(ratio)
-        epochs = max(1, round(self.training["epochs"] * shorter))
-        wanted = self.training["val_interval"] * shorter
-        intervals = [interval for interval in range(1, epochs + 1) if epochs % interval == 0]
-        return {"epochs": epochs, "val_interval": min(intervals, key=lambda interval: abs(interval - wanted))}
+        return {"dataset_dir": str(path.resolve()), "seed": run, "epoch_tiles": len(self.real["training"])}
 
     def _write(self, mixed: dict[str, Any], path: Path) -> None:
         """The datalist; one that is there must be the same."""
@@ -138,8 +126,7 @@ class RatioStudy:
         """A row of the CSV."""
         kept = json.loads((self.folder / f"{file_name(title(ratio, run))}.json").read_text(encoding="utf-8"))
         real, added = len(self.real["training"]), self.counts[ratio]
-        steps = self._steps(ratio) * self._length(ratio)["epochs"]
-        row = {"ratio": ratio, "run": run, "real_tiles": real, "generated_tiles": added, "steps": steps}
+        row = {"ratio": ratio, "run": run, "real_tiles": real, "generated_tiles": added}
         return row | {name: kept["classes"][part][score] for name, (part, score) in SCORES.items()}
 
 
@@ -156,14 +143,12 @@ def title(ratio: float, run: int) -> str:
 
 def ratio_table(rows: Sequence[Mapping[str, Any]]) -> str:
     """Mean and standard deviation over the runs of each ratio; of one run the number alone."""
-    head = ["part of the pool", "generated tiles", "steps", "runs", *(name.replace("_", " ") for name in SCORES)]
+    head = ["part of the pool", "generated tiles", "runs", *(name.replace("_", " ") for name in SCORES)]
     body = []
     for ratio in dict.fromkeys(row["ratio"] for row in rows):
         own = [row for row in rows if row["ratio"] == ratio]
         cells = [_shown(*mean_and_deviation(own, name)) for name in SCORES]
-        body.append(
-            [f"{ratio} %", *(str(own[0][name]) for name in ("generated_tiles", "steps")), str(len(own)), *cells]
-        )
+        body.append([f"{ratio} %", str(own[0]["generated_tiles"]), str(len(own)), *cells])
     return markdown(head, body)
 
 
