@@ -178,7 +178,9 @@ def test_every_name_of_ours_is_found_in_the_package(package):
     for text in ours:
         *module, name = text.split(".")
         assert module[:2] == ["scripts", "noise2mask"]
-        assert re.search(rf"^(def|class) {name}\b", package.joinpath(*module).with_suffix(".py").read_text(), re.M)
+        assert re.search(
+            rf"^(def|class) {name}\b", package.joinpath(*module).with_suffix(".py").read_text("utf-8"), re.M
+        )
 
 
 def test_equal_content_gives_equal_bytes(archive, bundle, overlay, model_file, tmp_path):
@@ -197,7 +199,7 @@ def test_metadata_requires_every_package_that_is_imported(package):
     found = {"ignite": "pytorch-ignite", "PIL": "pillow", "yaml": "pyyaml"}
     required = {"monai", "torch", "numpy", *read(package, "metadata")["required_packages_version"]}
     for path in package.rglob("*.py"):
-        for name in imported(ast.parse(path.read_text())) - sys.stdlib_module_names:
+        for name in imported(ast.parse(path.read_text(encoding="utf-8"))) - sys.stdlib_module_names:
             assert found.get(name, name) in required, f"{path} imports {name}"
     assert {"fire", "tensorboard"} <= required  # the first for `python -m monai.bundle`, the second for its handlers
 
