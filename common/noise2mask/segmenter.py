@@ -77,7 +77,7 @@ class Segmenter:
         check_settings(given, configs)
         parser = ConfigParser(ConfigParser.load_config_files([str(path) for path in configs]))
         parser.update({name: list(value) if isinstance(value, tuple) else value for name, value in given.items()})
-        self.slices_as_stored = parser["axcodes"] is None
+        self.slices_as_stored = parser.get("axcodes", "PLS") is None  # a bundle of pictures alone has no such setting
         self.structures: tuple[str, ...] = tuple(parser.get("structures", ()))  # names, of several
         self.channels: int = parser.get("in_channels", 1)  # C; of a bundle without this setting 1
         self.spatial_dims: int = parser.get("spatial_dims", 2)  # of the network
