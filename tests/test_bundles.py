@@ -140,3 +140,13 @@ def test_masks_of_several_phases_are_scored_in_the_phase_of_the_image(name, tmp_
         parser["phase"] = phase
         parser.parse(reset=True)
         assert parser.get_parsed_content("preprocessing")(item)["label"][-1].unique().tolist() == [phase]
+
+
+def test_weights_of_another_bundles_network_are_named(tmp_path):
+    (tmp_path / "model.pt").write_bytes(b"")
+    (tmp_path / "model.yaml").write_text(
+        "network_def: {_target_: noise2mask.networks.dsdm_with_reference.DSDMWithReference}"
+    )
+    words = "is of a DSDMWithReference, diffusiondci_segmentation expects a DCISegmenter or PlainSegmenter"
+    with pytest.raises(ValueError, match=words):
+        find_bundle("diffusiondci_segmentation").inference_configs(tmp_path / "model.pt", [])

@@ -68,6 +68,12 @@ def _unsafe(value: Any) -> Iterator[str]:
         yield from [] if value.removeprefix("@") in (*SHARED, *DERIVED) else [repr(value)]
 
 
+def _network(config: Path) -> str | None:
+    """The class of its network, where the config names one."""
+    content = yaml.safe_load(config.read_text(encoding="utf-8")) or {}
+    return str(content["network_def"]["_target_"]).removeprefix("scripts.") if "network_def" in content else None
+
+
 class Bundle(NamedTuple):
     """A bundle's folder and its metadata."""
 
@@ -112,6 +118,7 @@ class Bundle(NamedTuple):
         if trained[0].is_file():
             check_published(trained[0])
             check_harmless(trained[0])
+            self._check_network(trained[0])
         else:
             logger.warning(f"{trained[0]} is missing: the bundle's default settings are taken for {model_file.name}.")
             trained = []
@@ -120,6 +127,20 @@ class Bundle(NamedTuple):
         data = [name for name in presets if name.startswith("data/")]
         others = [name for name in presets if name not in data]
         return model_file, [self.config("inference"), *map(self.preset, data), *trained, *map(self.preset, others)]
+
+    def _check_network(self, path: Path) -> None:
+        """See that weights are of one of this bundle's networks, by what stands beside them.
+
+        Raises:
+            ValueError: where they are of another.
+        """
+        configs = [self.config("inference"), *sorted((self.root / "configs" / "presets").glob("*.*"))]
+        known = {name for config in configs if (name := _network(config))}
+        found = _network(path)
+        if found and known and found not in known:
+            expected = " or ".join(sorted(name.rsplit(".", 1)[1] for name in known))
+            named = f"{path} is of a {found.rsplit('.', 1)[1]}, {self.name} expects a {expected}"
+            raise ValueError(f"{named}: give weights of this bundle.")
 
     def preset(self, name: str) -> Path:
         """A config of configs/presets, or of configs itself, such as joint, or data/drishti_gs_cup of the plain folder.

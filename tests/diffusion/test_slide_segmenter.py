@@ -146,6 +146,7 @@ def test_slides_of_one_stem_and_a_folder_without_any_are_refused(tmp_path):
     with pytest.raises(ValueError, match="would write the same files: rename one"):
         slides_of(tmp_path / "in", tmp_path)
     with pytest.raises(ValueError, match="holds no slide; expected .ome.tiff"):
+        (tmp_path / "nothing").mkdir()
         slides_of(tmp_path / "nothing", tmp_path)
     with pytest.raises(ValueError, match="stands in the output folder and might be overwritten"):
         segmenter(tmp_path, output_dir=str(tmp_path / "in"))(tmp_path / "in")
@@ -210,3 +211,23 @@ def test_processes_share_the_slides_and_the_table_has_all_of_them(tmp_path, monk
 def test_settings_that_do_not_fit_one_another_are_refused(tmp_path, wrong):
     with pytest.raises(ValueError, match=r"expected a square, and a stride|stride is 17, expected 1 to 16"):
         segmenter(tmp_path, **wrong)
+
+
+def test_the_table_has_the_slides_of_earlier_calls_and_one_sample_has_no_deviation(tmp_path):
+    for name in "ab":
+        segmenter(tmp_path, samples=1)(slide_file(tmp_path / "in", name=f"{name}.tif"))
+    rows = list(csv.DictReader((tmp_path / "out/classes.csv").open()))
+    assert [row["slide"] for row in rows] == ["a.tif"] * 3 + ["b.tif"] * 3
+    assert {row["mean_std"] for row in rows} == {""}
+
+
+def test_what_looks_wrong_is_said(tmp_path, caplog):
+    path = slide_file(tmp_path / "in", (30, 40))
+    (tmp_path / "in" / "b.ndpi").write_bytes(b"")
+    segmenter(tmp_path, tile_size=64, stride=64)(tmp_path / "in")
+    assert "b.ndpi: not segmented, of an unknown kind" in caplog.text
+    assert "a.tif has 30 x 40 pixels, less than one tile of 64" in caplog.text
+    with pytest.raises(ValueError, match="tile_size is 0, expected the side"):
+        segmenter(tmp_path, tile_size=0)(path)
+    with pytest.raises(ValueError, match="nowhere does not exist: give a slide"):
+        segmenter(tmp_path)(tmp_path / "nowhere")

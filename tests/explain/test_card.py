@@ -1,5 +1,6 @@
 """Model cards say what the metadata and the results say."""
 
+import csv
 import json
 import shutil
 import sys
@@ -10,6 +11,7 @@ import pytest
 
 from noise2mask.explain.card import SECTIONS, card_problems, filled, kept, main
 from noise2mask.explain.paired import difference, groups
+from noise2mask.studies.ratio_study import ratio_table
 
 ROOT = Path(__file__).parents[2]
 BUNDLES = sorted(path.parents[1] for path in ROOT.glob("bundles/*/configs/metadata.json"))
@@ -258,6 +260,37 @@ def test_filling_writes_the_card(bundle, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["card", "fill", str(bundle)])
     main()
     assert card.read_text(encoding="utf-8") == right and all(f"## {name}" in right for name in SECTIONS)
+
+
+DCI = ROOT / "bundles/diffusiondci_segmentation/docs"
+
+
+def test_what_diffusiondci_says_of_its_uncertainty_follows_from_the_kept_cases():
+    lines = json.loads((DCI / "results/shipped.json").read_text())["cases"]
+    images = [lines[i : i + 4] for i in range(0, len(lines), 4)]  # three structures and the background
+    assert len(images) == 160 and all(len({case["triage"] for case in own}) == 1 for own in images)
+    triage = sorted(own[0]["triage"] for own in images)
+    assert round(triage[80], 3) == 0.002
+    unsure_first = sorted(images, key=lambda own: -own[0]["triage"])
+    parts = (unsure_first[:16], unsure_first[16:])
+    dice = [mean(mean(case["dice"] for case in own[:3]) for own in some) for some in parts]
+    assert [round(value, 2) for value in dice] == [0.67, 0.84]
+
+
+@pytest.mark.parametrize("name", ["probe", "ratio_study"])
+def test_the_studies_of_diffusiondci_say_what_their_results_are(name):
+    card = (DCI / "README.md").read_text(encoding="utf-8")
+    with open(DCI / "results" / f"{name}.csv", encoding="utf-8") as file:
+        lines = csv.DictReader(line.replace("False", "0") for line in file)
+        rows = [{key: float(value) if value else None for key, value in row.items()} for row in lines]
+    if name == "ratio_study":
+        whole = [{**row, **{key: int(row[key]) for key in ("ratio", "run", "generated_tiles")}} for row in rows]
+        assert ratio_table(whole) in card
+        return
+    ranked = sorted(rows, key=lambda row: row["miou_with_background"])
+    words = "block {block:.0f} at timestep {timestep:.0f} ({miou_with_background:.2f})"
+    worst, best = (words.format(**row) for row in (ranked[0], ranked[-1]))
+    assert f"The best is {best}, the worst {worst}" in card
 
 
 def test_the_table_of_generation_is_what_its_results_say():

@@ -57,6 +57,11 @@ def test_a_file_that_holds_no_weights_is_named(path, content):
         load_weights(nn.Linear(2, 3), path)
 
 
+def test_a_folder_in_place_of_weights_is_named(tmp_path):
+    with pytest.raises(ValueError, match="is a folder, expected weights: give the model.pt in it"):
+        load_weights(nn.Linear(2, 3), tmp_path)
+
+
 def test_a_missing_file_and_a_broken_file_are_named(path):
     with pytest.raises(ValueError, match="model.pt does not exist"):
         load_weights(nn.Linear(2, 3), path)

@@ -108,3 +108,9 @@ def test_exclusive_structures_are_numbered_from_1():
 
 def test_of_structures_that_overlap_the_last_has_the_pixel():
     assert numbered([[0, 1, 1], [0, 0, 1]], exclusive=False) == [0, 1, 2]
+
+
+def test_a_value_that_is_ignored_and_means_something_is_refused():
+    for ignore in ([2], [0]):
+        with pytest.raises(ValueError, match=f"{ignore[0]} stands in ignore and in structures or background"):
+            StructureMasksd("label", {"a": [1], "b": [2]}, background=[0], ignore=ignore)

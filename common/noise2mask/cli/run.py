@@ -91,6 +91,11 @@ def run_slides(
     settings: Sequence[str],
 ) -> None:
     """Segment whole slides."""
+    if (
+        not (bundle.root / "configs" / "slides.yaml").is_file()
+        and not (bundle.root / "configs" / "slides.json").is_file()
+    ):
+        raise ValueError(f"{bundle.name} segments no slides: leave --tile-size out, or take diffusiondci_segmentation.")
     model_file, (inference, *rest) = bundle.inference_configs(weights, presets)
     own = {"model_file": str(model_file), "input": str(source), "output_dir": str(output), "tile_size": tile_size}
     configs = [

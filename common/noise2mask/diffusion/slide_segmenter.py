@@ -25,6 +25,7 @@ from ..data.problems import refuse
 from ..data.slide_colours import SlideColours, fit, to_slide
 from ..data.slide_pyramid import write_pyramid
 from ..data.slide_strips import Placed, blended
+from ..data.splits import natural
 from ..data.tiles import Cut, padded, resized, starts, tissue
 from ..data.whole_slide import SUFFIXES, Slide, open_slide
 from ..digest import sha256
@@ -81,6 +82,10 @@ class SlideSegmenter:
         tiles_at_once: int = 8,
         device: torch.device | str = "cpu",
     ) -> None:
+        if tile_size < 1:
+            raise ValueError(
+                f"tile_size is {tile_size}, expected the side of the training's tiles in pixels: change it."
+            )
         side, other = image_size
         low, high = luminance
         unit = tile_size // math.gcd(tile_size, side)  # at its multiples a tile begins at a pixel of the network
@@ -122,13 +127,24 @@ class SlideSegmenter:
         done = sorted(gathered(done))
         rows = [row for _, lines, _ in done for row in lines]
         if idist.get_rank() == 0:
-            write_text_atomically(csv_text(rows), self.folder / TABLE)
+            write_text_atomically(csv_text(self._known()), self.folder / TABLE)
         problems = [problem for *_, problem in done if problem]
         refuse(f"{len(problems)} of {len(slides)} slides could not be segmented", problems)
         return rows
 
+    def _known(self) -> list[dict[str, Any]]:
+        """Lines of all slides that have a record in the folder, of earlier calls, too."""
+        rows: list[dict[str, Any]] = []
+        for path in sorted(self.folder.glob("*.json"), key=lambda path: natural(path.name)):
+            try:
+                rows += json.loads(path.read_text(encoding="utf-8"))["rows"]
+            except (ValueError, TypeError, KeyError):  # another file, or a damaged one
+                continue
+        return rows
+
     def segment(self, stem: str, path: Path) -> list[dict[str, Any]]:
         """One slide -> its lines of the table; its record is written last."""
+        self._warn(path)
         (self.folder / f"{stem}.json").unlink(missing_ok=True)  # first: its files will not be what it says
         counts, deviation = np.zeros(len(self.names), np.int64), _Overview()
         with open_slide(path) as slide:
@@ -141,11 +157,19 @@ class SlideSegmenter:
                 write_pyramid(_seen(labels, counts), slide.size, file)
         with atomic_file(self.folder / f"{stem}_std.png") as file:
             Image.fromarray(deviation.picture()).save(file, "PNG")
-        rows = _rows(path, self.names, counts, deviation.mean())
+        spread = deviation.mean() if self.inferer.samples > 1 else float("nan")
+        rows = _rows(path, self.names, counts, spread)
         record = {"slide": str(path), "rows": rows, MADE_FROM: self._made_from(path)}
         write_text_atomically(json.dumps(record, indent=2), self.folder / f"{stem}.json")
         logger.info(f"{path.name}: " + ", ".join(f"{row['class']} {row['fraction']:.1%}" for row in rows))
         return rows
+
+    def _warn(self, path: Path) -> None:
+        with open_slide(path) as slide:
+            high, wide = slide.size
+        if max(high, wide) < self.cut.tile_size:
+            found = f"{path.name} has {high} x {wide} pixels, less than one tile of {self.cut.tile_size}"
+            logger.warning(f"{found}: is --tile-size that of the training's tiles?")
 
     def tiles(self, slide: Slide, stem: str) -> Iterator[Placed]:
         """First row and column at the network, and (K + 1, s, s): probabilities and standard deviation."""
@@ -220,8 +244,13 @@ def slides_of(source: Path, output: Path) -> dict[str, Path]:
     Raises:
         ValueError: where there is none, one stands in the output folder, or two have one stem.
     """
+    if not source.exists():
+        raise ValueError(f"{source} does not exist: give a slide, or a folder of slides.")
     files = [source] if source.is_file() else sorted(source.iterdir()) if source.is_dir() else []
     found: dict[str, Path] = {}
+    others = [path.name for path in files if path.is_file() and not path.name.lower().endswith(SUFFIXES)]
+    if others and len(others) < len(files):
+        logger.warning(f"{', '.join(others[:5])}: not segmented, of an unknown kind; expected {' '.join(SUFFIXES)}.")
     for path in files:
         ending = next((own for own in SUFFIXES if path.name.lower().endswith(own)), None)
         if ending is None or path.name.startswith("."):

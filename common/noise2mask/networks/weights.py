@@ -30,6 +30,8 @@ def load_weights(network: nn.Module, path: str | Path) -> nn.Module:
     Raises:
         ValueError: where the file can not be read, or does not fit; it names the file and the first differences.
     """
+    if Path(path).is_dir():
+        raise ValueError(f"{path} is a folder, expected weights: give the model.pt in it.")
     with unpacked(Path(path)) as file:
         try:
             content = load_plain(file)

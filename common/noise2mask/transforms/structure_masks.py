@@ -37,8 +37,9 @@ class StructureMasksd(MapTransform):
                     holds one in any file has no class at all, all channels are 0.
 
     Raises:
-        ValueError: where there is no structure, exclusive ones share a value or a pixel, or others than exclusive ones
-            have values to ignore; and where a mask holds other values: it names the file and the values.
+        ValueError: where there is no structure, exclusive ones share a value or a pixel, others than exclusive ones
+            have values to ignore, or such a value has another meaning, too; and where a mask holds other values: it
+            names the file and the values.
     """
 
     def __init__(
@@ -54,6 +55,11 @@ class StructureMasksd(MapTransform):
         check_structures(structures, exclusive)
         if ignore and not exclusive:
             raise ValueError("Only exclusive structures have pixels of no class: leave out ignore, or set exclusive.")
+        if twice := set(ignore) & {*background, *values_of(structures)}:
+            found = (
+                f"{', '.join(f'{value:g}' for value in sorted(twice))} stands in ignore and in structures or background"
+            )
+            raise ValueError(f"{found}; expected one meaning of each value: correct them.")
         self.structures, self.exclusive = structures, exclusive
         self.background, self.ignore = [*background, *ignore], ignore
 
