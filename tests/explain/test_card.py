@@ -304,3 +304,15 @@ def test_the_table_of_generation_is_what_its_results_say():
         means = [found["diversity"]["mean"], found["ms_ssim"]["mean"], agreement["mean"]]
         assert [float(row[column].split()[0]) for column in (3, 4, 6)] == [round(mean, 2) for mean in means]
         assert row[5] == f"{found['memorisation']['suspicious']['mean']:.1%}"
+
+
+def test_what_is_said_of_the_shipped_generator_is_what_was_measured():
+    root = ROOT / "bundles" / "diffusiondci_generation" / "docs"
+    found = json.loads((root / "results/shipped.json").read_text())
+    own, real = found["frechet_distance"]["generated"], found["frechet_distance"]["training"]
+    words = f"Frechet distance {own:.0f} (training tiles against held-out ones: {real:.0f}), MMD "
+    words += f"{found['mmd']['generated']:.2f}, diversity {found['diversity']['mean']:.2f}"
+    near, agreement = found["memorisation"]["suspicious"]["mean"], found["agreement"]
+    card = (root / "README.md").read_text()
+    assert words in card and f"{near:.1%} near a training tile, agreement {agreement['mean']:.2f}" in card
+    assert f"real tiles with the same BasicUNet: {agreement['real_tiles']:.2f}" in card
