@@ -70,7 +70,7 @@ def combinations(root):
                 )
                 yield f"{base} {next(data)} {preset} {second}"
     yield "inference"
-    yield from (f"{REFERENCE} {next(data)} {preset}" for preset in {*every} - {*presets})
+    yield from (f"{REFERENCE} {next(data)} {preset}" for preset in sorted({*every} - {*presets}))
     yield from (f"train {name}" for name in TRAINING_ALONE if name in there)
     over_both = [name for name in there if name.endswith("_study") or name == "multi_gpu_evaluate"]
     yield from (f"inference evaluate {name}" for name in over_both if name not in BY_ITSELF)
