@@ -28,6 +28,13 @@ def test_each_exclusive_structure_has_a_line_and_the_background_none():
     assert head["image"] == tail["image"] == "a.png" and head["triage"] == tail["triage"] == 0.25
 
 
+def test_a_sample_of_exclusive_structures_has_its_largest_class_even_below_a_half():
+    unsure = 0.1 * LABEL + 0.3  # the right class has 0.4, the others 0.3
+    own = item(LABEL, LABEL) | {"samples": torch.cat([unsure, unsure])}
+    lines = scored(own, {}, same, channels_of(("head", "tail"), True), exclusive=True)
+    assert [line["dice_mean"] for line in lines] == [line["dice_best"] for line in lines] == [1, 1]
+
+
 def test_overlapping_structures_begin_at_the_first_channel_and_one_channel_has_no_name():
     lines = scored(item(MASK, LABEL), {}, same, channels_of(("a", "b", "c"), False))
     assert [line["structure"] for line in lines] == ["a", "b", "c"] and lines[0]["dice"] == 1

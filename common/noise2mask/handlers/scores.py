@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ..data.reader import is_picture, same_place
 from ..data.splits import group_by_of, natural, patient_of
+from ..diffusion.fusion import harden
 from ..digest import sha256
 from ..files import check_writable
 from ..meta import without_meta
@@ -125,6 +126,8 @@ def scored(
     path, meta = item["image"].meta["filename_or_obj"], item["image"].meta
     mask, label, probability = (_plain(item[key]) for key in ("mask", "label", "probability"))  # (K, ...) each
     samples = _plain(item["samples"]).unflatten(0, (-1, len(mask)))  # (N, K, h, w[, D])
+    if exclusive:  # the largest class of each sample, which may be below a half
+        samples = harden(samples[None], exclusive)[0].float()  # (N, K, h, w[, D])
     annotations = _plain(source["annotations"]) if "annotations" in source else None  # (A, ...)
     spacing = None if is_picture(path) else _spacing(meta, mask.ndim - 1)
     if spacing and not same_place(
