@@ -74,7 +74,7 @@ def read(path):
 
 def test_training_lowers_the_loss_and_writes_weights_checkpoints_and_events(trained):
     names = {path.name for path in trained.iterdir() if not path.name.startswith("events.out.tfevents.")}
-    assert names == {"model.pt", "model.yaml", "model_images.json", "last.pt", "last_previous.pt"}
+    assert names == {"model.pt", "model.yaml", "model_images.json", "last.pt", "last_previous.pt", "progress.png"}
     assert load_plain(trained / "last.pt")["finished"]
     found = scalars(trained)
     loss = list(found["train_loss"].values())
@@ -98,7 +98,7 @@ def test_two_processes_train_one_model(commands, demo, tmp_path):
     assert [process.wait() for process in started] == [0, 0], started[0].text + started[1].text
     saved = load_plain(tmp_path / "last.pt")
     assert saved["finished"] and saved["iteration"] == 5  # of 2 x 2 of 19 images
-    assert sum(path.name.startswith("events") for path in tmp_path.iterdir()) == 2  # of the first rank alone
+    assert sum(path.name.startswith("events") for path in tmp_path.iterdir()) == 3  # of the first rank alone
     assert set(load_plain(tmp_path / "model.pt")) == set(saved["objects"]["network"])
 
 

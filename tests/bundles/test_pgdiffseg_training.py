@@ -42,7 +42,7 @@ def copy_of(tmp_path):
 
 def test_training_writes_weights_checkpoints_and_events(trained):
     names = {path.name for path in trained.iterdir() if not path.name.startswith("events.out.tfevents.")}
-    assert names == {"model.pt", "model.yaml", "model_images.json", "last.pt", "last_previous.pt"}
+    assert names == {"model.pt", "model.yaml", "model_images.json", "last.pt", "last_previous.pt", "progress.png"}
     assert load_plain(trained / "last.pt")["finished"]
     assert all(isinstance(tensor, torch.Tensor) for tensor in load_plain(trained / "model.pt").values())
 
@@ -192,7 +192,7 @@ def test_two_processes_train_one_model_killed_or_not(commands, training, tmp_pat
     command = as_distributed(training)
     commands.torchrun([*command, "--output_dir", str(tmp_path / "whole")])
     names = [path.name for path in (tmp_path / "whole").iterdir()]
-    assert sum(name.startswith("events") for name in names) == 2  # of trainer and validator, on the first rank alone
+    assert sum(name.startswith("events") for name in names) == 3  # trainer, validator, its pictures; the first rank's
     assert {"model.pt", "last.pt", "last_previous.pt"} < set(names)
     killed = [*command, "--output_dir", str(tmp_path / "killed")]
     first, second = commands.ranks(killed)

@@ -31,6 +31,7 @@ class Progress:
 
     def __init__(self, output_dir: str, exclusive: bool = False, cases: int = 6) -> None:
         self.folder, self.exclusive, self.cases = Path(output_dir), exclusive, cases
+        self.writer: SummaryWriter | None = None
 
     def attach(self, engine: Engine) -> None:
         """Collect over an epoch, write at its end."""
@@ -63,5 +64,7 @@ class Progress:
         picture = progress_picture(self.kept)  # (rows, columns, 3)
         with atomic_file(self.folder / FILE) as file:
             Image.fromarray(picture).save(file, "PNG")
-        with SummaryWriter(str(self.folder)) as writer:
-            writer.add_image(TAG, picture, engine.state.epoch, dataformats="HWC")
+        if self.writer is None:  # now, since only the first rank has one
+            self.writer = SummaryWriter(str(self.folder))
+        self.writer.add_image(TAG, picture, engine.state.epoch, dataformats="HWC")
+        self.writer.flush()
