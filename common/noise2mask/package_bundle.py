@@ -156,7 +156,7 @@ def _baked(bundle: Path, overlays: Sequence[Path]) -> dict[str, dict[str, Any]]:
         for key, value in changes.items():
             merge_kv(configs[name], key, deepcopy(value))
     for step, file in FIRST_STAGES.items():
-        if step in configs["train"].get():  # it comes with the weights
+        if configs["train"].get(step):  # it comes with the weights
             configs["train"][file] = None
             configs["train"][step]["_disabled_"] = "$pathlib.Path(@model_file).exists()"
     run = configs["train"].get("run")

@@ -91,19 +91,12 @@ def run_slides(
     settings: Sequence[str],
 ) -> None:
     """Segment whole slides."""
-    if (
-        not (bundle.root / "configs" / "slides.yaml").is_file()
-        and not (bundle.root / "configs" / "slides.json").is_file()
-    ):
+    if not list((bundle.root / "configs").glob("slides.*")):
         raise ValueError(f"{bundle.name} segments no slides: leave --tile-size out, or take diffusiondci_segmentation.")
     model_file, (inference, *rest) = bundle.inference_configs(weights, presets)
     own = {"model_file": str(model_file), "input": str(source), "output_dir": str(output), "tile_size": tile_size}
-    configs = [
-        inference,
-        bundle.config("slides"),
-        *rest,
-        *(bundle.config(name) for name in _ranks("multi_gpu_evaluate")),
-    ]
+    configs = [inference, bundle.config("slides"), *rest]
+    configs += [bundle.config(name) for name in _ranks("multi_gpu_evaluate")]
     _run(bundle, "inferring", configs, {**own, **sampling}, settings)
     if _is_first():
         console.print(f"label maps, uncertainty and {output / 'classes.csv'}", soft_wrap=True)

@@ -16,7 +16,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from ..networks.dci_segmenter import DCISegmenter
-from .denoiser import Condition, Denoiser, unwrap
+from .denoiser import Condition, Denoiser, repeated, unwrap
 from .inferer import EnsembleInferer, check_finite
 from .noise import NoiseSource
 from .noise_schedule import NoiseSchedule
@@ -94,7 +94,7 @@ class FeatureInferer(EnsembleInferer):
         """One chunk: the noises `numbers` of the encoded images -> 2 p - 1, (b * n, K, H, W)."""
         image = condition.image
         noise = NoiseSource(seed, numbers, len(image), image.shape[1:], image.device, image.dtype)()  # (b * n, C, H, W)
-        images = image.repeat_interleave(len(numbers), dim=0)  # (b * n, C, H, W)
+        images = repeated(image, len(noise))  # (b * n, C, H, W)
         x = noised(images, noise, self.timestep, self.noise_schedule)  # (b * n, C, H, W)
         timesteps = torch.tensor([self.timestep], device=x.device)  # (1,)
         condition = self._with_features(cast(DCISegmenter, unwrap(network)), x, timesteps, condition)
@@ -112,7 +112,7 @@ class FeatureInferer(EnsembleInferer):
             return condition
         if self._stored is None or self._stored[0] is not network:
             self._stored = network, StoredFeatures(self.features_dir, network.dsdm)
-        given = {"x": x, "image": condition.image.repeat_interleave(len(x) // len(condition.image), dim=0)}
+        given = {"x": x, "image": repeated(condition.image, len(x))}
         compute = partial(network.features, x, timesteps, condition)
         features = self._stored[1].get(given, self.timestep, network.entries, compute)  # {i: (M, c_i, *s_i)}
         return condition.extended({f"feature_{i}": own for i, own in features.items()})

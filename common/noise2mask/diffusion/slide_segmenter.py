@@ -144,10 +144,12 @@ class SlideSegmenter:
 
     def segment(self, stem: str, path: Path) -> list[dict[str, Any]]:
         """One slide -> its lines of the table; its record is written last."""
-        self._warn(path)
         (self.folder / f"{stem}.json").unlink(missing_ok=True)  # first: its files will not be what it says
         counts, deviation = np.zeros(len(self.names), np.int64), _Overview()
         with open_slide(path) as slide:
+            if max(slide.size) < self.cut.tile_size:
+                found = f"{path.name} has {slide.size[0]} x {slide.size[1]} pixels, less than one tile of"
+                logger.warning(f"{found} {self.cut.tile_size}: is --tile-size that of the training's tiles?")
             step = self.cut.tile_size / self.cut.image_size  # pixels of the slide for one of the network
             size = [int(np.ceil(side / step)) for side in slide.size]  # h, w
             deviation.step = -(-max(size) // OVERVIEW)
@@ -163,13 +165,6 @@ class SlideSegmenter:
         write_text_atomically(json.dumps(record, indent=2), self.folder / f"{stem}.json")
         logger.info(f"{path.name}: " + ", ".join(f"{row['class']} {row['fraction']:.1%}" for row in rows))
         return rows
-
-    def _warn(self, path: Path) -> None:
-        with open_slide(path) as slide:
-            high, wide = slide.size
-        if max(high, wide) < self.cut.tile_size:
-            found = f"{path.name} has {high} x {wide} pixels, less than one tile of {self.cut.tile_size}"
-            logger.warning(f"{found}: is --tile-size that of the training's tiles?")
 
     def tiles(self, slide: Slide, stem: str) -> Iterator[Placed]:
         """First row and column at the network, and (K + 1, s, s): probabilities and standard deviation."""

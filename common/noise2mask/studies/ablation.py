@@ -24,14 +24,8 @@ from ..settings import check_settings
 
 logger = logging.getLogger(__name__)
 
-OF_DATA = (
-    "dataset_dir",
-    "layout",
-    "split",
-    "foreground",
-    "background",
-    "ignore",
-)  # of a training, needed by its scores
+# Settings of a training that its scores need too
+OF_DATA = ("dataset_dir", "layout", "split", "foreground", "background", "ignore")
 SAMPLED_WITH = "sampled_with.json"  # in a folder of scores: the sampling's settings
 TRAINED_WITH = "trained_with.json"  # in a row's folder: its data, overlays and settings
 
