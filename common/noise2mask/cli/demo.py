@@ -20,7 +20,9 @@ PATIENTS = 150
 PEER = ["presets/basic_unet.yaml"]
 PEER_EPOCHS = 32  # of MONAI's BasicUNet: no shorter than the diffusion model trains
 SHOWN = 5  # test images to segment
-EXPECTED = 0.80  # mean Dice on all test images that the demonstration as it stands must reach
+# Mean Dice on test images with a lesion that the demonstration as it stands must reach. Not on all images: the few
+# without one count 0 or 1 each, and which of them get a mask depends on the CPU's rounding.
+EXPECTED = 0.85
 
 
 def run(arguments: Sequence[str | Path]) -> float:
@@ -56,12 +58,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     dice = _steps(options.output, options.patients, options.override)
     if options.patients == PATIENTS and not options.override and dice < EXPECTED:
         raise SystemExit(
-            f"Dice {dice:.3f} is below the {EXPECTED:.2f} that this demonstration reaches: something is wrong."
+            f"Dice {dice:.3f} on lesions is below the {EXPECTED:.2f} that is reached here: something is wrong."
         )
 
 
 def _steps(output: Path, patients: int, overrides: Sequence[str]) -> float:
-    """Run them all; the mean Dice on all test images."""
+    """Run them all; the mean Dice on test images with a lesion."""
     data, training, scores, masks, peer = (output / name for name in ("data", "train", "scores", "masks", "basic_unet"))
     start = time.perf_counter()
     run(["-m", "noise2mask.data.demo", "--output", data, "--patients", str(patients)])
@@ -104,7 +106,7 @@ def _some_test_images(data: Path, output: Path) -> Path:
 
 
 def _conclude(scores: Path, peer: Path, masks: Path, seconds: Sequence[float], total: float) -> float:
-    """The last lines: what was reached, and what to open; the mean Dice on all test images."""
+    """The last lines: what was reached, and what to open; the mean Dice on test images with a lesion."""
     ours = json.loads((scores / "scores.json").read_text())
     theirs = json.loads((peer / "scores.json").read_text())
     counts, sampling = ours["counts"], ours["sampling"]
@@ -119,7 +121,7 @@ def _conclude(scores: Path, peer: Path, masks: Path, seconds: Sequence[float], t
     print(f"The whole demonstration took {total / 60:.1f} minutes. Open these pictures, the most uncertain case first:")
     for case in json.loads((masks / "report.json").read_text())["cases"]:
         print(f"  {masks / next(name for name in case['files'] if 'preview' in name)}   triage {case['triage']:.3f}")
-    return float(ours["means"]["dice"])
+    return float(ours["means"]["dice_lesion"])
 
 
 if __name__ == "__main__":
