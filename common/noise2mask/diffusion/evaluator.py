@@ -3,7 +3,7 @@
 Legend: B batch, N samples, K classes, H W D size.
 """
 
-from collections.abc import Mapping, Sized
+from collections.abc import Callable, Mapping, Sized
 from typing import Any, cast
 
 import torch
@@ -13,7 +13,7 @@ from monai.utils import CommonKeys
 from torch import Tensor
 
 from .fusion import fuse
-from .inferer import EnsembleInferer
+from .inferer import EnsembleInferer, Intermediate
 from .uncertainty import entropy, standard_deviation, triage
 
 
@@ -38,8 +38,11 @@ class UncertaintyEvaluator(ResumableEvaluator):
     `pred` (B, K, ...) class probabilities, `std` (that of the most unsure class) and `entropy` (B, 1, ...) per pixel,
     the soft `samples` (B, N * K, ...) themselves and, one number per image, `agreement`, `area_mean`, `area_std` and
     `triage` (B,); see `uncertainty.py`.
-    Arguments are those of `monai.engines.SupervisedEvaluator`.
+    Arguments are those of `monai.engines.SupervisedEvaluator`. A handler may set `watch`, which is then shown every
+    intermediate state.
     """
+
+    watch: Callable[[Intermediate], None] | None = None
 
     def _iteration(self, engine: SupervisedEvaluator, batchdata: Mapping[str, Any]) -> dict[str, Any]:
         """One batch; `label` may be missing.
@@ -64,7 +67,7 @@ class UncertaintyEvaluator(ResumableEvaluator):
         inferer = cast(EnsembleInferer, engine.inferer)
         try:
             with torch.autocast(image.device.type, enabled=engine.amp and image.device.type == "cuda"):
-                samples = inferer.sample(image, engine.network)  # (B, N, K, ...)
+                samples = inferer.sample(image, engine.network, callback=self.watch)  # (B, N, K, ...)
             probability = fuse(samples, inferer.fusion, inferer.exclusive)  # (B, K, ...)
         except ValueError as error:
             raise ValueError(f"{error} Files of this batch: {files_of_batch(image)}.") from error

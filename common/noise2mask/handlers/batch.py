@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 # Roots of a config that decide which cases there are and how they are gone through, but not what becomes of one.
 NOT_OF_A_CASE = frozenset(
     """input dataset_dir section references slide_colours batch dataset dataloader sampler_of_data images_at_once
-    masks_at_once chunk_size handlers evaluator progress check
+    masks_at_once chunk_size case_files handlers evaluator progress check
     real score features features_size features_range""".split()
 )
 MADE_FROM = "made_from"  # key of a case's JSON file

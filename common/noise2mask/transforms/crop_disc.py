@@ -30,6 +30,7 @@ from torch.nn.functional import adaptive_avg_pool2d, pad
 from ..meta import without_meta
 from ..names import check_name
 from .binary_mask import is_foreground
+from .geometry import moved, place_of, put_back
 
 FINDERS = ("label", "image")
 DISC = 0.5  # width of the disc that is looked for, in sides of the crop
@@ -79,7 +80,9 @@ class CropDiscd(MapTransform, InvertibleTransform):
         y, x, side = self._window(data)
         cropped = {key: data[key][:, y : y + side, x : x + side].clone() for key in self.key_iterator(data)}
         for key, crop in cropped.items():
-            self.push_transform(crop, orig_size=tuple(data[key].shape[1:]), extra_info={"corner": (y, x)})
+            moved(crop, [[1, 0], [0, 1]], [y, x])
+            extra = {"corner": (y, x), **place_of(data[key])}
+            self.push_transform(crop, orig_size=tuple(data[key].shape[1:]), extra_info=extra)
         return {**data, **cropped}
 
     def inverse(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
@@ -116,7 +119,8 @@ class CropDiscd(MapTransform, InvertibleTransform):
     def _put_back(self, crop: Tensor) -> Tensor:
         done = self.pop_transform(crop)
         (height, width), (y, x) = done["orig_size"], done["extra_info"]["corner"]
-        return pad(crop, (x, width - x - crop.shape[2], y, height - y - crop.shape[1]))  # (C, H, W)
+        whole = pad(crop, (x, width - x - crop.shape[2], y, height - y - crop.shape[1]))  # (C, H, W)
+        return put_back(whole, done["extra_info"])
 
 
 def thumbnail(picture: Tensor) -> np.ndarray:

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from ..names import check_name
+from .geometry import moved, place_of, put_back
 
 MODES = ("bilinear", "nearest")
 
@@ -37,14 +38,17 @@ class ResizeSlices(InvertibleTransform):
         self.mode = mode
 
     def __call__(self, image: MetaTensor) -> Tensor:
-        """Resize; the size before is remembered."""
+        """Resize; size and place before are remembered."""
         resized = self._resize(image, self.spatial_size)
-        self.push_transform(resized, orig_size=tuple(image.shape[1:3]))
+        rows, columns = (before / after for before, after in zip(image.shape[1:3], self.spatial_size, strict=True))
+        moved(resized, [[rows, 0], [0, columns]], [(rows - 1) / 2, (columns - 1) / 2])
+        self.push_transform(resized, orig_size=tuple(image.shape[1:3]), extra_info=place_of(image))
         return resized
 
     def inverse(self, data: MetaTensor) -> Tensor:
         """Back to the size before."""
-        return self._resize(data, self.pop_transform(data)["orig_size"])
+        done = self.pop_transform(data)
+        return put_back(self._resize(data, done["orig_size"]), done["extra_info"])
 
     def _resize(self, image: Tensor, size: Sequence[int]) -> Tensor:
         """Every slice by itself."""

@@ -11,6 +11,8 @@ from monai.data import MetaTensor
 from monai.transforms import InvertibleTransform, MapTransform, Orientation
 from torch import Tensor
 
+from .geometry import moved, place_of, put_back
+
 
 class SliceOrientation(InvertibleTransform):
     """Pictures (C, W, H) -> (C, H, W); volumes (C, X, Y, Z) -> (C, H, W, D) with slices along the last axis.
@@ -37,15 +39,16 @@ class SliceOrientation(InvertibleTransform):
             name = image.meta.get("filename_or_obj", "the image")
             raise ValueError(f"{name} has {image.ndim - 1} spatial axes, expected 2 (a picture) or 3 (a volume).")
         turned = image.transpose(1, 2)
-        self.push_transform(turned)
+        moved(turned, [[0, 1], [1, 0]], [0, 0])
+        self.push_transform(turned, extra_info=place_of(image))
         return turned
 
     def inverse(self, data: Tensor) -> Tensor:
         """The other way."""
         if data.ndim == 4 and self.orientation is not None:
             return self.orientation.inverse(data)
-        self.pop_transform(data)
-        return data.transpose(1, 2)
+        done = self.pop_transform(data)
+        return put_back(data.transpose(1, 2), done["extra_info"])
 
 
 class SliceOrientationd(MapTransform, InvertibleTransform):

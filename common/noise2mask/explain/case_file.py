@@ -1,0 +1,81 @@
+"""What one image was given and what came out, small enough to be kept of every case: reports and figures read it.
+
+Everything is of the network's size, with rows first, as viewers show it. Of a volume some slices are kept.
+
+Legend: C channels shown (1, or red, green and blue), N samples, T steps shown, H W size, D slices kept; every array is
+uint8.
+"""
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+from zipfile import BadZipFile
+
+import numpy as np
+
+from ..files import atomic_file
+
+FOLDER = "cases"  # in an output folder
+MOST_SLICES = 32  # kept of a volume, evenly spread
+MOST_STEPS = 8  # as many as the papers' figures show
+UNLABELLED = 255  # in a label: nobody said what this is
+
+
+class CaseRecord(NamedTuple):
+    """One case."""
+
+    image: np.ndarray  # (C, H, W[, D])
+    mask: np.ndarray  # (H, W[, D]), numbers of structures from 1 up; of one structure 0 and 1
+    probability: np.ndarray  # (H, W[, D]), of any structure; 255 is 1
+    std: np.ndarray  # (H, W[, D]), over the samples; 255 is 0.5
+    entropy: np.ndarray  # (H, W[, D]), of the probability; 255 is the largest that there can be
+    samples: np.ndarray  # (N, H, W[, D]), as `mask`
+    noisy: np.ndarray  # (T, H, W[, D]), the first sample's noisy mask at each step; 255 is certainly a structure
+    clean: np.ndarray  # (T, H, W[, D]), the clean mask estimated there, as `probability`
+    timesteps: np.ndarray  # (T,) int64, the noisiest first; none of a network that takes no steps
+    label: np.ndarray | None  # (H, W[, D]), as `mask`, and `UNLABELLED`
+    facts: dict[str, Any]  # image (its path), triage, structures (names, in order), slices (numbers of those kept)
+
+
+ARRAYS = tuple(name for name in CaseRecord._fields if name != "facts")
+
+
+def case_path(folder: Path, stem: str) -> Path:
+    """Where an output folder has the case of an image, by the image's name without ending."""
+    return folder / FOLDER / f"{stem}.npz"
+
+
+def write_case(record: CaseRecord, path: Path) -> Path:
+    """Compressed, without a moment at which half of it is there."""
+    arrays = {name: array for name in ARRAYS if (array := getattr(record, name)) is not None}
+    with atomic_file(path) as file:
+        np.savez_compressed(file, facts=np.array(json.dumps(record.facts)), **arrays)
+    return path
+
+
+def read_case(path: Path) -> CaseRecord:
+    """A written case.
+
+    Raises:
+        ValueError: where the file is missing or damaged; it names the file.
+    """
+    if not path.is_file():
+        raise ValueError(f"{path} does not exist, expected a case of noise2mask: segment or evaluate again.")
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            content = {name: file[name] for name in file.files}
+        facts = json.loads(str(content.pop("facts")))
+        return CaseRecord(**{"label": None, **content}, facts=facts)
+    except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile) as error:
+        kind = type(error).__name__
+        raise ValueError(f"{path} is no case of noise2mask ({kind}): segment or evaluate again.") from error
+
+
+def kept_slices(depth: int) -> list[int]:
+    """Numbers of the slices of a volume that are kept."""
+    return np.linspace(0, depth - 1, min(depth, MOST_SLICES)).round().astype(int).tolist()
+
+
+def kept_steps(steps: int) -> list[int]:
+    """Numbers of the steps of a sampler that are kept, the first and the last among them."""
+    return np.linspace(0, steps - 1, min(steps, MOST_STEPS)).round().astype(int).tolist()

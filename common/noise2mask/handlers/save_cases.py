@@ -1,0 +1,114 @@
+"""Keeps of every case what reports and figures show: image, label, mask, samples, and the way from noise to mask.
+
+Legend: B images, K channels, S structures, N samples, h w[, D] the network's size.
+"""
+
+import math
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from ignite.engine import Engine, Events
+from monai.data import MetaTensor
+from monai.transforms import ResampleToMatch
+from torch import Tensor
+
+from ..data.results import STD_WHITE, stem
+from ..data.structures import label_map, without_background
+from ..diffusion.fusion import fuse, harden
+from ..diffusion.trace import Trace, foreground, grey
+from ..diffusion.uncertainty import standard_deviation
+from ..explain.case_file import UNLABELLED, CaseRecord, case_path, kept_slices, kept_steps, write_case
+from ..files import check_writable
+from ..meta import without_meta
+
+
+class SaveCases:
+    """Of an `UncertaintyEvaluator` with decollated output: `cases/<stem>.npz` of every image.
+
+    Args:
+        output_dir: where the folder `cases` goes.
+        structures: names of the channels, of several; None: masks have one channel, which needs no name.
+        exclusive:  channel 0 is the background, before those of the structures.
+
+    Raises:
+        ValueError: where the folder can not be written to.
+    """
+
+    def __init__(self, output_dir: str, structures: Iterable[str] | None = None, exclusive: bool = False) -> None:
+        self.folder = Path(output_dir)
+        self.structures, self.exclusive = list(structures or ()), exclusive
+        check_writable(self.folder)
+
+    def attach(self, engine: Engine) -> None:
+        """Watch the sampler, and write after every batch."""
+        engine.add_event_handler(Events.STARTED, self.start)
+        engine.add_event_handler(Events.ITERATION_STARTED, lambda engine: self.trace.clear())
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self.save)
+
+    def start(self, engine: Engine) -> None:
+        """Choose the steps."""
+        inferer: Any = engine.inferer  # type: ignore[attr-defined]
+        self.fusion = inferer.fusion
+        steps = kept_steps(len(inferer.timesteps))
+        self.trace = Trace(steps, inferer.noise_schedule, inferer.mask_scale, self.exclusive)
+        engine.watch = self.trace  # type: ignore[attr-defined]
+
+    def save(self, engine: Engine) -> None:
+        """The files of one batch."""
+        outputs, sources = engine.state.output, engine.state.batch
+        noisy, clean, timesteps = self.trace.of_images(len(outputs))  # (B, T, h, w[, D]) each
+        for i, (item, source) in enumerate(zip(outputs, sources, strict=True)):
+            path = item["image"].meta["filename_or_obj"]
+            label = _label(source["label"], item["image"], self.exclusive) if "label" in source else None
+            record = self._record(item, label, noisy[i], clean[i], timesteps)
+            write_case(record, case_path(self.folder, stem(path)))
+
+    def _record(
+        self, item: dict[str, Any], label: Tensor | None, noisy: Tensor, clean: Tensor, timesteps: list[int]
+    ) -> CaseRecord:
+        """Of one item: noisy and clean (T, h, w[, D]), label (h, w[, D])."""
+        image = without_meta(item["image"]).cpu()  # (C, h, w[, D])
+        channels = len(self.structures) + self.exclusive if self.structures else 1
+        samples = without_meta(item["samples"]).cpu().unflatten(0, (-1, channels))  # (N, K, h, w[, D])
+        probability = fuse(samples[None], self.fusion, self.exclusive)  # (1, K, h, w[, D])
+        mask = harden(probability[None], self.exclusive)[0]  # (1, K, h, w[, D])
+        several = harden(samples[None], self.exclusive)[0]  # (N, K, h, w[, D])
+        std = standard_deviation(samples[None]).amax(dim=1)[0]  # (h, w[, D])
+        most = math.log(channels) if self.exclusive else channels * math.log(2)
+        arrays = {
+            "image": grey(image[:3] if len(image) == 3 else image[:1]),
+            "mask": self._numbers(mask)[0],
+            "probability": grey(foreground(2 * probability - 1, self.exclusive))[0],
+            "std": grey(2 * std / STD_WHITE - 1),
+            "entropy": grey(2 * without_meta(item["entropy"]).cpu()[0] / most - 1),
+            "samples": self._numbers(several),
+            "noisy": noisy,
+            "clean": clean,
+            "label": label,
+        }  # (.., h, w[, D]) each
+        slices = kept_slices(image.shape[3]) if image.ndim == 4 else None
+        shown = {name: _shown(array, slices) for name, array in arrays.items()}
+        facts = {"image": item["image"].meta["filename_or_obj"], "triage": float(item["triage"])}
+        facts |= {"structures": self.structures, "slices": slices}
+        return CaseRecord(**shown, timesteps=np.array(timesteps, np.int64), facts=facts)  # type: ignore[arg-type]
+
+    def _numbers(self, masks: Tensor) -> Tensor:
+        """(N, K, ...) bool -> (N, ...) uint8, numbers of structures."""
+        return torch.stack([label_map(without_background(own, self.exclusive)) for own in masks])
+
+
+def _label(label: Tensor, image: MetaTensor, exclusive: bool) -> Tensor:
+    """A label (K, ...) at its own size -> (h, w[, D]) uint8 at that of the image the network was given."""
+    matched = without_meta(ResampleToMatch(mode="nearest", padding_mode="zeros")(label.float(), image)).cpu()
+    numbers = label_map(without_background(matched, exclusive).round())  # (h, w[, D])
+    return torch.where(matched.any(dim=0), numbers, UNLABELLED).to(torch.uint8) if exclusive else numbers
+
+
+def _shown(array: Tensor | None, slices: list[int] | None) -> np.ndarray | None:
+    """(.., h, w[, D]), of a volume with the slices that are kept."""
+    if array is None:
+        return None
+    return np.ascontiguousarray(array.numpy() if slices is None or not len(array) else array.numpy()[..., slices])
