@@ -154,6 +154,42 @@ def segment(
 
 
 @app.command()
+def explain(
+    bundle: Name,
+    input_: Annotated[
+        Path, typer.Argument(metavar="INPUT", help="Images, or a data set, whose labels are shown then.")
+    ],
+    what: Annotated[
+        str, typer.Option(help="attention, sampling, compare, uncertainty; of a data set nfe, probe, ratio.")
+    ],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Where pictures and tables go.")] = Path(
+        "runs/explain"
+    ),
+    cases: Annotated[int | None, typer.Option(help="Images that are shown, evenly spread. Left out: 4.")] = None,
+    with_: Annotated[
+        list[str] | None,
+        typer.Option("--with", metavar="OTHER", help="To compare with: a bundle, or BUNDLE=model.pt. Several times."),
+    ] = None,
+    references: Annotated[Path | None, typer.Option(help="Of a bundle that generates: images that give style.")] = None,
+    section: Annotated[str, typer.Option(help="Of a data set: testing, validation or training.")] = "testing",
+    layout: Layout = None,
+    steps: Steps = None,
+    samples: Samples = None,
+    seed: Seed = None,
+    weights: Weights = None,
+    preset: Overlay = None,
+    set_: Set = None,
+) -> None:
+    """What a model sees and does, as pictures with the numbers behind them."""
+    from .explain import run_explanation
+
+    own: dict[str, Any] = {"most_cases": cases, "others": with_, "references": references and str(references)}
+    own = {name: value for name, value in own.items() if value is not None}
+    how = _how(weights, preset, set_, steps=steps, samples=samples, seed=seed)
+    run_explanation(find_bundle(bundle), input_, what, output, section, layout, own, console, *how)
+
+
+@app.command()
 def generate(
     bundle: Name,
     masks: Annotated[Path, typer.Argument(metavar="MASKS", help="A mask, a folder of masks, or a data set.")],

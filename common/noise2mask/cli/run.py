@@ -33,10 +33,10 @@ def run_training(
     settings: Sequence[str],
 ) -> None:
     """Train, by a config such as "train"."""
-    configs = [bundle.config(name) for name in [config, *_data_overlay(bundle, data, layout)]]
-    configs += [path for name in presets for path in _training_presets(bundle, name)]
+    configs = [bundle.config(name) for name in [config, *data_overlay(bundle, data, layout)]]
+    configs += [path for name in presets for path in training_presets(bundle, name)]
     configs += [bundle.config(name) for name in _ranks("multi_gpu_train")]
-    _run(bundle, "training", configs, _where(data, layout) | {"output_dir": str(output)}, settings)
+    run_config(bundle, "training", configs, where(data, layout) | {"output_dir": str(output)}, settings)
 
 
 def run_evaluation(
@@ -51,11 +51,11 @@ def run_evaluation(
 ) -> None:
     """Score."""
     model_file, (inference, *rest) = bundle.inference_configs(weights, presets)
-    scoring = [bundle.config(name) for name in ["evaluate", *_data_overlay(bundle, data, layout)]]
+    scoring = [bundle.config(name) for name in ["evaluate", *data_overlay(bundle, data, layout)]]
     configs = [inference, *scoring, *rest, *(bundle.config(name) for name in _ranks("multi_gpu_evaluate"))]
     own = {"model_file": str(model_file)}
-    own |= _where(data, layout) | {"output_dir": str(output), "section": section}
-    _run(bundle, "evaluating", configs, own, settings)
+    own |= where(data, layout) | {"output_dir": str(output), "section": section}
+    run_config(bundle, "evaluating", configs, own, settings)
 
 
 def run_segmentation(
@@ -75,7 +75,7 @@ def run_segmentation(
     source = _listed(cases, output / "series") if cases else source
     configs += [bundle.config(name) for name in _ranks("multi_gpu_evaluate")]
     own = {"model_file": str(model_file), "input": str(source), "output_dir": str(output), **sampling}
-    _run(bundle, "inferring", configs, own, settings)
+    run_config(bundle, "inferring", configs, own, settings)
     return _objects(cases, output, bundle) if cases else []
 
 
@@ -97,8 +97,8 @@ def run_slides(
     own = {"model_file": str(model_file), "input": str(source), "output_dir": str(output), "tile_size": tile_size}
     configs = [inference, bundle.config("slides"), *rest]
     configs += [bundle.config(name) for name in _ranks("multi_gpu_evaluate")]
-    _run(bundle, "inferring", configs, {**own, **sampling}, settings)
-    if _is_first():
+    run_config(bundle, "inferring", configs, {**own, **sampling}, settings)
+    if is_first():
         console.print(f"label maps, uncertainty and {output / 'classes.csv'}", soft_wrap=True)
 
 
@@ -120,8 +120,8 @@ def run_generation(
     model_file, configs = bundle.inference_configs(weights, presets)
     configs += [bundle.config(name) for name in _ranks("multi_gpu_evaluate")]
     own = {"model_file": str(model_file), "input": str(masks), "references": str(references), "section": section}
-    _run(bundle, "inferring", configs, own | {"output_dir": str(output), **sampling}, settings)
-    if _is_first():
+    run_config(bundle, "inferring", configs, own | {"output_dir": str(output), **sampling}, settings)
+    if is_first():
         images = json.loads((output / "report.json").read_text(encoding="utf-8"))["images"]
         console.print(f"{images} images: {output / 'images'}, picture {output / 'generated.png'}", soft_wrap=True)
 
@@ -181,7 +181,7 @@ def _objects(cases: "Sequence[Case]", output: Path, bundle: Bundle) -> list[Path
 
 def show_cases(outputs: Sequence[Path], console: Console) -> None:
     """The cases of some reports, the most uncertain first; of several processes, the first shows them."""
-    if not _is_first():
+    if not is_first():
         return
     reports = [json.loads((output / "report.json").read_text(encoding="utf-8")) for output in outputs]
     cases = [(case, output) for report, output in zip(reports, outputs, strict=True) for case in report["cases"]]
@@ -198,7 +198,7 @@ def show_cases(outputs: Sequence[Path], console: Console) -> None:
     console.print(table)
 
 
-def _data_overlay(bundle: Bundle, data: Path, layout: str | None) -> list[str]:
+def data_overlay(bundle: Bundle, data: Path, layout: str | None) -> list[str]:
     """The overlay of the bundle for a layout, such as refuge2_cup for refuge2; without one that of a plain folder."""
     name = layout or layout_of(data)
     there = sorted(path.stem for path in (bundle.root / "configs" / "data").iterdir())
@@ -206,13 +206,14 @@ def _data_overlay(bundle: Bundle, data: Path, layout: str | None) -> list[str]:
     return [f"data/{fitting[0] if fitting else 'folder'}"]
 
 
-def _training_presets(bundle: Bundle, name: str) -> list[Path]:
+def training_presets(bundle: Bundle, name: str) -> list[Path]:
     """A preset, with what training alone needs of it, where it has a second file for that: basic_unet_train."""
     second = bundle.root / "configs" / "presets" / f"{name}_train.yaml"
     return [bundle.preset(name), *([second] if second.is_file() else [])]
 
 
-def _where(data: Path, layout: str | None) -> dict[str, Any]:
+def where(data: Path, layout: str | None) -> dict[str, Any]:
+    """The settings that name a data set."""
     return {"dataset_dir": str(data), "layout": layout or layout_of(data)}
 
 
@@ -221,7 +222,7 @@ def _processes() -> int:
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
-def _is_first() -> bool:
+def is_first() -> bool:
     """Whether torchrun has started this process as the first, or not at all."""
     return os.environ.get("RANK", "0") == "0"
 
@@ -231,7 +232,9 @@ def _ranks(overlay: str) -> list[str]:
     return [overlay] if _processes() > 1 else []
 
 
-def _run(bundle: Bundle, run_id: str, configs: Sequence[Path], own: Mapping[str, Any], settings: Sequence[str]) -> None:
+def run_config(
+    bundle: Bundle, run_id: str, configs: Sequence[Path], own: Mapping[str, Any], settings: Sequence[str]
+) -> None:
     """Check the user's settings, then run."""
     given = parsed(settings)
     check_settings({**own, **given}, configs)

@@ -81,6 +81,12 @@ class FeatureInferer(EnsembleInferer):
         """As of `EnsembleInferer`."""
         return FeatureInferer(**{**self._own, **options})
 
+    @torch.no_grad()
+    def states(self, image: Tensor, network: Callable[..., Any], most: int) -> list[tuple[int, Tensor]]:
+        """The image (B, C, H, W) with its first noise on it, and the noise's timestep: all that there is."""
+        noise = NoiseSource(self.seed, range(1), len(image), image.shape[1:], image.device, image.dtype)()
+        return [(self.timestep, noised(image, noise, self.timestep, self.noise_schedule))]
+
     def _run(
         self,
         network: Denoiser,

@@ -148,6 +148,26 @@ class EnsembleInferer(Inferer):
         """
         return triage(self.sample(inputs, network), self.exclusive)["triage"]
 
+    def states(self, image: Tensor, network: Callable[..., Any], most: int) -> list[tuple[int, Tensor]]:
+        """What the network is given on the way of the first sample, at some evenly spread steps.
+
+        Args:
+            image:   (B, C, H, W), of a network of three dimensions (B, C, H, W, D).
+            network: a `Denoiser`.
+            most:    steps at most.
+
+        Returns:
+            Timestep and noisy mask (B, K, H, W[, D]), the noisiest first; none where no step is taken.
+        """
+        chosen, kept = set(evenly(len(self.timesteps), most)), dict[int, tuple[int, list[Tensor]]]()
+
+        def keep(state: Intermediate) -> None:
+            if state.step in chosen:
+                kept.setdefault(state.step, (state.timestep, []))[1].append(state.x)
+
+        self.changed(samples=1).sample(image, network, callback=keep)
+        return [(timestep, torch.cat(parts)) for _, (timestep, parts) in sorted(kept.items())]
+
     @torch.no_grad()
     def sample(
         self,
@@ -286,6 +306,11 @@ def check_finite(prediction: Tensor, images: int, t: float) -> None:
         image, sample = divmod(int((~finite).nonzero()[0]), len(prediction) // images)
         found = f"sample {sample} of image {image} of this chunk is not finite at timestep {t:g}"
         raise ValueError(f"The prediction of {found}: check the image's range and the weights.")
+
+
+def evenly(count: int, most: int) -> list[int]:
+    """At most so many of the numbers 0 .. count - 1, evenly spread, the first and the last among them."""
+    return torch.linspace(0, count - 1, min(count, most)).round().int().tolist()
 
 
 def _ranges(total: int, size: int) -> Iterator[range]:

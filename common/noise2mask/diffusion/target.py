@@ -47,6 +47,11 @@ def to_x0(kind: str, prediction: Tensor, x_t: Tensor, alpha: float | Tensor, sig
     return alpha * x_t - sigma * prediction  # (B, K, ...), as alpha^2 + sigma^2 = 1
 
 
+def to_epsilon(x0: Tensor, x_t: Tensor, alpha: float | Tensor, sigma: float | Tensor) -> Tensor:
+    """The noise that x_t carries if x0 is the clean mask."""
+    return (x_t - alpha * x0) / sigma  # (B, K, ...)
+
+
 def split_variance(prediction: Tensor, classes: int) -> tuple[Tensor, Tensor | None]:
     """Takes a prediction apart: what it says of the mask and, where the network learned one, the variance's fraction.
 

@@ -69,13 +69,3 @@ def read_case(path: Path) -> CaseRecord:
     except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile) as error:
         kind = type(error).__name__
         raise ValueError(f"{path} is no case of noise2mask ({kind}): segment or evaluate again.") from error
-
-
-def kept_slices(depth: int) -> list[int]:
-    """Numbers of the slices of a volume that are kept."""
-    return np.linspace(0, depth - 1, min(depth, MOST_SLICES)).round().astype(int).tolist()
-
-
-def kept_steps(steps: int) -> list[int]:
-    """Numbers of the steps of a sampler that are kept, the first and the last among them."""
-    return np.linspace(0, steps - 1, min(steps, MOST_STEPS)).round().astype(int).tolist()

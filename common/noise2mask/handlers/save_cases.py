@@ -11,16 +11,16 @@ from typing import Any
 import numpy as np
 import torch
 from ignite.engine import Engine, Events
-from monai.data import MetaTensor
-from monai.transforms import ResampleToMatch
 from torch import Tensor
 
 from ..data.results import STD_WHITE, stem
 from ..data.structures import label_map, without_background
 from ..diffusion.fusion import fuse, harden
+from ..diffusion.inferer import evenly
 from ..diffusion.trace import Trace, foreground, grey
 from ..diffusion.uncertainty import standard_deviation
-from ..explain.case_file import UNLABELLED, CaseRecord, case_path, kept_slices, kept_steps, write_case
+from ..explain.case_file import MOST_SLICES, MOST_STEPS, CaseRecord, case_path, write_case
+from ..explain.seen import seen_label
 from ..files import check_writable
 from ..meta import without_meta
 
@@ -32,13 +32,20 @@ class SaveCases:
         output_dir: where the folder `cases` goes.
         structures: names of the channels, of several; None: masks have one channel, which needs no name.
         exclusive:  channel 0 is the background, before those of the structures.
+        most_steps: of the sampler, evenly spread, that are kept of the first sample.
 
     Raises:
         ValueError: where the folder can not be written to.
     """
 
-    def __init__(self, output_dir: str, structures: Iterable[str] | None = None, exclusive: bool = False) -> None:
-        self.folder = Path(output_dir)
+    def __init__(
+        self,
+        output_dir: str,
+        structures: Iterable[str] | None = None,
+        exclusive: bool = False,
+        most_steps: int = MOST_STEPS,
+    ) -> None:
+        self.folder, self.most_steps = Path(output_dir), most_steps
         self.structures, self.exclusive = list(structures or ()), exclusive
         check_writable(self.folder)
 
@@ -50,19 +57,20 @@ class SaveCases:
 
     def start(self, engine: Engine) -> None:
         """Choose the steps."""
-        inferer: Any = engine.inferer  # type: ignore[attr-defined]
+        inferer: Any = engine.inferer
         self.fusion = inferer.fusion
-        steps = kept_steps(len(inferer.timesteps))
+        steps = evenly(len(inferer.timesteps), self.most_steps)
         self.trace = Trace(steps, inferer.noise_schedule, inferer.mask_scale, self.exclusive)
-        engine.watch = self.trace  # type: ignore[attr-defined]
+        engine.watch = self.trace
 
     def save(self, engine: Engine) -> None:
         """The files of one batch."""
-        outputs, sources = engine.state.output, engine.state.batch
+        outputs: Any = engine.state.output
+        sources: Any = engine.state.batch
         noisy, clean, timesteps = self.trace.of_images(len(outputs))  # (B, T, h, w[, D]) each
         for i, (item, source) in enumerate(zip(outputs, sources, strict=True)):
             path = item["image"].meta["filename_or_obj"]
-            label = _label(source["label"], item["image"], self.exclusive) if "label" in source else None
+            label = seen_label(source["label"], item["image"], self.exclusive) if "label" in source else None
             record = self._record(item, label, noisy[i], clean[i], timesteps)
             write_case(record, case_path(self.folder, stem(path)))
 
@@ -89,7 +97,7 @@ class SaveCases:
             "clean": clean,
             "label": label,
         }  # (.., h, w[, D]) each
-        slices = kept_slices(image.shape[3]) if image.ndim == 4 else None
+        slices = evenly(image.shape[3], MOST_SLICES) if image.ndim == 4 else None
         shown = {name: _shown(array, slices) for name, array in arrays.items()}
         facts = {"image": item["image"].meta["filename_or_obj"], "triage": float(item["triage"])}
         facts |= {"structures": self.structures, "slices": slices}
@@ -98,13 +106,6 @@ class SaveCases:
     def _numbers(self, masks: Tensor) -> Tensor:
         """(N, K, ...) bool -> (N, ...) uint8, numbers of structures."""
         return torch.stack([label_map(without_background(own, self.exclusive)) for own in masks])
-
-
-def _label(label: Tensor, image: MetaTensor, exclusive: bool) -> Tensor:
-    """A label (K, ...) at its own size -> (h, w[, D]) uint8 at that of the image the network was given."""
-    matched = without_meta(ResampleToMatch(mode="nearest", padding_mode="zeros")(label.float(), image)).cpu()
-    numbers = label_map(without_background(matched, exclusive).round())  # (h, w[, D])
-    return torch.where(matched.any(dim=0), numbers, UNLABELLED).to(torch.uint8) if exclusive else numbers
 
 
 def _shown(array: Tensor | None, slices: list[int] | None) -> np.ndarray | None:

@@ -21,6 +21,8 @@ from ..layers.residual_unit import Bottleneck, EncoderUnit, UpUnit
 from ..layers.slim_dense import SlimDenseBlock
 from .prior_supervision import PriorSupervision
 
+FLOWS = ("condition", "denoising")
+
 
 class PGDiffSeg(Denoiser):
     """The whole network.
@@ -94,6 +96,10 @@ class PGDiffSeg(Denoiser):
         self.condition_units = nn.ModuleList(EncoderUnit(*pair, time_dim, num_groups) for pair in pairs)
         psa: dict[str, Any] = {"scale": psa_scale, "axis": psa_axis, "exchange": psa_exchange}
         self.psa = nn.ModuleList(ParameterSharedAttention(width, **psa) for width in widths[1:])
+        # What figures 6 and 7 look at, under names of its own: hooks take modules that give a single tensor
+        levels = range(1, len(pairs) + 1)
+        names = (f"{flow}_{when}_psa_{i}" for flow in FLOWS for when in ("before", "after") for i in levels)
+        self.taps = nn.ModuleDict({name: nn.Identity() for name in names})
 
         # Bottleneck, decoder, output (figure 12b and c)
         self.bottleneck = Bottleneck(widths[-1], num_groups)
@@ -178,7 +184,8 @@ class PGDiffSeg(Denoiser):
         flow = {}
         for i, (unit, psa) in enumerate(zip(self.condition_units, self.psa, strict=True), start=1):
             flow[f"skip{i}"], b = unit(b, timesteps)  # (B, C_i, h_{i-1}, w_{i-1}), (B, C_i, h_i, w_i)
-            b = psa.attend(b, "condition")  # (B, C_i, h_i, w_i)
+            b = psa.attend(self._tapped(b, "condition_before", i), "condition")  # (B, C_i, h_i, w_i)
+            b = self._tapped(b, "condition_after", i)  # (B, C_i, h_i, w_i)
         return {**flow, "flow": b}
 
     # One evaluation
@@ -222,16 +229,24 @@ class PGDiffSeg(Denoiser):
         for i, (unit, psa) in enumerate(zip(self.denoising_units, self.psa, strict=True), start=1):
             skip, a = unit(a, timesteps)  # (M, C_i, h_{i-1}, w_{i-1}), (M, C_i, h_i, w_i)
             skips.append(add_to_samples(skip, condition[f"skip{i}"]))  # (M, C_i, h_{i-1}, w_{i-1})
-            a = psa.attend(a, "denoising")  # (M, C_i, h_i, w_i)
+            a = psa.attend(self._tapped(a, "denoising_before", i), "denoising")  # (M, C_i, h_i, w_i)
+            a = self._tapped(a, "denoising_after", i)  # (M, C_i, h_i, w_i)
         return add_to_samples(a, condition["flow"]), skips
 
     def _exchanging_flows(self, a: Tensor, timesteps: Tensor, condition: Condition) -> tuple[Tensor, list[Tensor]]:
         """The same where each level's attention sees both flows: every sample has a condition flow of its own."""
         b = condition["stem"].repeat_interleave(len(a) // len(condition["stem"]), dim=0)  # (M, C_0, H, W)
         skips = []
-        for denoising, conditioning, psa in zip(self.denoising_units, self.condition_units, self.psa, strict=True):
+        units = zip(self.denoising_units, self.condition_units, self.psa, strict=True)
+        for i, (denoising, conditioning, psa) in enumerate(units, start=1):
             s, a = denoising(a, timesteps)  # (M, C_i, h_{i-1}, w_{i-1}), (M, C_i, h_i, w_i)
             r, b = conditioning(b, timesteps)  # (M, C_i, h_{i-1}, w_{i-1}), (M, C_i, h_i, w_i)
             skips.append(s + r)  # (M, C_i, h_{i-1}, w_{i-1})
+            a, b = self._tapped(a, "denoising_before", i), self._tapped(b, "condition_before", i)
             b, a = psa(b, a)  # (M, C_i, h_i, w_i) twice
+            a, b = self._tapped(a, "denoising_after", i), self._tapped(b, "condition_after", i)
         return a + b, skips
+
+    def _tapped(self, features: Tensor, where: str, level: int) -> Tensor:
+        """Features (., C_i, h_i, w_i) as they are, where a hook can see them."""
+        return self.taps[f"{where}_psa_{level}"](features)

@@ -1,0 +1,114 @@
+"""What `noise2mask explain` runs: a figure by the bundle's explain.yaml, or one of its studies."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from rich.console import Console
+
+from ..bundles import Bundle
+from ..names import check_name
+from .run import data_overlay, is_first, run_config, training_presets, where
+
+FIGURES = ("attention", "sampling", "compare", "uncertainty")  # of explain.yaml
+
+
+class Study(NamedTuple):
+    """A config that makes a figure of a whole data set."""
+
+    config: str
+    run_id: str
+
+
+STUDIES = {
+    "nfe": Study("settings_study", "studying"),
+    "probe": Study("probe", "probing"),
+    "ratio": Study("ratio_study", "studying"),
+}
+
+
+def run_explanation(
+    bundle: Bundle,
+    source: Path,
+    what: str,
+    output: Path,
+    section: str,
+    layout: str | None,
+    own: Mapping[str, Any],
+    console: Console,
+    weights: Path | None,
+    presets: Sequence[str],
+    sampling: Mapping[str, Any],
+    settings: Sequence[str],
+) -> None:
+    """One figure of a bundle, with the numbers behind it.
+
+    Args:
+        own: settings of explain.yaml, such as `others`.
+
+    Raises:
+        ValueError: where there is no such figure, or not of this bundle.
+    """
+    check_name("--what", what, (*FIGURES, *STUDIES))
+    given = {**sampling, "output_dir": str(output)}
+    if what in FIGURES:
+        _run_figures(bundle, source, what, section, layout, {**own, **given}, weights, presets, settings)
+    else:
+        _run_study(bundle, source, what, section, layout, given, weights, presets, settings)
+    if is_first():
+        console.print(f"pictures and the numbers behind them: {output}", soft_wrap=True)
+
+
+def _run_figures(
+    bundle: Bundle,
+    source: Path,
+    what: str,
+    section: str,
+    layout: str | None,
+    own: Mapping[str, Any],
+    weights: Path | None,
+    presets: Sequence[str],
+    settings: Sequence[str],
+) -> None:
+    """By explain.yaml, over inference.yaml and, of a bundle that segments, evaluate.yaml."""
+    model_file, (inference, *rest) = bundle.inference_configs(weights, presets)
+    given: dict[str, Any] = {"what": what, "model_file": str(model_file), "input": str(source), "section": section}
+    names = ["explain"]
+    if not bundle.generates:
+        there = where(source, layout)
+        names = ["evaluate", *data_overlay(bundle, source, layout), *names]
+        given["layout"] = there["layout"]
+    configs = [inference, *map(bundle.config, names), *rest]
+    run_config(bundle, "explaining", configs, {**given, **own}, settings)
+
+
+def _run_study(
+    bundle: Bundle,
+    source: Path,
+    what: str,
+    section: str,
+    layout: str | None,
+    own: Mapping[str, Any],
+    weights: Path | None,
+    presets: Sequence[str],
+    settings: Sequence[str],
+) -> None:
+    """By the study's own config."""
+    study = STUDIES[what]
+    if not (bundle.root / "configs").joinpath(f"{study.config}.yaml").is_file():
+        raise ValueError(f"{bundle.name} has no figure {what!r}: take another bundle, or another figure.")
+    overlay = data_overlay(bundle, source, layout)
+    given = {**where(source, layout), **own}
+    if what == "nfe":
+        model_file, (inference, *rest) = bundle.inference_configs(weights, presets)
+        configs = [inference, *map(bundle.config, ["evaluate", *overlay, study.config]), *rest]
+        given |= {"model_file": str(model_file), "section": section}
+    elif weights is not None:
+        raise ValueError(f"{what} trains networks of its own: leave --weights out.")
+    elif what == "probe":
+        names = ["train", *overlay, study.config]
+        configs = [*map(bundle.config, names), *(path for name in presets for path in training_presets(bundle, name))]
+    else:
+        configs = [bundle.config(study.config)]
+        given |= {"overlays": [*overlay, *(f"presets/{name}" for name in presets)], "section": section}
+    run_config(bundle, study.run_id, configs, given, settings)

@@ -1,0 +1,119 @@
+"""What MedSegDiff-V2 takes from the image: the anchor, the gates of U-SA, and the NBP filter over the timesteps.
+
+Legend: B = 1 image, K classes, H W size, S modules of the SS-Former, h heads, U radii of frequencies.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from ..diffusion.denoiser import unwrap
+from ..diffusion.inferer import EnsembleInferer, evaluated
+from ..diffusion.trace import foreground
+from ..files import check_writable, write_text_atomically
+from ..metrics.score_files import csv_text
+from ..networks.medsegdiff_v2 import MedSegDiffV2
+from .attention import beside
+from .heat import heat_inside, resized
+from .seen import Seen, seen_cases
+from .strip import write_strip
+
+
+class AnchorFigures:
+    """`anchor.png`, a row per case; `nbp_filter.png`, a row per module and a column per timestep; a CSV beside each.
+
+    Args:
+        dataset:    items with `image` (preprocessed) and, where there is one, `label` (own size).
+        network:    a `MedSegDiffV2` with its weights.
+        inferer:    whose timesteps are taken.
+        output_dir: where the files go.
+        most_steps: timesteps shown, evenly spread over those of the sampler.
+        device:     of the network.
+
+    Raises:
+        ValueError: where the network is another, or the folder can not be written to.
+    """
+
+    def __init__(
+        self,
+        dataset: Sequence[Any],
+        network: nn.Module,
+        inferer: EnsembleInferer,
+        output_dir: str,
+        most_steps: int = 8,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        found = unwrap(network)
+        if not isinstance(found, MedSegDiffV2):
+            raise ValueError(f"The network is a {type(found).__name__}, which has no anchor: leave this figure.")
+        self.dataset, self.network, self.inferer, self.most_steps = dataset, found, inferer, most_steps
+        self.folder, self.device = Path(output_dir), torch.device(device)
+        check_writable(self.folder)
+
+    def run(self) -> list[dict[str, Any]]:
+        """Look, draw, write; the rows of the table of cases."""
+        pictures, rows, gates = [], [], list[str]()
+        for seen in seen_cases(self.dataset, self.network, self.inferer, self.device):
+            maps = self._maps(seen)  # by name (H, W)
+            gates = [name for name in maps if name != "anchor"]
+            pictures.append((seen.name, [*beside(seen)[1], *maps.values()]))
+            inside = {f"{name}_in_lesion": heat_inside(own, seen.lesion) for name, own in maps.items()}
+            rows.append(
+                {"case": seen.name, **inside, **{f"{name}_mean": float(own.mean()) for name, own in maps.items()}}
+            )
+        titles = ["image", "mask", "anchor", *gates]
+        write_strip(pictures, titles, self.folder / "anchor.png", "anchor: probability of any structure; gates of U-SA")
+        write_text_atomically(csv_text(rows), self.folder / "anchor.csv")
+        self._filters(seen)
+        return rows
+
+    @torch.no_grad()
+    def _maps(self, seen: Seen) -> dict[str, np.ndarray]:
+        """The anchor's probability and the gates, (H, W) in [0, 1] each."""
+        with evaluated(self.network):
+            condition = self.network.encode(seen.image)
+            coarse = self.network.coarse(condition)  # (1, K, H, W[, D])
+        anchor = seen.shown((foreground(2 * coarse - 1, self.network.exclusive) + 1) / 2)[0]  # (H, W)
+        size = seen.picture.shape[:2]
+        gates = {name: own[0, 0] for name, own in condition.items() if name.startswith("gate_")}
+        return {"anchor": anchor} | {name: resized(_plane(own, seen), size) for name, own in gates.items()}
+
+    @torch.no_grad()
+    def _filters(self, seen: Seen) -> None:
+        """Mean over the heads of how much of each pair of frequencies passes, by module and timestep."""
+        steps = [timestep for timestep, _ in self.inferer.states(seen.image, self.network, self.most_steps)]
+        if self.network.former is None or self.network.former.filter is None or not steps:
+            return
+        with evaluated(self.network):
+            condition = self.network.encode(seen.image)
+            each = [self.network.at(condition, torch.tensor([t], device=self.device))["filters"] for t in steps]
+        filters = torch.cat(each).float().mean(dim=2).cpu().numpy()  # (T, S, U, U)
+        low, high = float(filters.min()), float(filters.max())
+        scaled = (filters - low) / max(high - low, 1e-6)
+        pictures = [(f"module {k + 1}", list(scaled[:, k])) for k in range(filters.shape[1])]
+        title = f"NBP filter, query's against key's frequency, from {low:.2f} (dark) to {high:.2f}"
+        write_strip(pictures, [f"t = {t}" for t in steps], self.folder / "nbp_filter.png", title)
+        table = [
+            {
+                "module": k + 1,
+                "timestep": t,
+                "mean": float(own.mean()),
+                "low": float(own.min()),
+                "high": float(own.max()),
+            }
+            for t, modules in zip(steps, filters, strict=True)
+            for k, own in enumerate(modules)
+        ]
+        write_text_atomically(csv_text(table), self.folder / "nbp_filter.csv")
+
+
+def _plane(gate: torch.Tensor, seen: Seen) -> np.ndarray:
+    """(h, w[, d]) -> (h, w): of a volume the slice that is shown."""
+    if gate.ndim == 2:
+        return gate.float().cpu().numpy()
+    depth = seen.image.shape[4]
+    return gate[..., min(gate.shape[2] - 1, (seen.slice or 0) * gate.shape[2] // depth)].float().cpu().numpy()

@@ -1,0 +1,157 @@
+"""Figures 6 and 7 of PGDiffSeg, for any network: where its layers look, level by level, on the way from noise to mask.
+
+Legend: B = 1 image, K classes, H W D size of the network's input, T timesteps shown.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from os.path import commonprefix
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..diffusion.denoiser import Denoiser, unwrap
+from ..diffusion.inferer import EnsembleInferer, evaluated
+from ..files import check_writable, write_text_atomically
+from ..metrics.score_files import csv_text
+from .grad_cam import heat_maps, matching_layers
+from .heat import heat_inside, heated, in_colours, numbers_in_colours
+from .score import score_of
+from .seen import Seen, seen_cases
+from .strip import write_strip
+
+Heat = dict[str, np.ndarray]  # layer -> (h, w) in [0, 1]
+
+
+class AttentionFigures:
+    """Per case `attention_<name>_<grid>.png`, a row per layer and a column per timestep; for all `attention.csv`.
+
+    Args:
+        dataset:      items with `image` (preprocessed) and, where there is one, `label` (own size).
+        network:      a `Denoiser` with its weights.
+        inferer:      whose sampler and noise are taken.
+        grids:        name -> layers of the network, the shallowest first; in a name * stands for any one of its parts.
+        before_after: two names of grids with as many layers each, such as before and after PSA: they are put below one
+            another in `attention_<name>_<both>.png`, at the last timestep.
+        output_dir:   where the files go.
+        score:        of `score.SCORES`, what the maps explain.
+        most_steps:   timesteps shown, evenly spread over those of the sampler.
+        device:       of the network.
+
+    Raises:
+        ValueError: where the network has no such layer (it names those near), or the folder can not be written to.
+    """
+
+    def __init__(
+        self,
+        dataset: Sequence[Any],
+        network: nn.Module,
+        inferer: EnsembleInferer,
+        grids: Mapping[str, Sequence[str]],
+        output_dir: str,
+        score: str,
+        before_after: Sequence[Sequence[str]] = (),
+        most_steps: int = 8,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.dataset, self.network, self.inferer = dataset, cast(Denoiser, unwrap(network)), inferer
+        self.grids = {name: matching_layers(self.network, layers) for name, layers in grids.items()}
+        self.pairs, self.score, self.most_steps = [tuple(pair) for pair in before_after], score, most_steps
+        self.folder, self.device = Path(output_dir), torch.device(device)
+        self.layers = list(dict.fromkeys(layer for layers in self.grids.values() for layer in layers))
+        check_writable(self.folder)
+
+    def run(self) -> list[dict[str, Any]]:
+        """Look, draw, write; the rows of the table."""
+        rows = []
+        for seen in seen_cases(self.dataset, self.network, self.inferer, self.device):
+            heats = list(self._heats(seen))
+            self._draw(seen, heats)
+            rows += [
+                {"case": seen.name, "grid": grid, "layer": layer, "timestep": timestep}
+                | {"heat_in_lesion": heat_inside(heat[layer], seen.lesion), "area_of_lesion": float(seen.lesion.mean())}
+                for timestep, heat in heats
+                for grid, layers in self.grids.items()
+                for layer in layers
+            ]
+        write_text_atomically(csv_text(rows), self.folder / "attention.csv")
+        return rows
+
+    def _heats(self, seen: Seen) -> Iterator[tuple[int, Heat]]:
+        """At each timestep each layer's heat map."""
+        for timestep, x in self.inferer.states(seen.image, self.network, self.most_steps):
+            maps = attention(self.network, self.inferer, seen.image, x, timestep, self.layers, self.score)
+            yield timestep, {layer: seen.shown(heat)[0] for layer, heat in maps.items()}
+
+    def _draw(self, seen: Seen, heats: Sequence[tuple[int, Heat]]) -> None:
+        if not heats:
+            raise ValueError(f"{seen.name}: no step is taken; expected steps from 1 up: change steps.")
+        names, side = beside(seen)
+        times = [f"t = {timestep}" for timestep, _ in heats]
+        for grid, layers in self.grids.items():
+            maps = [[heated(seen.picture, heat[layer]) for _, heat in heats] for layer in layers]
+            if len(heats) > 1:
+                rows, titles = list(zip(short_names(layers), maps, strict=True)), times + names
+            else:  # a single row of them is easier to look at than a column
+                rows, titles = [(times[0], [own for (own,) in maps])], short_names(layers) + names
+            rows[0][1].extend(side)
+            title = f"{seen.name}: {grid.replace('_', ' ')}, Grad-CAM of {self.score}"
+            write_strip(rows, titles, self.folder / f"attention_{seen.name}_{grid}.png", title)
+        for pair in self.pairs:
+            self._draw_pair(seen, *heats[-1], pair)
+
+    def _draw_pair(self, seen: Seen, timestep: int, heat: Heat, pair: Sequence[str]) -> None:
+        names, side = beside(seen)
+        rows = [(name.replace("_", " "), [heated(seen.picture, heat[k]) for k in self.grids[name]]) for name in pair]
+        titles = [f"level {level}" for level, _ in enumerate(self.grids[pair[0]], start=1)]
+        rows[0][1].extend(side)
+        titles += names
+        path = self.folder / f"attention_{seen.name}_{'_and_'.join(pair)}.png"
+        write_strip(rows, titles, path, f"{seen.name}: t = {timestep}, Grad-CAM of {self.score}")
+
+
+def attention(
+    network: Denoiser,
+    inferer: EnsembleInferer,
+    image: Tensor,
+    x: Tensor,
+    timestep: int,
+    layers: Sequence[str],
+    score: str,
+) -> dict[str, Tensor]:
+    """Heat maps of one evaluation.
+
+    Args:
+        network:  in any mode, which it is left in.
+        inferer:  that it is sampled with.
+        image:    (B, C, H, W[, D]).
+        x:        (B, K, H, W[, D]), what it is given beside.
+        timestep: of x.
+        layers:   names of modules.
+        score:    of `score.SCORES`.
+
+    Returns:
+        By layer (B, h, w[, d]) in [0, 1].
+    """
+
+    def evaluate() -> Tensor:
+        output = network.denoise(x, torch.tensor([timestep], device=x.device), network.encode(image))
+        return score_of(score, inferer, cast(Tensor, output).float(), x, timestep)
+
+    with evaluated(network):
+        return heat_maps(network, layers, evaluate)
+
+
+def short_names(layers: Sequence[str]) -> list[str]:
+    """What tells them apart: without what all their names begin with; a number alone is a level."""
+    begin = len(commonprefix(list(layers))) if len(layers) > 1 else layers[0].rfind(".") + 1
+    rest = [layer[begin:] for layer in layers]
+    return [f"level {name}" if name.isdigit() else name for name in rest]
+
+
+def beside(seen: Seen) -> tuple[list[str], list[np.ndarray]]:
+    """What stands beside its heat maps: titles, and pictures (H, W, 3) uint8."""
+    mask = ("mask found", seen.found) if seen.label is None else ("label", seen.label)
+    return ["image", mask[0]], [in_colours(seen.picture), numbers_in_colours(mask[1])]

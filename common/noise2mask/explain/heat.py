@@ -1,0 +1,57 @@
+"""Heat maps over the image they belong to.
+
+Legend: H W size of the picture, h w of the heat map.
+"""
+
+import numpy as np
+import torch
+from matplotlib import colormaps
+from torch.nn.functional import interpolate
+
+from .case_file import UNLABELLED
+from .colours import palette
+
+HEAT, IMAGE = 0.6, 0.7  # parts of both, as the authors of PGDiffSeg mix them
+GREY = 96  # of what nobody labelled
+COLOURS = "inferno"  # grows lighter with the heat: it says the same without colour vision; the paper has "jet"
+
+
+def resized(heat: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """(h, w) -> (H, W), bilinear."""
+    wide = interpolate(torch.as_tensor(heat, dtype=torch.float32)[None, None], size, mode="bilinear")
+    return wide[0, 0].numpy()
+
+
+def heated(picture: np.ndarray, heat: np.ndarray) -> np.ndarray:
+    """Picture (H, W) or (H, W, 3) in [0, 1] under a heat map (h, w) in [0, 1] -> (H, W, 3) uint8."""
+    colours = colormaps[COLOURS](resized(heat, picture.shape[:2]))[..., :3]  # (H, W, 3)
+    return _bytes(IMAGE * _three(picture) + HEAT * colours)
+
+
+def in_colours(picture: np.ndarray) -> np.ndarray:
+    """The picture alone, (H, W) or (H, W, 3) in [0, 1] -> (H, W, 3) uint8."""
+    return _bytes(_three(picture))
+
+
+def numbers_in_colours(numbers: np.ndarray) -> np.ndarray:
+    """Numbers of structures (H, W) uint8 in their colours on black, what is `UNLABELLED` in grey: (H, W, 3) uint8."""
+    colours = np.array(palette(), np.uint8).reshape(-1, 3)  # (numbers, 3)
+    known = numbers != UNLABELLED
+    return np.where(known[..., None], colours[np.where(known, numbers, 0)], np.uint8(GREY))
+
+
+def _three(picture: np.ndarray) -> np.ndarray:
+    """(H, W) or (H, W, 3) -> (H, W, 3)."""
+    return picture if picture.ndim == 3 else np.repeat(picture[..., None], 3, axis=2)
+
+
+def _bytes(picture: np.ndarray) -> np.ndarray:
+    """(H, W, 3) in [0, 1] -> uint8."""
+    return np.asarray(picture.clip(0, 1) * 255).round().astype(np.uint8)
+
+
+def heat_inside(heat: np.ndarray, lesion: np.ndarray) -> float:
+    """Part of the heat (h, w) that lies in the lesion (H, W) bool, in [0, 1]; NaN where there is neither."""
+    wide = resized(heat, lesion.shape)
+    total = float(wide.sum())
+    return float(wide[lesion].sum()) / total if total > 0 and lesion.any() else float("nan")

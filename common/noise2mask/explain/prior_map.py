@@ -1,0 +1,104 @@
+"""Figure 8 of PGDiffSeg: what its prior-supervision network looks at when it says that there is a lesion.
+
+Legend: B = 1 image, h w size of the last unit's map.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..diffusion.denoiser import unwrap
+from ..diffusion.inferer import EnsembleInferer, evaluated
+from ..files import check_writable, write_text_atomically
+from ..metrics.score_files import csv_text
+from ..networks.pgdiffseg import PGDiffSeg
+from .attention import beside
+from .grad_cam import heat_maps
+from .heat import heat_inside, heated
+from .seen import Seen, seen_cases
+from .strip import write_strip
+
+
+class PriorFigures:
+    """`prior.png`, a row per case: image, label, Grad-CAM of the classifier on the last unit's map, location map.
+
+    Beside it `prior.csv`. Of a classifier of several classes the most probable one is explained.
+
+    Args:
+        dataset:    items with `image` (preprocessed) and, where there is one, `label` (own size).
+        network:    a `PGDiffSeg` with its weights.
+        inferer:    which finds a mask where there is no label.
+        output_dir: where the files go.
+        device:     of the network.
+
+    Raises:
+        ValueError: where the network is another, or the folder can not be written to.
+    """
+
+    def __init__(
+        self,
+        dataset: Sequence[Any],
+        network: nn.Module,
+        inferer: EnsembleInferer,
+        output_dir: str,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        found = unwrap(network)
+        if not isinstance(found, PGDiffSeg):
+            raise ValueError(f"The network is a {type(found).__name__}, which has no prior branch: leave this figure.")
+        self.dataset, self.network, self.inferer = dataset, found, inferer
+        self.folder, self.device = Path(output_dir), torch.device(device)
+        check_writable(self.folder)
+
+    def run(self) -> list[dict[str, Any]]:
+        """Look, draw, write; the rows of the table."""
+        pictures, rows = [], []
+        for seen in seen_cases(self.dataset, self.network, self.inferer, self.device):
+            heat, logits, location = prior_map(self.network, seen.image)  # (1, h, w), (1, classes), (1, 1, H, W)
+            own = [heated(seen.picture, heat[0].numpy()), heated(seen.picture, location[0, 0].numpy())]
+            pictures.append((seen.name, [*beside(seen)[1], *own]))
+            rows.append({"case": seen.name, **_said(logits), **_inside(seen, heat, location)})
+        titles = ["image", "mask", "Grad-CAM", "location map"]
+        write_strip(pictures, titles, self.folder / "prior.png", "prior-supervision network")
+        write_text_atomically(csv_text(rows), self.folder / "prior.csv")
+        return rows
+
+
+def prior_map(network: PGDiffSeg, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """What the prior branch makes of images.
+
+    Args:
+        network: in any mode, which it is left in.
+        image:   (B, C, H, W).
+
+    Returns:
+        Heat map (B, h, w) in [0, 1], logits (B, classes), location map (B, 1, H, W) in [0, 1], on the CPU.
+    """
+    last = f"prior.units.{len(network.prior.units) - 1}"
+    said: dict[str, Tensor] = {}
+
+    def classify() -> Tensor:
+        said.update(network.prior(image))
+        return said["classification"].amax(dim=1)  # (B,)
+
+    with evaluated(network):
+        heat = heat_maps(network, [last], classify)[last]  # (B, h, w)
+        with torch.no_grad():
+            location = network.coarse(network.encode(image))  # (B, 1, H, W)
+    return heat.cpu(), said["classification"].detach().cpu(), location.cpu()
+
+
+def _said(logits: Tensor) -> dict[str, float]:
+    """The classifier's probabilities, of (1, classes)."""
+    if logits.shape[1] == 1:
+        return {"probability_of_lesion": float(logits.sigmoid())}
+    return {f"probability_{k}": float(value) for k, value in enumerate(logits.softmax(dim=1)[0])}
+
+
+def _inside(seen: Seen, heat: Tensor, location: Tensor) -> dict[str, float]:
+    """Which part of both maps lies in the lesion."""
+    maps = {"heat_in_lesion": heat[0], "location_in_lesion": location[0, 0]}
+    return {name: heat_inside(own.numpy(), seen.lesion) for name, own in maps.items()}

@@ -1,0 +1,107 @@
+"""Figures 1 and 13 of PGDiffSeg: the way from noise to mask, as a strip and as an animation.
+
+Legend: T steps kept, H W size; a volume is shown by the slice with most of the mask.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from matplotlib import colormaps
+
+from ..data.item_paths import name_of
+from ..data.results import stem
+from ..files import write_text_atomically
+from ..metrics.overlap import count, overlap
+from ..metrics.score_files import csv_text
+from .case_file import MOST_STEPS, UNLABELLED, CaseRecord, case_path, read_case
+from .heat import in_colours, numbers_in_colours
+from .strip import write_animation, write_strip
+
+COLOURS = "viridis"  # of the paper: 0 dark purple, 1 yellow
+
+
+class SamplingFigures:
+    """Per case `sampling_<name>.png` and `.gif`, from `cases/<name>.npz`; for all `sampling.csv`.
+
+    Args:
+        items:      with `image`, whose cases have been kept.
+        output_dir: where they are, and where the figures go.
+
+    Raises:
+        ValueError: by `run`, where a case is missing or has no steps.
+    """
+
+    def __init__(self, items: Sequence[Mapping[str, Any]], output_dir: str) -> None:
+        self.names = [stem(name_of(item)) for item in items]
+        self.folder = Path(output_dir)
+
+    def run(self) -> list[dict[str, Any]]:
+        """Draw, write; the rows of the table."""
+        rows = []
+        for name in self.names:
+            record = shown_slice(read_case(case_path(self.folder, name)))
+            if not len(record.timesteps):
+                raise ValueError(f"{name}: this network goes no steps from noise to mask: there is none to show.")
+            self._draw(name, record)
+            rows += [{"case": name, **row} for row in _numbers(record)]
+        write_text_atomically(csv_text(rows), self.folder / "sampling.csv")
+        return rows
+
+    def _draw(self, name: str, record: CaseRecord) -> None:
+        some = np.linspace(0, len(record.timesteps) - 1, min(len(record.timesteps), MOST_STEPS)).round().astype(int)
+        noisy, clean = ([own[k] / 255 for k in some] for own in (record.noisy, record.clean))
+        masks = {"mask of\nall samples": record.mask} | ({} if record.label is None else {"label": record.label})
+        titles = [f"t = {record.timesteps[k]}" for k in some] + ["image", *masks]
+        clean += [in_colours(picture(record)), *map(numbers_in_colours, masks.values())]
+        rows = [("mask estimated", clean), ("noisy mask", noisy)]
+        write_strip(rows, titles, self.folder / f"sampling_{name}.png", f"{name}: from noise to mask, first sample")
+        frames = [_frame(*parts) for parts in zip(record.noisy, record.clean, strict=True)]
+        captions = [f"noisy, estimated: t = {t}" for t in record.timesteps]
+        write_animation(frames, captions, self.folder / f"sampling_{name}.gif")
+
+
+def shown_slice(record: CaseRecord) -> CaseRecord:
+    """The record of a picture; of a volume that of the slice with most of the mask, or else of the label."""
+    if record.mask.ndim == 2:
+        return record
+    lesion = record.mask > 0
+    if record.label is not None and not lesion.any():
+        lesion = (record.label > 0) & (record.label != UNLABELLED)
+    z = int(lesion.sum(axis=(0, 1)).argmax())
+    arrays: dict[str, Any] = {
+        name: array[..., z] for name, array in record._asdict().items()
+        if isinstance(array, np.ndarray) and array.ndim > 2
+    }  # fmt: skip
+    return record._replace(**arrays)
+
+
+def _numbers(record: CaseRecord) -> list[dict[str, Any]]:
+    """Of each step how much of the picture is estimated to be of a structure, and how alike it is to the end."""
+    hard = record.clean > 127  # (T, H, W)
+    rows = []
+    for timestep, mask in zip(record.timesteps, hard, strict=True):
+        row = {"timestep": int(timestep), "area": float(mask.mean()), "dice_with_the_last": _dice(mask, hard[-1])}
+        if record.label is not None:
+            known = record.label != UNLABELLED
+            row["dice_with_the_label"] = _dice(mask & known, (record.label > 0) & known)
+        rows.append(row)
+    return rows
+
+
+def _dice(mask: np.ndarray, other: np.ndarray) -> float:
+    return overlap(count(torch.from_numpy(mask), torch.from_numpy(other)))["dice"]
+
+
+def picture(record: CaseRecord) -> np.ndarray:
+    """The image of a slice (C, H, W) uint8 -> (H, W) or (H, W, 3) in [0, 1]."""
+    image = record.image / 255
+    return image[0] if len(image) == 1 else np.moveaxis(image, 0, -1)
+
+
+def _frame(noisy: np.ndarray, clean: np.ndarray) -> np.ndarray:
+    """Both (H, W) uint8 side by side -> (H, 2 W, 3) uint8."""
+    both = np.concatenate([noisy, clean], axis=1) / 255
+    return in_colours(colormaps[COLOURS](both)[..., :3])

@@ -1,0 +1,89 @@
+"""A case as the network sees it, ready to be looked into: image, a picture of it, and its label at the same size.
+
+Legend: C channels, K channels of a label, H W D size of the network's input; a volume is shown by one slice.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from monai.data import MetaTensor
+from monai.transforms import ResampleToMatch
+from torch import Tensor
+
+from ..data.results import stem
+from ..data.structures import label_map, without_background
+from ..diffusion.denoiser import Denoiser
+from ..diffusion.fusion import harden
+from ..diffusion.inferer import EnsembleInferer
+from ..meta import without_meta
+from .case_file import UNLABELLED
+
+
+class Seen(NamedTuple):
+    """One case."""
+
+    name: str  # of its file, without ending
+    image: Tensor  # (1, C, H, W), or the whole volume (1, C, H, W, D) for a network of three dimensions
+    picture: np.ndarray  # (H, W) or, in red, green and blue, (H, W, 3), in [0, 1]
+    label: np.ndarray | None  # (H, W) uint8, numbers of structures; `UNLABELLED` where nobody said what this is
+    found: np.ndarray  # (H, W) uint8, the first sample's mask in numbers of structures
+    slice: int | None  # which one of a volume is shown
+
+    def shown(self, maps: Tensor) -> np.ndarray:
+        """Of maps (..., H, W[, D]) of this image what is shown: (..., H, W)."""
+        own = maps.detach().float().cpu().numpy()
+        return own if self.slice is None or self.image.ndim == 4 else own[..., self.slice]
+
+    @property
+    def lesion(self) -> np.ndarray:
+        """Where any structure is, (H, W) bool: by the label where there is one, else by the sample."""
+        return self.found > 0 if self.label is None else (self.label > 0) & (self.label != UNLABELLED)
+
+
+def seen_cases(
+    dataset: Sequence[Any], network: Denoiser, inferer: EnsembleInferer, device: torch.device
+) -> Iterator[Seen]:
+    """The cases of a data set with `image` (preprocessed) and, where there is one, `label` at its own size.
+
+    Of a volume that slice is shown which has most of the label or, without one, of the first sample's mask.
+    """
+    one = inferer.changed(samples=1)
+    for i in range(len(dataset)):
+        item = dataset[i]
+        image = without_meta(item["image"])[None].to(device)  # (1, C, H, W[, D])
+        hard = harden(one.sample(image, network), inferer.exclusive)[0, 0]  # (K, H, W[, D])
+        found = label_map(without_background(hard, inferer.exclusive)).cpu()  # (H, W[, D])
+        label = seen_label(item["label"], item["image"], inferer.exclusive) if "label" in item else None
+        yield _seen(stem(item["image"].meta["filename_or_obj"]), image, label, found, network.spatial_dims)
+
+
+def _seen(name: str, image: Tensor, label: Tensor | None, found: Tensor, spatial_dims: int) -> Seen:
+    """Image (1, C, H, W[, D]), label and found mask (H, W[, D])."""
+    number = None
+    if image.ndim == 5:
+        lesion = found if label is None else label * (label != UNLABELLED)
+        number = int((lesion > 0).sum(dim=(0, 1)).argmax())
+        label, found = None if label is None else label[..., number], found[..., number]
+    slice_ = image[0] if number is None else image[0, ..., number]  # (C, H, W)
+    picture = (slice_[:3] if len(slice_) == 3 else slice_[:1]).cpu().clamp(-1, 1).add(1).div(2)  # (1 or 3, H, W)
+    whole = image if number is None or spatial_dims == 3 else slice_[None]
+    drawn = picture[0] if len(picture) == 1 else picture.movedim(0, -1)
+    return Seen(name, whole, drawn.numpy(), None if label is None else label.numpy(), found.numpy(), number)
+
+
+def seen_label(label: Tensor, image: MetaTensor, exclusive: bool) -> Tensor:
+    """A label at its own size as a map of numbers at that of the image that the network is given.
+
+    Args:
+        label:     (K, ...) in {0, 1} with the place of its file; of exclusive classes the background's first.
+        image:     (C, H, W[, D]), preprocessed.
+        exclusive: classes exclude one another: a pixel of none is `UNLABELLED`.
+
+    Returns:
+        (H, W[, D]) uint8 on the CPU.
+    """
+    matched = without_meta(ResampleToMatch(mode="nearest", padding_mode="zeros")(label.float(), image)).cpu()
+    numbers = label_map(without_background(matched, exclusive).round())  # (H, W[, D])
+    return torch.where(matched.any(dim=0), numbers, UNLABELLED).to(torch.uint8) if exclusive else numbers

@@ -1,0 +1,189 @@
+"""What MedSegDiff's FF-Parser has learned: its filter over the frequencies, and features before and after it.
+
+Legend: B = 1 image, C channels, H W size of a feature map, F parsers.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from torch import Tensor, nn
+
+from ..diffusion.denoiser import Denoiser, unwrap
+from ..diffusion.inferer import EnsembleInferer, evaluated
+from ..files import atomic_file, check_writable, write_text_atomically
+from ..layers.ff_parser import FFParser
+from ..metrics.score_files import csv_text
+from .attention import beside
+from .heat import resized
+from .seen import Seen, seen_cases
+from .strip import write_strip
+
+BINS = 8  # of radial frequencies, in the table
+
+
+class SpectrumFigures:
+    """`spectrum.png` and `spectrum.csv` of the filters; per case `spectrum_<name>.png` of the features.
+
+    Args:
+        dataset:    items with `image` (preprocessed) and, where there is one, `label` (own size).
+        network:    a `Denoiser` with FF-Parsers and its weights.
+        inferer:    whose sampler and noise are taken.
+        output_dir: where the files go.
+        most_steps: timesteps shown, evenly spread over those of the sampler.
+        device:     of the network.
+
+    Raises:
+        ValueError: where the network has no FF-Parser, or the folder can not be written to.
+    """
+
+    def __init__(
+        self,
+        dataset: Sequence[Any],
+        network: nn.Module,
+        inferer: EnsembleInferer,
+        output_dir: str,
+        most_steps: int = 8,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.dataset, self.network, self.inferer = dataset, cast(Denoiser, unwrap(network)), inferer
+        self.parsers = {name: own for name, own in self.network.named_modules() if isinstance(own, FFParser)}
+        if not self.parsers:
+            raise ValueError(f"{type(self.network).__name__} has no FF-Parser here: there is no spectrum to show.")
+        self.folder, self.most_steps, self.device = Path(output_dir), most_steps, torch.device(device)
+        check_writable(self.folder)
+
+    def run(self) -> list[dict[str, Any]]:
+        """Look, draw, write; the rows of the table of filters."""
+        size = None
+        for seen in seen_cases(self.dataset, self.network, self.inferer, self.device):
+            features = self._features(seen)
+            size = {name: parts[0][1].shape[1:] for name, parts in features.items()}
+            self._draw(seen, features)
+        assert size is not None  # a data set is not empty
+        filters = {name: centred(own, size[name]) for name, own in self.parsers.items()}  # (C, H, W) each
+        write_spectra(filters, self.folder / "spectrum.png")
+        rows = [
+            {"parser": name, **magnitude, "mean_distance_from_1": distance["mean"]}
+            for name, own in filters.items()
+            for magnitude, distance in zip(radial_means(magnitude_of(own)), radial_means(distance_of(own)), strict=True)
+        ]
+        write_text_atomically(csv_text(rows), self.folder / "spectrum.csv")
+        return rows
+
+    def _features(self, seen: Seen) -> dict[str, list[tuple[int, np.ndarray, np.ndarray]]]:
+        """By parser: timestep, features before and after it at each timestep, (C, H, W) each."""
+        found: dict[str, list[tuple[int, np.ndarray, np.ndarray]]] = {name: [] for name in self.parsers}
+        with torch.no_grad(), evaluated(self.network):
+            for timestep, x in self.inferer.states(seen.image, self.network, self.most_steps):
+                with _passed(self.parsers) as passed:
+                    self.network.denoise(x, torch.tensor([timestep], device=x.device), self.network.encode(seen.image))
+                for name, (before, after) in passed.items():
+                    found[name].append((timestep, _middle(before), _middle(after)))
+        return found
+
+    def _draw(self, seen: Seen, features: dict[str, list[tuple[int, np.ndarray, np.ndarray]]]) -> None:
+        """Means over the channels of absolute values; both pictures of a timestep share their range."""
+        rows: list[tuple[str, list[np.ndarray]]] = []
+        for name, parts in features.items():
+            strengths = [(np.abs(before).mean(0), np.abs(after).mean(0)) for _, before, after in parts]
+            most = [max(before.max(), after.max(), 1e-12) for before, after in strengths]
+            for k, when in enumerate(("before", "after")):
+                scaled = [
+                    resized(own[k] / top, seen.picture.shape[:2]) for own, top in zip(strengths, most, strict=True)
+                ]
+                rows.append((f"{name} {when}", scaled))
+        names, side = beside(seen)
+        titles = [f"t = {timestep}" for timestep, *_ in next(iter(features.values()))] + names
+        rows[0][1].extend(side)
+        title = f"{seen.name}: mean strength of the features around FF-Parser"
+        write_strip(rows, titles, self.folder / f"spectrum_{seen.name}.png", title)
+
+
+def centred(parser: FFParser, size: Sequence[int]) -> np.ndarray:
+    """A filter at the frequencies of a map of this size, frequency 0 in the middle.
+
+    Args:
+        parser: whose filter.
+        size:   (H, W[, D]).
+
+    Returns:
+        (C, H, W) complex; of three axes the plane through frequency 0 of the last one.
+    """
+    with torch.no_grad():
+        half = parser.filter(torch.Size(size)).cpu().numpy()  # (C, H, W/2 + 1) or (C, H, W, D/2 + 1)
+    if len(size) == 3:
+        return np.fft.fftshift(half[..., 0], axes=(1, 2))  # (C, H, W)
+    full = np.empty((len(half), *size), half.dtype)
+    full[..., : half.shape[2]] = half
+    rows, columns = -np.arange(size[0]) % size[0], -np.arange(half.shape[2], size[1]) % size[1]
+    full[..., half.shape[2] :] = half[:, rows][..., columns].conj()  # a real map's other half mirrors this one
+    return np.fft.fftshift(full, axes=(1, 2))  # (C, H, W)
+
+
+def magnitude_of(filters: np.ndarray) -> np.ndarray:
+    """Mean over the channels of the magnitude, (C, H, W) -> (H, W); 1 lets pass what comes."""
+    return np.abs(filters).mean(axis=0)
+
+
+def distance_of(filters: np.ndarray) -> np.ndarray:
+    """Mean over the channels of |W - 1|, how much is changed at all, (C, H, W) -> (H, W)."""
+    return np.abs(filters - 1).mean(axis=0)
+
+
+def radial_means(values: np.ndarray) -> list[dict[str, float]]:
+    """Means of (H, W) by radial frequency, in cycles per pixel up to 0.5; empty rings are left out."""
+    axes = np.meshgrid(*(np.fft.fftshift(np.fft.fftfreq(length)) for length in values.shape), indexing="ij")
+    radius = np.hypot(*axes)
+    edges = np.linspace(0, 0.5, BINS + 1)
+    rings = [(low, high, (radius >= low) & (radius < high)) for low, high in zip(edges[:-1], edges[1:], strict=True)]
+    return [
+        {"frequency_from": float(low), "frequency_to": float(high), "mean": float(values[ring].mean())}
+        for low, high, ring in rings
+        if ring.any()
+    ]
+
+
+def write_spectra(filters: Mapping[str, np.ndarray], path: Path) -> Path:
+    """Two panels per parser: the mean magnitude, and how far from 1 its filters (C, H, W) are."""
+    figure = Figure(figsize=(3.4 * len(filters), 6.4), layout="constrained")
+    FigureCanvasAgg(figure)
+    for column, (name, own) in zip(figure.subplots(2, len(filters), squeeze=False).T, filters.items(), strict=True):
+        panels = ((magnitude_of(own), "mean magnitude", "cividis"), (distance_of(own), "mean |W - 1|", "magma"))
+        for axis, (values, title, colours) in zip(column, panels, strict=True):
+            drawn = axis.imshow(values, cmap=colours, extent=(-0.5, 0.5, 0.5, -0.5))
+            axis.set(title=f"{name}: {title}", xlabel="cycles per pixel")
+            figure.colorbar(drawn, ax=axis, shrink=0.8)
+    with atomic_file(path) as file:
+        figure.savefig(file, format="png", dpi=120)
+    return path
+
+
+def _middle(features: Tensor) -> np.ndarray:
+    """(1, C, H, W[, D]) -> (C, H, W), of a volume the middle slice."""
+    own = features[0].float().cpu().numpy()
+    return own if own.ndim == 3 else own[..., own.shape[3] // 2]
+
+
+@contextmanager
+def _passed(modules: Mapping[str, nn.Module]) -> Iterator[dict[str, tuple[Tensor, Tensor]]]:
+    """What goes into and comes out of some modules while they run, by name."""
+    found: dict[str, tuple[Tensor, Tensor]] = {}
+
+    def keeper(name: str) -> Callable[..., None]:
+        def keep(module: nn.Module, arguments: tuple[Tensor, ...], output: Tensor) -> None:
+            found[name] = arguments[0].detach(), output.detach()
+
+        return keep
+
+    hooks = [own.register_forward_hook(keeper(name)) for name, own in modules.items()]
+    try:
+        yield found
+    finally:
+        for hook in hooks:
+            hook.remove()
