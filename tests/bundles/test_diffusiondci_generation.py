@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import yaml
 from PIL import Image
 
 from noise2mask.data.datalist import datalist
@@ -17,6 +18,7 @@ from noise2mask.data.slide_colours import main as write_colours
 from noise2mask.data.tiles import Cut, cut_slides
 from noise2mask.files import load_plain
 
+from ..conftest import ROOT
 from .runs import assert_equal_runs, options, scalars
 
 pytestmark = pytest.mark.e2e
@@ -115,6 +117,15 @@ def test_killed_and_resumed_has_the_losses_of_an_uninterrupted_run(commands, tra
     assert scalars(tmp_path)["train_loss"] == scalars(trained)["train_loss"]
 
 
+def test_without_its_pictures_the_training_is_the_same_to_the_last_bit(commands, training, trained, tmp_path):
+    handlers = yaml.safe_load((ROOT / "bundles" / NAME / "configs" / "train.yaml").read_text())["validate"]["handlers"]
+    number = [own["_target_"].rsplit(".")[-1] for own in handlers].index("GenerationProgress")
+    commands.run([*training, "--output_dir", str(tmp_path), f"--validate::handlers::{number}::_disabled_", "True"])
+    assert not (tmp_path / "progress.png").exists() and Image.open(trained / "progress.png").size == (656, 656)
+    assert_equal_runs(tmp_path, trained)
+    assert scalars(tmp_path) == scalars(trained)
+
+
 def test_two_processes_train(commands, tiles, reference, tmp_path):
     contrast = commands.command(
         "train", NAME, "--config", "train_reference", "--data", tiles, "-o", tmp_path / "encoder"
@@ -130,7 +141,7 @@ def test_two_processes_train(commands, tiles, reference, tmp_path):
     commands.torchrun(commands.bundle("training", configs, *options(own | SHORT | {"epochs": 1}), name=NAME))
     whole = load_plain(tmp_path / "model.pt")
     assert all(torch.equal(value, whole[f"reference_encoder.{name}"]) for name, value in encoder.items())
-    assert list(scalars(tmp_path)["target_explained"]) == [1]
+    assert list(scalars(tmp_path)["target_explained"]) == [1] and (tmp_path / "progress.png").is_file()
 
 
 @pytest.mark.parametrize(

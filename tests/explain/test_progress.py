@@ -1,10 +1,11 @@
-"""The picture of a training: rows of image, label and mask, each structure in its colour."""
+"""The picture of a training: rows of image, label and mask, or of mask, reference, generated and real image."""
 
 import numpy as np
+import pytest
 import torch
 
 from noise2mask.explain.colours import colour_of
-from noise2mask.explain.progress import GAP, OPACITY, SIDE, progress_picture
+from noise2mask.explain.progress import GAP, OPACITY, SIDE, generation_picture, progress_picture
 
 
 def case(structures=1, **masks):
@@ -19,9 +20,9 @@ def case(structures=1, **masks):
     return image, label, mask
 
 
-def panels(picture, row=0):
+def panels(picture, row=0, count=3):
     top = row * (SIDE // 2 + GAP)
-    return [picture[top : top + SIDE // 2, k * (SIDE + GAP) : k * (SIDE + GAP) + SIDE] for k in range(3)]
+    return [picture[top : top + SIDE // 2, k * (SIDE + GAP) : k * (SIDE + GAP) + SIDE] for k in range(count)]
 
 
 def test_label_and_mask_lie_over_the_image_in_the_colour_of_their_structure():
@@ -53,3 +54,14 @@ def test_colours_are_shown_as_they_are_and_an_even_image_is_black():
     none = torch.zeros(1, 4, 8)
     assert (panels(progress_picture([(image, none, none)]))[0] == [255, 0, 0]).all()
     assert not panels(progress_picture([(torch.full((1, 4, 8), 5.0), none, none)]))[0].any()
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_of_generation_a_row_has_the_mask_in_its_colours_and_three_images_as_bright_as_they_are(channels):
+    mask = torch.zeros(3, 4, 8)
+    mask[0, :2], mask[2, 2:] = 1, 1
+    images = [torch.full((channels, 4, 8), value) for value in (0.2, 0.4, 0.6)]
+    shown, *others = panels(generation_picture([(mask, *images)]), count=4)
+    second = [int(colour_of(2)[i : i + 2], 16) for i in (1, 3, 5)]
+    assert not shown[: SIDE // 4].any() and (shown[SIDE // 4 :] == second).all()
+    assert [np.unique(own).tolist() for own in others] == [[51], [102], [153]]

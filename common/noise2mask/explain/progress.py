@@ -1,8 +1,8 @@
-"""The picture of a training: some validation images, each with its label and with the mask of the moment.
+"""The picture of a training: some validation images, each with its label and with what the network of the moment makes.
 
 Drawn without matplotlib, in a few milliseconds: a training writes it at every validation.
 
-Legend: C channels, S structures, H W size, h w size of a panel.
+Legend: C channels, S structures, K classes, H W size, h w size of a panel.
 """
 
 from collections.abc import Sequence
@@ -29,10 +29,24 @@ def progress_picture(cases: Sequence[tuple[Tensor, Tensor, Tensor]]) -> np.ndarr
     Returns:
         (rows, columns, 3) uint8.
     """
-    rows = [_row(*(_slice(part, label) for part in (image, label, mask))) for image, label, mask in cases]
-    width = max(row.shape[1] for row in rows)
-    filled = [np.pad(row, [(0, GAP), (0, width - row.shape[1]), (0, 0)], constant_values=255) for row in rows]
-    return np.concatenate(filled)
+    return _stacked([_row(*(_slice(part, label) for part in (image, label, mask))) for image, label, mask in cases])
+
+
+def generation_picture(cases: Sequence[tuple[Tensor, Tensor, Tensor, Tensor]]) -> np.ndarray:
+    """A row per case: mask, reference, generated image, real image.
+
+    Args:
+        cases: mask, one-hot (K, H, W) with the background first; reference, generated and real image (C, H, W) in
+            [0, 1]. Three channels are red, green and blue, of others the first is shown.
+
+    Returns:
+        (rows, columns, 3) uint8.
+    """
+    rows = []
+    for mask, *images in cases:
+        black = np.zeros((*mask.shape[1:], 3))  # (H, W, 3)
+        rows.append(_joined([_over(black, mask[1:], 1.0), *(_picture(image) for image in images)]))
+    return _stacked(rows)
 
 
 def _slice(part: Tensor, label: Tensor) -> Tensor:
@@ -42,18 +56,39 @@ def _slice(part: Tensor, label: Tensor) -> Tensor:
 
 def _row(image: Tensor, label: Tensor, mask: Tensor) -> np.ndarray:
     """(h, w, 3) uint8 of three panels."""
-    shown = image[:3] if len(image) == 3 else image[:1].expand(3, -1, -1)  # (3, H, W)
-    shown = (shown - shown.min()) / (shown.max() - shown.min()).clamp(min=1e-6)  # (3, H, W) in [0, 1]
-    picture = shown.permute(1, 2, 0).numpy() * 255  # (H, W, 3)
-    panels = [_resized(picture), _resized(_over(picture, label)), _resized(_over(picture, mask))]
-    return np.concatenate([np.pad(panel, [(0, 0), (0, GAP), (0, 0)], constant_values=255) for panel in panels], axis=1)
+    shown = _channels(image)  # (1 or 3, H, W)
+    picture = _picture((shown - shown.min()) / (shown.max() - shown.min()).clamp(min=1e-6))  # (H, W, 3)
+    return _joined([picture, _over(picture, label), _over(picture, mask)])
 
 
-def _over(picture: np.ndarray, masks: Tensor) -> np.ndarray:
+def _picture(image: Tensor) -> np.ndarray:
+    """(C, H, W) in [0, 1] -> (H, W, 3) in [0, 255]."""
+    return _channels(image).expand(3, -1, -1).permute(1, 2, 0).numpy() * 255
+
+
+def _channels(image: Tensor) -> Tensor:
+    """(C, H, W) -> (1 or 3, H, W), those that are shown."""
+    return image if len(image) == 3 else image[:1]
+
+
+def _over(picture: np.ndarray, masks: Tensor, opacity: float = OPACITY) -> np.ndarray:
     """Structures in their colours over (H, W, 3)."""
     numbers = label_map(masks).numpy()  # (H, W)
     colours = np.array(palette(), float).reshape(-1, 3)[numbers]  # (H, W, 3)
-    return np.where((numbers > 0)[..., None], (1 - OPACITY) * picture + OPACITY * colours, picture)
+    return np.where((numbers > 0)[..., None], (1 - opacity) * picture + opacity * colours, picture)
+
+
+def _joined(pictures: Sequence[np.ndarray]) -> np.ndarray:
+    """Panels beside one another, each with a gap behind it."""
+    panels = [np.pad(_resized(picture), [(0, 0), (0, GAP), (0, 0)], constant_values=255) for picture in pictures]
+    return np.concatenate(panels, axis=1)
+
+
+def _stacked(rows: Sequence[np.ndarray]) -> np.ndarray:
+    """Rows below one another, the shorter ones filled, each with a gap below it."""
+    width = max(row.shape[1] for row in rows)
+    filled = [np.pad(row, [(0, GAP), (0, width - row.shape[1]), (0, 0)], constant_values=255) for row in rows]
+    return np.concatenate(filled)
 
 
 def _resized(picture: np.ndarray) -> np.ndarray:

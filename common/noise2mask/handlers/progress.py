@@ -1,6 +1,8 @@
 """After every validation a picture of the same cases, in `progress.png` and in TensorBoard."""
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from ignite import distributed as idist
@@ -43,28 +45,41 @@ class Progress:
         """Choose the cases."""
         count = len(engine.state.dataloader.sampler)  # type: ignore[arg-type]
         self.chosen = set(np.linspace(0, count - 1, min(self.cases, count)).round().astype(int).tolist())
-        self.seen, self.kept = 0, list[tuple[Tensor, Tensor, Tensor]]()
+        self.seen, self.kept = 0, list[tuple[Tensor, ...]]()
 
     def add(self, engine: Engine) -> None:
         """Keep those of this batch that were chosen."""
-        for item in engine.state.output:
+        for item in self.items(engine):
             if self.seen in self.chosen:
-                image, *masks = (
-                    without_meta(item[key]).detach().float().cpu()
-                    for key in (CommonKeys.IMAGE, CommonKeys.LABEL, CommonKeys.PRED)
-                )
-                label, mask = (without_background(channels, self.exclusive) for channels in masks)
-                self.kept.append((image, label, mask))
+                self.kept.append(self.case(item))
             self.seen += 1
+
+    def items(self, engine: Engine) -> Iterable[Mapping[str, Tensor]]:
+        """Those of this batch, one by one."""
+        return engine.state.output  # type: ignore[return-value]
+
+    def case(self, item: Mapping[str, Any]) -> tuple[Tensor, ...]:
+        """What is kept of an item: image (C, H, W[, D]), label and mask (S, H, W[, D])."""
+        image, *masks = (on_cpu(item[key]) for key in (CommonKeys.IMAGE, CommonKeys.LABEL, CommonKeys.PRED))
+        return image, *(without_background(channels, self.exclusive) for channels in masks)
+
+    def picture(self, engine: Engine) -> np.ndarray:
+        """(rows, columns, 3) uint8 of the cases that were kept."""
+        return progress_picture(self.kept)  # type: ignore[arg-type]
 
     def write(self, engine: Engine) -> None:
         """The picture, on the first rank."""
         if idist.get_rank() > 0 or not self.kept:
             return
-        picture = progress_picture(self.kept)  # (rows, columns, 3)
+        picture = self.picture(engine)  # (rows, columns, 3)
         with atomic_file(self.folder / FILE) as file:
             Image.fromarray(picture).save(file, "PNG")
         if self.writer is None:  # now, since only the first rank has one
             self.writer = SummaryWriter(str(self.folder))
         self.writer.add_image(TAG, picture, engine.state.epoch, dataformats="HWC")
         self.writer.flush()
+
+
+def on_cpu(tensor: Tensor) -> Tensor:
+    """Float32, without meta data and graph."""
+    return without_meta(tensor).detach().float().cpu()

@@ -1,0 +1,115 @@
+"""Strips and animations: the same picture again and again, such as at each step of a sampler.
+
+Legend: H W size of a picture.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from PIL import Image, ImageDraw, ImageFont
+
+from ..files import atomic_file
+
+SIDE = 1.1  # longest side of a picture of a strip in inches
+PAD = 0.02  # around each, in inches
+LEAST = 256  # longest side of a frame in pixels, at least
+BAR = 22  # height of the caption below a frame in pixels
+FONT = 14  # of the caption, in pixels
+FRAME, LAST_FRAME = 200, 2000  # milliseconds that a frame is shown
+
+
+def write_strip(
+    rows: Sequence[tuple[str, Sequence[np.ndarray]]], titles: Sequence[str], path: Path, title: str = ""
+) -> Path:
+    """A figure of rows of pictures.
+
+    Args:
+        rows:   name and pictures of each row, all of one size: (H, W) in [0, 1], drawn in viridis, or (H, W, 3) uint8,
+            drawn as they are. A row with fewer pictures than there are titles ends with empty places.
+        titles: one above each column.
+        path:   of the PNG.
+        title:  above all.
+
+    Returns:
+        The path.
+
+    Raises:
+        ValueError: where pictures differ in size, or a row has more of them than there are titles.
+    """
+    aspect = np.divide(*_size([picture for _, pictures in rows for picture in pictures]))  # H / W
+    _check_lengths(rows, titles)
+    close = ConstrainedLayoutEngine(w_pad=PAD, h_pad=PAD, wspace=0, hspace=0)
+    figure = Figure(figsize=_inches(aspect, len(rows), len(titles), bool(title)), layout=close)
+    FigureCanvasAgg(figure)
+    figure.suptitle(title, fontsize=9)
+    left = list(titles)  # of columns that have none yet
+    for axes, (name, pictures) in zip(figure.subplots(len(rows), len(titles), squeeze=False), rows, strict=True):
+        axes[0].set_ylabel(name, fontsize=8)
+        for column, axis in enumerate(axes):
+            axis.set(xticks=[], yticks=[], frame_on=False)
+            axis.set_box_aspect(aspect)
+            if column < len(pictures):
+                axis.imshow(pictures[column], cmap="viridis", vmin=0, vmax=1, interpolation="nearest")
+                axis.set_title(left[column], fontsize=8)
+                left[column] = ""
+    with atomic_file(path) as file:
+        figure.savefig(file, format="png", dpi=150)
+    return path
+
+
+def _inches(aspect: float, rows: int, columns: int, titled: bool) -> tuple[float, float]:
+    """Width and height of a figure around pictures whose longest side is SIDE, names and titles with them."""
+    width, height = SIDE / max(1, aspect), SIDE * min(1, aspect)
+    return 0.3 + columns * (width + 2 * PAD), 0.3 + rows * (height + 2 * PAD) + 0.2 * titled
+
+
+def write_animation(frames: Sequence[np.ndarray], captions: Sequence[str], path: Path) -> Path:
+    """A GIF that begins anew at its end, after the last frame has stood for a while.
+
+    Args:
+        frames:   (H, W, 3) uint8 of one size; enlarged, by the nearest pixel, as often as their longest side needs to
+            have 256 pixels.
+        captions: one below each frame, such as "timestep 500".
+        path:     of the GIF.
+
+    Returns:
+        The path.
+
+    Raises:
+        ValueError: where there is no frame, frames differ in size, or there is not one caption for each.
+    """
+    times = max(1, -(-LEAST // max(_size(frames))))
+    if len(captions) != len(frames):
+        raise ValueError(f"Found {len(captions)} captions for {len(frames)} frames, expected one for each.")
+    first, *others = [_captioned(frame, caption, times) for frame, caption in zip(frames, captions, strict=True)]
+    shown = [FRAME] * len(others) + [LAST_FRAME]
+    with atomic_file(path) as file:
+        first.save(file, "GIF", save_all=True, append_images=others, duration=shown, loop=0)
+    return path
+
+
+def _size(pictures: Sequence[np.ndarray]) -> tuple[int, int]:
+    """H and W of all."""
+    sizes = {picture.shape[:2] for picture in pictures}
+    if len(sizes) != 1:
+        raise ValueError(f"Pictures have the sizes {sorted(sizes)}, expected one size.")
+    return sizes.pop()
+
+
+def _check_lengths(rows: Sequence[tuple[str, Sequence[np.ndarray]]], titles: Sequence[str]) -> None:
+    for name, pictures in rows:
+        if len(pictures) > len(titles):
+            raise ValueError(f"Row {name!r} has {len(pictures)} pictures, expected at most {len(titles)}, as titles.")
+
+
+def _captioned(frame: np.ndarray, caption: str, times: int) -> Image.Image:
+    """(H, W, 3) -> (H * times + BAR, W * times, 3), the caption in black on white."""
+    picture = frame.repeat(times, axis=0).repeat(times, axis=1)
+    image = Image.fromarray(np.pad(picture, [(0, BAR), (0, 0), (0, 0)], constant_values=255))
+    place = image.width / 2, image.height - BAR / 2
+    ImageDraw.Draw(image).text(place, caption, fill="black", font=ImageFont.load_default(FONT), anchor="mm")
+    return image
