@@ -15,6 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+ROUNDING = 1e-5  # of a mean over a map, in means of absolute values
+
 
 def heat_maps(network: nn.Module, layers: Sequence[str], score: Callable[[], Tensor]) -> dict[str, Tensor]:
     """Where each layer's features raise the score.
@@ -48,6 +50,8 @@ def heat_map(activation: Tensor, gradient: Tensor) -> Tensor:
     """ReLU(sum_c alpha_c A_c), alpha_c the spatial mean of the gradient: (B, C, *S) twice -> (B, *S) in [0, 1]."""
     axes = tuple(range(2, activation.ndim))
     weights = gradient.mean(dim=axes, keepdim=True)  # (B, C, 1, ..), equation 1
+    # A norm of single channels takes their mean away, and the gradient's mean is 0: what is left of it is rounding
+    weights = weights * (weights.abs() > ROUNDING * gradient.abs().mean(dim=axes, keepdim=True))
     heat = (weights * activation).sum(dim=1).relu()  # (B, *S), equation 2
     largest = heat.flatten(1).amax(dim=1).reshape(-1, *[1] * (heat.ndim - 1))  # (B, 1, ..)
     return heat / torch.where(largest > 0, largest, 1)  # (B, *S)
