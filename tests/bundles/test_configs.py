@@ -75,6 +75,8 @@ def combinations(root):
     over_both = [name for name in there if name.endswith("_study") or name == "multi_gpu_evaluate"]
     yield from (f"inference evaluate {name}" for name in over_both if name not in BY_ITSELF)
     yield from (f"inference {name}" for name in there if name == "slides")
+    generates = "evaluate" in there and "references" in read(root, "inference")
+    yield from (f"inference{'' if generates else ' evaluate'} {name}" for name in there if name == "explain")
 
 
 CASES = [(root, " ".join(names.split())) for root in BUNDLES for names in combinations(root)]
