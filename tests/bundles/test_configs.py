@@ -74,7 +74,7 @@ def combinations(root):
     yield from (f"train {name}" for name in TRAINING_ALONE if name in there)
     over_both = [name for name in there if name.endswith("_study") or name == "multi_gpu_evaluate"]
     yield from (f"inference evaluate {name}" for name in over_both if name not in BY_ITSELF)
-    yield from (f"inference {name}" for name in there if name == "slides")
+    yield from (f"inference {name}" for name in there if name in ("explain", "slides"))
 
 
 CASES = [(root, " ".join(names.split())) for root in BUNDLES for names in combinations(root)]

@@ -76,6 +76,6 @@ def kept_slices(depth: int) -> list[int]:
     return np.linspace(0, depth - 1, min(depth, MOST_SLICES)).round().astype(int).tolist()
 
 
-def kept_steps(steps: int) -> list[int]:
-    """Numbers of the steps of a sampler that are kept, the first and the last among them."""
-    return np.linspace(0, steps - 1, min(steps, MOST_STEPS)).round().astype(int).tolist()
+def kept_steps(steps: int, most: int = MOST_STEPS) -> list[int]:
+    """Numbers of the steps of a sampler that are kept, the first and the last among them, `most` of them at most."""
+    return np.linspace(0, steps - 1, min(steps, most)).round().astype(int).tolist()
