@@ -75,6 +75,6 @@ class SaveSampling:
 
     def finish(self, engine: Engine) -> None:
         """sampling.csv."""
-        rows = gathered(self.rows)
+        rows = sorted(gathered(self.rows), key=lambda row: row["mask"])  # each mask's steps stay in their order
         if idist.get_rank() == 0:
             write_text_atomically(csv_text(rows), self.folder / "sampling.csv")
