@@ -243,6 +243,19 @@ def test_it_segments_nothing_and_others_generate_nothing(commands, tiles, weight
     assert other.wait() == 2 and "pgdiffseg makes no images" in other.text
 
 
+def test_the_way_from_noise_to_an_image_is_shown(commands, tiles, weights, tmp_path):
+    where = {"input": tiles, "references": tiles, "section": "testing", "output_dir": tmp_path, "model_file": weights}
+    configs = f"inference.yaml explain.yaml {weights.with_suffix('.yaml')}"
+    settings = {"steps": 3, "most_cases": 2, "progress": False}
+    commands.run(commands.bundle("explaining", configs, *options(where | settings), name=NAME))
+    rows = list(csv.DictReader((tmp_path / "sampling.csv").open()))
+    masks = list(dict.fromkeys(row["mask"] for row in rows))
+    assert [(row["mask"], row["timestep"]) for row in rows] == [(m, t) for m in masks for t in ("999", "666", "332")]
+    assert len(masks) == 2 and rows[2]["rmse"] == "0.0" < rows[1]["rmse"]
+    files = {f"sampling_{mask}.{ending}" for mask in masks for ending in ("png", "gif")}
+    assert {path.name for path in tmp_path.iterdir()} == files | {"sampling.csv"}
+
+
 # Scores
 
 

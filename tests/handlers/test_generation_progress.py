@@ -17,7 +17,7 @@ from noise2mask.networks.dsdm_with_reference import DSDMWithReference
 from noise2mask.networks.reference_encoder import ReferenceEncoder
 from noise2mask.seeding import derived_seed, seed_everything
 
-INFERER = ImageInferer(NoiseSchedule("cosine", 10), target="v", steps=2, seed=3)
+INFERER = ImageInferer(NoiseSchedule("cosine", 10), target="v", steps=2, samples=1, seed=3)
 
 
 @pytest.fixture

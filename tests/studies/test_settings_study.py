@@ -26,6 +26,7 @@ def test_every_row_stands_beside_another_condition_and_the_prior(toy, threshold,
         assert row["seconds_per_image"] > 0
     with open(tmp_path / "settings_study.csv", newline="") as file:
         assert len(list(csv.DictReader(file))) == 8
+    assert (tmp_path / "settings_study.png").is_file()
     text = (tmp_path / "settings_study.md").read_text()
     assert text.count("| ddim | noise |") == text.count("| ddim | prior at 9 |") == 4
     assert "| 1.000 (1.000 to 1.000) | 1.000 (1.000 to 1.000) | 0.000 | 0.667 |" in text and "4 images. Policy:" in text

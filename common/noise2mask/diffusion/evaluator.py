@@ -20,8 +20,11 @@ from .uncertainty import entropy, standard_deviation, triage
 class ResumableEvaluator(SupervisedEvaluator):
     """As MONAI's, but a run of nothing, which MONAI leaves out and ignite refuses, still starts and completes.
 
-    Where an earlier call has finished all cases, the handlers of the end have their report to write.
+    Where an earlier call has finished all cases, the handlers of the end have their report to write. A handler may set
+    `watch`, which is then shown every intermediate state of the sampler.
     """
+
+    watch: Callable[[Intermediate], None] | None = None
 
     def run(self, global_epoch: int = 1) -> None:  # type: ignore[override]  # as MONAI has it
         """As in MONAI; where there is nothing to infer, a run without iterations."""
@@ -38,11 +41,8 @@ class UncertaintyEvaluator(ResumableEvaluator):
     `pred` (B, K, ...) class probabilities, `std` (that of the most unsure class) and `entropy` (B, 1, ...) per pixel,
     the soft `samples` (B, N * K, ...) themselves and, one number per image, `agreement`, `area_mean`, `area_std` and
     `triage` (B,); see `uncertainty.py`.
-    Arguments are those of `monai.engines.SupervisedEvaluator`. A handler may set `watch`, which is then shown every
-    intermediate state.
+    Arguments are those of `monai.engines.SupervisedEvaluator`.
     """
-
-    watch: Callable[[Intermediate], None] | None = None
 
     def _iteration(self, engine: SupervisedEvaluator, batchdata: Mapping[str, Any]) -> dict[str, Any]:
         """One batch; `label` may be missing.

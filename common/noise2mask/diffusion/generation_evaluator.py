@@ -35,7 +35,7 @@ class GenerationEvaluator(ResumableEvaluator):
         with engine.mode(engine.network), torch.autocast(device.type, enabled=engine.amp and device.type == "cuda"):
             try:
                 seeds = [seed_of(inferer.seed, name) for name in batchdata["name"]]
-                images = inferer.generate(mask, reference, engine.network, seeds=seeds)  # (B, N, C, H, W)
+                images = inferer.generate(mask, reference, engine.network, self.watch, seeds)  # (B, N, C, H, W)
             except ValueError as error:
                 raise ValueError(
                     f"{error} Files of this batch: {files_of_batch(batchdata[CommonKeys.LABEL])}."

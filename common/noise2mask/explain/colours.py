@@ -6,6 +6,9 @@ the seventh get the same colours again, and previews dash their contours.
 
 from typing import Literal
 
+import numpy as np
+from torch import Tensor
+
 COLOURS = ("#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7")
 STYLES: tuple[Literal["solid", "dashed", "dotted"], ...] = ("solid", "dashed", "dotted")
 
@@ -24,3 +27,13 @@ def palette() -> list[int]:
     """Red, green and blue of the values 0 .. 255 of a label map; 0 is black."""
     shown = ["#000000", *(colour_of(number) for number in range(1, 256))]
     return [int(colour[i : i + 2], 16) for colour in shown for i in (1, 3, 5)]
+
+
+def coloured(numbers: np.ndarray) -> np.ndarray:
+    """A label map (H, W) -> (H, W, 3) uint8."""
+    return np.array(palette(), np.uint8).reshape(-1, 3)[numbers]
+
+
+def red_green_blue(image: Tensor) -> Tensor:
+    """(C, H, W) -> (3, H, W): three channels as they are, of others the first as grey."""
+    return image if len(image) == 3 else image[:1].expand(3, -1, -1)

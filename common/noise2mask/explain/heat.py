@@ -9,7 +9,7 @@ from matplotlib import colormaps
 from torch.nn.functional import interpolate
 
 from .case_file import UNLABELLED
-from .colours import palette
+from .colours import coloured
 
 HEAT, IMAGE = 0.6, 0.7  # parts of both, as the authors of PGDiffSeg mix them
 GREY = 96  # of what nobody labelled
@@ -35,9 +35,7 @@ def in_colours(picture: np.ndarray) -> np.ndarray:
 
 def numbers_in_colours(numbers: np.ndarray) -> np.ndarray:
     """Numbers of structures (H, W) uint8 in their colours on black, what is `UNLABELLED` in grey: (H, W, 3) uint8."""
-    colours = np.array(palette(), np.uint8).reshape(-1, 3)  # (numbers, 3)
-    known = numbers != UNLABELLED
-    return np.where(known[..., None], colours[np.where(known, numbers, 0)], np.uint8(GREY))
+    return np.where((numbers != UNLABELLED)[..., None], coloured(numbers), np.uint8(GREY))
 
 
 def _three(picture: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from ..data.structures import label_map
-from .colours import palette
+from .colours import coloured, red_green_blue
 
 SIDE = 160  # longest side of a panel in pixels
 GAP = 4  # white pixels between panels
@@ -42,11 +42,9 @@ def generation_picture(cases: Sequence[tuple[Tensor, Tensor, Tensor, Tensor]]) -
     Returns:
         (rows, columns, 3) uint8.
     """
-    rows = []
-    for mask, *images in cases:
-        black = np.zeros((*mask.shape[1:], 3))  # (H, W, 3)
-        rows.append(_joined([_over(black, mask[1:], 1.0), *(_picture(image) for image in images)]))
-    return _stacked(rows)
+    return _stacked(
+        [_joined([coloured(label_map(mask[1:]).numpy()), *map(_picture, images)]) for mask, *images in cases]
+    )
 
 
 def _slice(part: Tensor, label: Tensor) -> Tensor:
@@ -56,26 +54,20 @@ def _slice(part: Tensor, label: Tensor) -> Tensor:
 
 def _row(image: Tensor, label: Tensor, mask: Tensor) -> np.ndarray:
     """(h, w, 3) uint8 of three panels."""
-    shown = _channels(image)  # (1 or 3, H, W)
+    shown = red_green_blue(image)  # (3, H, W)
     picture = _picture((shown - shown.min()) / (shown.max() - shown.min()).clamp(min=1e-6))  # (H, W, 3)
     return _joined([picture, _over(picture, label), _over(picture, mask)])
 
 
 def _picture(image: Tensor) -> np.ndarray:
     """(C, H, W) in [0, 1] -> (H, W, 3) in [0, 255]."""
-    return _channels(image).expand(3, -1, -1).permute(1, 2, 0).numpy() * 255
+    return red_green_blue(image).permute(1, 2, 0).numpy() * 255
 
 
-def _channels(image: Tensor) -> Tensor:
-    """(C, H, W) -> (1 or 3, H, W), those that are shown."""
-    return image if len(image) == 3 else image[:1]
-
-
-def _over(picture: np.ndarray, masks: Tensor, opacity: float = OPACITY) -> np.ndarray:
+def _over(picture: np.ndarray, masks: Tensor) -> np.ndarray:
     """Structures in their colours over (H, W, 3)."""
     numbers = label_map(masks).numpy()  # (H, W)
-    colours = np.array(palette(), float).reshape(-1, 3)[numbers]  # (H, W, 3)
-    return np.where((numbers > 0)[..., None], (1 - opacity) * picture + opacity * colours, picture)
+    return np.where((numbers > 0)[..., None], (1 - OPACITY) * picture + OPACITY * coloured(numbers), picture)
 
 
 def _joined(pictures: Sequence[np.ndarray]) -> np.ndarray:

@@ -18,6 +18,7 @@ from torch import nn
 from ..diffusion.denoiser import Denoiser, unwrap
 from ..diffusion.fusion import fuse
 from ..diffusion.inferer import EnsembleInferer
+from ..explain.settings_figure import write_settings_figure
 from ..files import write_text_atomically
 from ..metrics.interval import over_patients
 from ..metrics.policy import policy, unit_of
@@ -27,7 +28,7 @@ from .rows import Rows, basis_of
 
 
 class SettingsStudy:
-    """Writes `settings_study.csv` and `settings_study.md`, a row per setting; goes on when interrupted.
+    """Writes `settings_study.csv` and `.md`, a row per setting, and their figure; goes on when interrupted.
 
     Args:
         dataset:       items with `image` (preprocessed), `label` (own size) and `patient`.
@@ -75,7 +76,7 @@ class SettingsStudy:
         self.rows = Rows(Path(output_dir), "settings_study", basis_of(self.cases, inferer, network))
 
     def run(self) -> list[dict[str, Any]]:
-        """Sample, score, write."""
+        """Sample, score, write, draw."""
         prior = {}
         if self.has_prior:
             alone = self.inferers[0].changed(steps=0, samples=1, start=None)
@@ -87,6 +88,7 @@ class SettingsStudy:
         said = policy(unit_of(case.group_by for case in self.cases))
         text = f"{markdown(*study_table(rows))}\n\n{len(self.cases)} images. Policy: {said}.\n"
         write_text_atomically(text, self.rows.folder / "settings_study.md")
+        write_settings_figure(rows, self.rows.folder / "settings_study.png")
         return rows
 
     def _row(self, setting: Mapping[str, Any], inferer: EnsembleInferer, prior: Mapping[str, float]) -> dict[str, Any]:
