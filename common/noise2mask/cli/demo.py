@@ -18,7 +18,7 @@ from pathlib import Path
 CONFIGS = Path("bundles/pgdiffseg/configs")
 PATIENTS = 150
 PEER = ["presets/basic_unet.yaml"]
-PEER_EPOCHS = 32  # of MONAI's BasicUNet: no shorter than the diffusion model trains
+PEER_EPOCHS = 24  # of MONAI's BasicUNet: no shorter than the diffusion model trains
 SHOWN = 5  # test images to segment
 # Mean Dice on test images with a lesion that the demonstration as it stands must reach. Not on all images: the few
 # without one count 0 or 1 each, and which of them get a mask depends on the CPU's rounding.

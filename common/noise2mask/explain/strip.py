@@ -5,6 +5,7 @@ Legend: H W size of a picture.
 
 from collections.abc import Sequence
 from pathlib import Path
+from textwrap import fill
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -15,6 +16,7 @@ from PIL import Image, ImageDraw, ImageFont
 from ..files import atomic_file
 
 SIDE = 1.1  # longest side of a picture of a strip in inches
+LINE, CHARACTERS = 0.2, 12  # height of a line of text in inches, characters of one in an inch
 PAD = 0.02  # around each, in inches
 LEAST = 256  # longest side of a frame in pixels, at least
 BAR = 22  # height of the caption below a frame in pixels
@@ -43,9 +45,12 @@ def write_strip(
     aspect = np.divide(*_size([picture for _, pictures in rows for picture in pictures]))  # H / W
     _check_lengths(rows, titles)
     close = ConstrainedLayoutEngine(w_pad=PAD, h_pad=PAD, wspace=0, hspace=0)
-    figure = Figure(figsize=_inches(aspect, len(rows), len(titles), bool(title)), layout=close)
+    width, height = _inches(aspect, len(rows), len(titles))
+    above = fill(title, max(20, round(width * CHARACTERS)))  # as many lines as it takes
+    lines = above.count("\n") + bool(title) + max(name.count("\n") for name in titles)
+    figure = Figure(figsize=(width, height + LINE * lines), layout=close)
     FigureCanvasAgg(figure)
-    figure.suptitle(title, fontsize=9)
+    figure.suptitle(above, fontsize=9)
     left = list(titles)  # of columns that have none yet
     for axes, (name, pictures) in zip(figure.subplots(len(rows), len(titles), squeeze=False), rows, strict=True):
         axes[0].set_ylabel(name, fontsize=8)
@@ -61,10 +66,10 @@ def write_strip(
     return path
 
 
-def _inches(aspect: float, rows: int, columns: int, titled: bool) -> tuple[float, float]:
-    """Width and height of a figure around pictures whose longest side is SIDE, names and titles with them."""
+def _inches(aspect: float, rows: int, columns: int) -> tuple[float, float]:
+    """Width and height of a figure around pictures whose longest side is SIDE, with names and titles of one line."""
     width, height = SIDE / max(1, aspect), SIDE * min(1, aspect)
-    return 0.3 + columns * (width + 2 * PAD), 0.3 + rows * (height + 2 * PAD) + 0.2 * titled
+    return 0.3 + columns * (width + 2 * PAD), 0.3 + rows * (height + 2 * PAD)
 
 
 def write_animation(frames: Sequence[np.ndarray], captions: Sequence[str], path: Path) -> Path:
