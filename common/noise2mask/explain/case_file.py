@@ -34,7 +34,8 @@ class CaseRecord(NamedTuple):
     clean: np.ndarray  # (T, H, W[, D]), the clean mask estimated there, as `probability`
     timesteps: np.ndarray  # (T,) int64, the noisiest first; none of a network that takes no steps
     label: np.ndarray | None  # (H, W[, D]), as `mask`, and `UNLABELLED`
-    # image (its path), triage, structures (names, in order), slices (numbers of those kept), spacing (of rows and columns)
+    # image (its path), triage, structures (names, in order), slices (numbers of those kept), spacing (distances of rows
+    # and of columns, in mm or in pixels of the image)
     facts: dict[str, Any]
 
 

@@ -44,5 +44,5 @@ def _curve(tag: str, events: dict[int, tuple[float, float]]) -> Curve:
     averaged = -(-len(steps) // MOST_POINTS)  # rounded up
     edges = np.arange(0, len(steps), averaged)
     counts = np.diff([*edges, len(steps)])
-    means = (np.add.reduceat(array, edges) / counts for array in (steps, values))
-    return Curve(*(mean.tolist() for mean in means), axis, averaged)
+    xs, ys = ((np.add.reduceat(array, edges) / counts).tolist() for array in (steps, values))
+    return Curve(xs, ys, axis, averaged)

@@ -88,27 +88,29 @@ function drawErrors(canvas, size, image, mask, label) {
   fill(canvas, size, (cell, x, y) => errorColour(kindOf(mask[4 * cell], label[4 * cell]), at(image, cell), x, y));
 }
 
-// Edges between pixels of a structure and its neighbours, as lines; dashed ones leave every other piece out.
+// Edges between pixels of a structure and its neighbours, as lines. Dashed ones leave every other piece out; where a
+// piece is one edge, each is shortened instead, so that what is one pixel wide keeps all its sides.
 function contour(canvas, [height, width], numbers, structure, colour, dashed) {
   const context = canvas.getContext("2d");
   const [across, down] = [canvas.width / width, canvas.height / height];
   const piece = Math.max(1, Math.round(7 / Math.max(across, down))); // pixels of the tile in a dash
   const inside = (x, y) => x >= 0 && y >= 0 && x < width && y < height && numbers[4 * (y * width + x)] === structure;
-  const gap = (k) => dashed && Math.floor(k / piece) % 2;
+  const gap = (k) => dashed && piece > 1 && Math.floor(k / piece) % 2;
+  const short = dashed && piece === 1 ? 0.24 : 0;
   context.beginPath();
   for (let y = 0; y <= height; y++) {
     for (let x = 0; x <= width; x++) {
       if (inside(x, y) !== inside(x - 1, y) && !gap(y)) {
-        context.moveTo(x * across, y * down);
-        context.lineTo(x * across, (y + 1) * down);
+        context.moveTo(x * across, (y + short) * down);
+        context.lineTo(x * across, (y + 1 - short) * down);
       }
       if (inside(x, y) !== inside(x, y - 1) && !gap(x)) {
-        context.moveTo(x * across, y * down);
-        context.lineTo((x + 1) * across, y * down);
+        context.moveTo((x + short) * across, y * down);
+        context.lineTo((x + 1 - short) * across, y * down);
       }
     }
   }
-  context.lineCap = "round";
+  context.lineCap = dashed ? "butt" : "round";
   for (const [style, thick] of [["#000", 5], [colour, 2.5]]) { // a dark border, so that it shows on white, too
     context.strokeStyle = style;
     context.lineWidth = thick;

@@ -17,7 +17,7 @@ MOST_SIDE = 256  # of a tile: a screen shows no more beside a second picture
 MOST_SHEET = 4096  # pixels of a sheet's side, which browsers decode anywhere
 THUMBNAIL = 72
 NUMBERS = ("mask", "label", "samples")  # what holds numbers of structures, of which every pixel must stay as it is
-QUALITY = {"image": 85, "noisy": 50}  # of WebP; noise takes most of the room, and nobody looks at its pixels
+QUALITY = {"image": 85, "noisy": 20}  # of WebP; noise takes most of the room, and nobody looks at its pixels
 
 
 def case_layers(record: CaseRecord) -> dict[str, Any]:

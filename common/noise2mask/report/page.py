@@ -194,8 +194,8 @@ def _charts(results: Results) -> list[dict[str, Any]]:
             {
                 "title": "Is a probability of 0.7 right in 7 of 10 pixels?",
                 "svg": reliability("Calibration", xs, ys, [f"{n:,.0f} pixels:" for n, _, _ in rows]),
-                "words": f"All pixels of all images, in {len(bins['pixels'])} bins; on the dashed line the probabilities "
-                f"are right, below it they are too high. Expected calibration error {error:.4f}.",
+                "words": f"All pixels of all images, in {len(bins['pixels'])} bins; on the dashed line the "
+                f"probabilities are right, below it they are too high. Expected calibration error {error:.4f}.",
                 "head": ["pixels", "mean probability", "part that is foreground"],
                 "rows": [[f"{n:,.0f}", f"{x:.3f}", f"{y:.3f}"] for (n, _, _), x, y in zip(rows, xs, ys, strict=True)],
             }
@@ -209,7 +209,7 @@ def _triage(results: Results) -> dict[str, Any]:
     xs, ys = [pair[0] for pair in known], [pair[1] for pair in known]
     svg = scatter(
         "Dice against triage number",
-        Axis("triage number", 0, max([0.1, *xs])),
+        Axis("triage number", 0, 1.05 * max([0.1, *xs])),
         Axis("Dice", 0, 1),
         xs,
         ys,

@@ -15,6 +15,7 @@ EXPECTED = (
     "TensorBoard (noise2mask train)"
 )
 COUNTS = ("tp", "fp", "fn")
+COUNTED = ("images", "with_lesion", "patients", "lesions_missed", "false_masks", "hd95_left_out")
 WORDS = ("image", "patient", "group_by", "structure", "hd95_unit")  # columns of cases.csv that hold no number
 
 
@@ -53,15 +54,15 @@ def read_sources(folders: Sequence[Path]) -> tuple[Results | None, list[Training
     Raises:
         ValueError: where one holds nothing that is known, two hold cases, or a file is damaged; it names it.
     """
-    trainings = [found for folder in folders if (found := _training(folder)) is not None]
+    trainings = [training for folder in folders if (training := _training(folder)) is not None]
     results = [found for folder in folders if (found := _results(folder)) is not None]
-    known = {source.folder for source in (*trainings, *results)}
+    known = {*(training.folder for training in trainings), *(found.folder for found in results)}
     for folder in folders:
         if folder not in known:
             raise ValueError(f"{folder} {_found(folder)}; {EXPECTED}: give one of these folders.")
     if len(results) > 1:
-        both = f"{results[0].folder} and {results[1].folder} both hold cases"
-        raise ValueError(f"{both}, expected one of them in a page: make a report of each.")
+        both = f"{results[0].folder} and {results[1].folder}"
+        raise ValueError(f"{both} both hold cases, expected one of them in a page: make a report of each.")
     return (results[0] if results else None), trainings
 
 
@@ -107,11 +108,21 @@ def _evaluation(folder: Path) -> Results:
         for row in rows:
             images.setdefault(row["image"], []).append(row)
         cases = [_scored(own) for own in images.values()]
-        scores["means"], scores["counts"], scores["policy"]  # noqa: B018  # what every evaluation has
+        _check_scores(scores)
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{folder} is no output of noise2mask evaluate ({error!r}): evaluate again.") from error
     units = sorted({row["hd95_unit"] for row in rows})
     return Results(folder, True, scores, " and ".join(units), cases)
+
+
+def _check_scores(scores: Mapping[str, Any]) -> None:
+    """See that there is what every evaluation has, and the page relies on: a KeyError names what is missing."""
+    for part in (scores, *scores.get("structures", {}).values()):
+        means, _, counts, _ = (part[name] for name in ("means", "intervals", "counts", "policy"))
+        for own, names in ((means, ("dice", "iou", "hd95")), (counts, COUNTED)):
+            missing = [name for name in names if name not in own]
+            if missing:
+                raise KeyError(missing[0])
 
 
 def _scored(rows: Sequence[Mapping[str, str]]) -> Case:

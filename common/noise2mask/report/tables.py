@@ -73,11 +73,7 @@ def value_of(case: Case, key: str) -> float:
 def cell(case: Case, column: Column) -> tuple[str, str]:
     """What a cell shows, and what it is sorted by; nothing where there is no number."""
     value = value_of(case, column.key)
-    return (
-        ("-", "")
-        if math.isnan(value)
-        else (number(value * column.factor, column.digits), repr(value))
-    )
+    return ("-", "") if math.isnan(value) else (number(value * column.factor, column.digits), repr(value))
 
 
 def worst_first(results: Results) -> list[int]:

@@ -179,7 +179,7 @@ function caption(canvas, line, words) {
 
 function tellSliders(layers) {
   const [slice, sample, time] = ["slice", "sample", "step"].map((name) => Number(byId(name).value));
-  const file = layers.slices ? `${slice + 1} of ${layers.slices.length} (number ${layers.slices[slice]} of the volume)` : "";
+  const file = layers.slices ? `${slice + 1} of ${layers.slices.length} (slice ${layers.slices[slice]} of the volume, from 0)` : "";
   say("slice", file);
   say("sample", `${sample + 1} of ${layers.samples}`);
   say("step", `${time + 1} of ${layers.timesteps.length} (timestep ${layers.timesteps[time]})`);
