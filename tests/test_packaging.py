@@ -19,3 +19,17 @@ def test_every_file_of_every_bundle_is_installed_in_its_place():
         listed |= files
     there = {path for path in (ROOT / "bundles").rglob("*") if path.is_file()}
     assert listed == {path for path in there if not MADE & set(path.relative_to(ROOT).parts)}
+
+
+def test_every_file_of_the_package_that_is_no_python_is_installed_beside_it():
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    package = ROOT / "common"
+    listed = {
+        path
+        for name, patterns in setup["options.package_data"].items()
+        for pattern in patterns.split(",")
+        for path in (package / name.replace(".", "/")).glob(pattern.strip())
+    }
+    there = {path for path in (package / "noise2mask").rglob("*.*") if path.suffix not in {".py", ".pyc"}}
+    assert listed == there and len(there) == 5

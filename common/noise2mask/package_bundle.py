@@ -30,6 +30,7 @@ PACKAGE = Path(__file__).parent
 STAYS = {
     "cli",
     "clinical",
+    "report",
     "data/tiles.py",
     "data/whole_slide.py",
     "data/slide_pyramid.py",

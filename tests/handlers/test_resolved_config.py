@@ -5,7 +5,7 @@ from copy import deepcopy
 import pytest
 from monai.bundle import ConfigParser
 
-from noise2mask.handlers.resolved_config import difference, fingerprint, resolved_config
+from noise2mask.handlers.resolved_config import bundle_of, difference, fingerprint, resolved_config
 
 
 class Witness(dict):
@@ -31,6 +31,16 @@ def parsed(overrides=None):
     parser = ConfigParser(deepcopy(CONFIG))
     parser.update(overrides or {})
     return parser
+
+
+def test_a_config_is_of_the_bundle_whose_metadata_stand_in_its_root(tmp_path):
+    (tmp_path / "mine" / "configs").mkdir(parents=True)
+    path = tmp_path / "mine" / "configs" / "metadata.json"
+    for text, expected in (("{", None), ("[]", None), ('{"name": "A"}', None), ('{"name": "A", "version": "1"}', True)):
+        path.write_text(text)
+        found = bundle_of({"bundle_root": str(tmp_path / "mine" / ".." / "mine")})
+        assert found == (expected and {"name": "mine", "title": "A", "version": "1"})
+    assert bundle_of({}) is None and bundle_of({"bundle_root": "$pathlib.Path('x')"}) is None
 
 
 def test_without_a_config_there_is_none():

@@ -251,6 +251,23 @@ def package(
     console.print(package_bundle(find_bundle(bundle).root, output, weights, overlay or []), soft_wrap=True)
 
 
+@app.command()
+def report(
+    folders: Annotated[
+        list[Path],
+        typer.Argument(metavar="FOLDER...", help="Output of evaluate or segment, of train, or one of each."),
+    ],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The page.")] = Path("report.html"),
+    bundle: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Whose card the page quotes, where the results do not say it.")
+    ] = None,
+) -> None:
+    """One page, for any browser, of scores, cases with pictures and uncertainty, training, settings and limits."""
+    from ..report.page import write_report
+
+    console.print(write_report(folders, output, bundle), soft_wrap=True)
+
+
 @app.command("model-card")
 def model_card(bundle: Name) -> None:
     """What a bundle is for, what it was trained on, how well it does, and where it fails."""

@@ -34,7 +34,9 @@ class CaseRecord(NamedTuple):
     clean: np.ndarray  # (T, H, W[, D]), the clean mask estimated there, as `probability`
     timesteps: np.ndarray  # (T,) int64, the noisiest first; none of a network that takes no steps
     label: np.ndarray | None  # (H, W[, D]), as `mask`, and `UNLABELLED`
-    facts: dict[str, Any]  # image (its path), triage, structures (names, in order), slices (numbers of those kept)
+    # image (its path), triage, structures (names, in order), slices (numbers of those kept), spacing (distances of rows
+    # and of columns, in mm or in pixels of the image)
+    facts: dict[str, Any]
 
 
 ARRAYS = tuple(name for name in CaseRecord._fields if name != "facts")

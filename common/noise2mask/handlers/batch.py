@@ -18,7 +18,7 @@ from ..data.results import stem
 from ..data.window import REMEDY, check_window, outside_window
 from ..digest import sha256
 from ..ranks import from_first
-from .resolved_config import fingerprint, resolved_config
+from .resolved_config import bundle_of, fingerprint, resolved_config
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +72,8 @@ class Batch:
             check_window(intensity_range, z_score)
         self.folder = Path(output_dir)
         self.files = {_as_loaded(name_of(item)): paths_of(item["image"]) for item in items}
-        self.config = fingerprint(resolved_config())
+        config = resolved_config()
+        self.config, self.bundle = fingerprint(config), bundle_of(config)
         _check_names(list(map(name_of, items)), self.folder)
         self.config |= {"version": __version__}
         self.recipe = recipe(self.config)

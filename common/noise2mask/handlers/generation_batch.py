@@ -15,7 +15,7 @@ from ..digest import sha256
 from ..files import check_writable
 from ..ranks import from_first
 from .batch import MADE_FROM, recipe
-from .resolved_config import fingerprint, resolved_config
+from .resolved_config import bundle_of, fingerprint, resolved_config
 
 RECORDS = "records"  # folder of a JSON file per mask
 KINDS = ("images", "masks")  # folders of what is made
@@ -46,7 +46,8 @@ class GenerationBatch:
         check_writable(self.folder)
         self.items = [dict(item) for item in items]
         self.left = self._left({item["name"] for item in items})
-        self.config = fingerprint(resolved_config()) | {"version": __version__}
+        config = resolved_config()
+        self.config, self.bundle = fingerprint(config) | {"version": __version__}, bundle_of(config)
         self.recipe, self.weights = recipe(self.config), sha256(model_file)
         self.colours = {} if slide_colours is None else {"colours": colours_digest(slide_colours, self.items)}
         records = from_first([self.finished(item) for item in self.items])

@@ -1,7 +1,9 @@
 """The config a run really uses: files merged, overlays and command line applied."""
 
+import json
 import sys
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from monai.bundle import ReferenceResolver
@@ -35,6 +37,19 @@ def fingerprint(config: Mapping[str, Any]) -> dict[str, str]:
     found = {name: repr(value) for name, value in _leaves(kept, "") if "num_workers" not in name}
     order = {"structures in order": ", ".join(config["structures"])} if "structures" in config else {}  # their channels
     return found | order
+
+
+def bundle_of(config: Mapping[str, Any]) -> dict[str, str] | None:
+    """Which bundle a config is of, by the metadata in its `bundle_root`: `name` (of the folder), `title`, `version`.
+
+    None where there are no metadata: a report then says so.
+    """
+    root = Path(str(config.get("bundle_root", ""))).resolve()
+    try:
+        metadata = json.loads((root / "configs" / "metadata.json").read_text(encoding="utf-8"))
+        return {"name": root.name, "title": str(metadata["name"]), "version": str(metadata["version"])}
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def difference(found: Mapping[str, str], expected: Mapping[str, str]) -> list[str]:

@@ -100,7 +100,8 @@ class SaveCases:
         slices = evenly(image.shape[3], MOST_SLICES) if image.ndim == 4 else None
         shown = {name: _shown(array, slices) for name, array in arrays.items()}
         facts = {"image": item["image"].meta["filename_or_obj"], "triage": float(item["triage"])}
-        facts |= {"structures": self.structures, "slices": slices}
+        spacing = torch.linalg.norm(item["image"].affine[:3, :2].double(), dim=0).tolist()
+        facts |= {"structures": self.structures, "slices": slices, "spacing": spacing}
         return CaseRecord(**shown, timesteps=np.array(timesteps, np.int64), facts=facts)  # type: ignore[arg-type]
 
     def _numbers(self, masks: Tensor) -> Tensor:

@@ -147,7 +147,7 @@ class SaveGenerated:
     def _report(self, engine: Engine, made: int, images: int) -> None:
         seconds = time.perf_counter() - self.started
         report = {
-            **facts_of_run(engine, self.batch.config),
+            **facts_of_run(engine, self.batch.config, self.batch.bundle, self.batch.weights),
             "seconds": round(seconds, 3),
             "seconds_per_mask": round(seconds / max(1, made), 3),
             "masks": len(self.batch.items),

@@ -7,7 +7,8 @@ import json
 import logging
 import platform
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from datetime import datetime
 from importlib.metadata import version
 from typing import Any
 
@@ -99,7 +100,7 @@ class SaveResults:
             return
         seconds = time.perf_counter() - self.started
         report = {
-            **facts_of_run(engine, self.batch.config),
+            **facts_of_run(engine, self.batch.config, self.batch.bundle, self.batch.weights),
             "seconds": round(seconds, 3),
             "seconds_per_image": round(seconds / max(1, len(made)), 3),
             "finished_earlier": len(self.batch.finished),
@@ -171,9 +172,21 @@ def _measures(mask: np.ndarray, probability: np.ndarray, affine: np.ndarray, sou
     return measures
 
 
-def facts_of_run(engine: Engine, config: Any) -> dict[str, Any]:
-    """What every report says first."""
+def facts_of_run(
+    engine: Engine, config: Any, bundle: Mapping[str, str] | None = None, weights: str = ""
+) -> dict[str, Any]:
+    """What every report says first.
+
+    Args:
+        engine:  an evaluator with an inferer.
+        config:  flat, of `fingerprint`.
+        bundle:  of `bundle_of`; None: not known.
+        weights: their sha256; empty: not known.
+    """
     return {
+        "date": datetime.now().astimezone().isoformat(timespec="seconds"),
+        "bundle": bundle,
+        "weights": weights or None,
         "versions": {name: version(name) for name in PACKAGES} | {"python": platform.python_version()},
         "device": str(engine.state.device),
         "sampling": sampling_settings(engine),

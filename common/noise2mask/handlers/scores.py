@@ -21,8 +21,8 @@ from ..metrics.case_scores import BACKGROUND, case_scores, summarise
 from ..metrics.score_files import write_scores
 from ..ranks import gathered
 from ..transforms.own_size import OwnSize
-from .resolved_config import fingerprint, resolved_config
-from .save_results import sampling_settings
+from .resolved_config import bundle_of, fingerprint, resolved_config
+from .save_results import facts_of_run
 from .trained_on import read_images
 
 logger = logging.getLogger(__name__)
@@ -67,7 +67,9 @@ class SaveScores:
         self.known = None if model_file is None else read_images(model_file)
         self.folder = Path(output_dir)
         check_writable(self.folder)
-        self.config = fingerprint(resolved_config())
+        config = resolved_config()
+        self.config, self.bundle = fingerprint(config), bundle_of(config)
+        self.weights = "" if model_file is None else sha256(model_file)
         self.cases: list[dict[str, Any]] = []
 
     def attach(self, engine: Engine) -> None:
@@ -96,7 +98,7 @@ class SaveScores:
         engine.state.metrics |= summary["means"]
         if idist.get_rank() > 0:
             return
-        write_scores(cases, summary | {"sampling": sampling_settings(engine), "config": self.config}, self.folder)
+        write_scores(cases, summary | facts_of_run(engine, self.config, self.bundle, self.weights), self.folder)
         counts, means = summary["counts"], summary["means"]
         if seen:
             logger.warning(

@@ -1,0 +1,1 @@
+"""One page of everything that an evaluation, a segmentation or a training found."""

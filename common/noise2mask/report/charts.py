@@ -1,0 +1,107 @@
+"""Charts as SVG, whose colours are the page's classes, so that they follow it from light to dark."""
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from markupsafe import Markup
+
+WIDTH, HEIGHT = 380, 270
+LEFT, RIGHT, TOP, BOTTOM = 52, 14, 12, 44  # margins
+TICKS = 5  # about as many
+
+
+class Axis(NamedTuple):
+    """What an axis shows."""
+
+    title: str
+    low: float
+    high: float
+
+    def ticks(self) -> list[float]:
+        """Round numbers between both ends, a step of 1, 2 or 5 tens, hundreds, tenths and so on apart."""
+        rough = (self.high - self.low) / TICKS
+        power = 10.0 ** math.floor(math.log10(rough))
+        step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * 0.999)
+        first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
+        return [k * step for k in range(first, last + 1)]
+
+
+def axis_of(title: str, values: Iterable[float]) -> Axis:
+    """An axis that holds some values."""
+    known = list(values) or [0.0]
+    low, high = min(known), max(known)
+    room = (high - low) / 20 or abs(high) / 20 or 0.5
+    return Axis(title, low - room, high + room)
+
+
+def line_chart(label: str, x: Axis, y: Axis, xs: Sequence[float], ys: Sequence[float]) -> Markup:
+    """A line; few points have a dot each."""
+    places = [_place(x, y, a, b) for a, b in zip(xs, ys, strict=True)]
+    path = " ".join(f"{a:.1f},{b:.1f}" for a, b in places)
+    line = Markup('<polyline class="line" points="{}"/>').format(path)
+    return _chart(label, x, y, [line, *(_dots(places, xs, ys) if len(xs) <= 60 else [])])
+
+
+def scatter(label: str, x: Axis, y: Axis, xs: Sequence[float], ys: Sequence[float], names: Sequence[str]) -> Markup:
+    """A dot for each name, which shows when it is pointed at."""
+    places = [_place(x, y, a, b) for a, b in zip(xs, ys, strict=True)]
+    return _chart(label, x, y, _dots(places, xs, ys, names))
+
+
+def reliability(label: str, xs: Sequence[float], ys: Sequence[float], names: Sequence[str]) -> Markup:
+    """Fraction of foreground against probability, both in [0, 1], beside the line of perfect calibration."""
+    x, y = Axis("mean probability of the bin", 0, 1), Axis("part that is foreground", 0, 1)
+    places = [_place(x, y, a, b) for a, b in zip(xs, ys, strict=True)]
+    (x0, y0), (x1, y1) = _place(x, y, 0, 0), _place(x, y, 1, 1)
+    ideal = Markup('<line class="ideal" x1="{}" y1="{}" x2="{}" y2="{}"/>').format(x0, y0, x1, y1)
+    path = " ".join(f"{a:.1f},{b:.1f}" for a, b in places)
+    line = Markup('<polyline class="line" points="{}"/>').format(path)
+    return _chart(label, x, y, [ideal, line, *_dots(places, xs, ys, names)])
+
+
+def _place(x: Axis, y: Axis, a: float, b: float) -> tuple[float, float]:
+    """Of a point in the picture."""
+    across = LEFT + (a - x.low) / (x.high - x.low) * (WIDTH - LEFT - RIGHT)
+    down = HEIGHT - BOTTOM - (b - y.low) / (y.high - y.low) * (HEIGHT - TOP - BOTTOM)
+    return across, down
+
+
+def _dots(
+    places: Sequence[tuple[float, float]], xs: Sequence[float], ys: Sequence[float], names: Sequence[str] = ()
+) -> list[Markup]:
+    words = names or [""] * len(places)
+    dot = Markup('<circle class="dot" cx="{:.1f}" cy="{:.1f}" r="3.5"><title>{}</title></circle>')
+    texts = [f"{name} {_number(a)}, {_number(b)}".strip() for name, a, b in zip(words, xs, ys, strict=True)]
+    return [dot.format(*place, text) for place, text in zip(places, texts, strict=True)]
+
+
+def _chart(label: str, x: Axis, y: Axis, content: Iterable[Markup]) -> Markup:
+    """Axes around some content."""
+    right, bottom = WIDTH - RIGHT, HEIGHT - BOTTOM
+    parts = []
+    for value in x.ticks():
+        across, _ = _place(x, y, value, y.low)
+        parts.append(_text(across, bottom + 16, "middle", _number(value)))
+    for value in y.ticks():
+        _, down = _place(x, y, x.low, value)
+        parts.append(
+            Markup('<line class="grid" x1="{}" y1="{:.1f}" x2="{}" y2="{:.1f}"/>').format(LEFT, down, right, down)
+        )
+        parts.append(_text(LEFT - 6, down + 4, "end", _number(value)))
+    parts.append(_text((LEFT + right) / 2, HEIGHT - 8, "middle", x.title))
+    turned = Markup('<text class="word" text-anchor="middle" transform="translate(12 {}) rotate(-90)">{}</text>')
+    parts.append(turned.format((TOP + bottom) / 2, y.title))
+    parts.append(Markup('<path class="axis" d="M{} {}V{}H{}"/>').format(LEFT, TOP, bottom, right))
+    head = Markup('<svg class="chart" viewBox="0 0 {} {}" role="img" aria-label="{}">').format(WIDTH, HEIGHT, label)
+    return head + Markup("").join([*parts, *content]) + Markup("</svg>")
+
+
+def _text(across: float, down: float, anchor: str, words: str) -> Markup:
+    return Markup('<text class="word" x="{:.1f}" y="{:.1f}" text-anchor="{}">{}</text>').format(
+        across, down, anchor, words
+    )
+
+
+def _number(value: float) -> str:
+    return f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"

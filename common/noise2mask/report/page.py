@@ -1,0 +1,227 @@
+"""One page, without network, of what an evaluation, a segmentation or a training found.
+
+    from noise2mask.report.page import write_report
+    write_report(["my_scores", "my_run"], "report.html")
+
+It needs the packages of the extra `cli`, and nothing when it is read: styles, scripts and pictures stand in it, and a
+policy in its head forbids the browser any request.
+"""
+
+import base64
+import hashlib
+import json
+import math
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from .. import __version__
+from ..explain.colours import COLOURS
+from ..files import write_text_atomically
+from . import tables
+from .card import find_card
+from .charts import Axis, axis_of, line_chart, reliability, scatter
+from .pictures import Pictures, read_pictures
+from .sources import Results, Training, read_sources
+
+HERE = Path(__file__).parent
+SCRIPTS = ("page.js", "viewer.js", "drawing.js")
+SAID = ("bundle", "weights", "device", "versions", "sampling", "group_by")  # what earlier versions did not say
+DISCLAIMER = "Research software. Not a medical device. Not for diagnosis."
+
+
+def write_report(folders: Sequence[str | Path], path: str | Path, bundle: str | None = None) -> Path:
+    """Write the page.
+
+    Args:
+        folders: output folders: of one evaluation or segmentation, and of trainings.
+        path:    of the page; its folder is made.
+        bundle:  name or folder of the bundle, where the results do not say it.
+
+    Returns:
+        The path.
+
+    Raises:
+        ValueError: where a folder holds nothing that is known, two hold cases, a file of results is damaged, the bundle
+            is not there or not the one of the results, or the page can not be written. A case file that is missing or
+            damaged is named in the page, and in the log.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder, expected a file for the page, such as {path / 'report.html'}.")
+    results, trainings = read_sources([Path(folder) for folder in folders])
+    card, no_card = find_card(results.facts if results else {}, bundle)
+    content = {
+        "version": __version__,
+        "disclaimer": DISCLAIMER,
+        "folders": [str(folder) for folder in folders],
+        "card": card,
+        "no_card": no_card,
+        "trainings": [_of_training(training) for training in trainings],
+        **_of_results(results),
+    }
+    write_text_atomically(_rendered(content), path)
+    return path
+
+
+def _rendered(content: Mapping[str, Any]) -> str:
+    """The template with its content, all of it escaped; style and scripts are the only ones that may run."""
+    style = (HERE / "page.css").read_text(encoding="utf-8")
+    script = "\n".join((HERE / name).read_text(encoding="utf-8") for name in SCRIPTS)
+    policy = (
+        f"default-src 'none'; img-src data:; style-src {_allowed(style)}; script-src {_allowed(script)}; "
+        "base-uri 'none'; form-action 'none'"
+    )
+    environment = Environment(
+        loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    own = {"style": Markup(style), "script": Markup(script), "policy": Markup(policy)}
+    return environment.get_template("page.html").render(**content, **own)
+
+
+def _allowed(text: str) -> str:
+    """A source of a content security policy: this text alone."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+def embedded(value: Any) -> Markup:
+    """JSON that may stand in a script element: nothing in it ends the element."""
+    return Markup(json.dumps(value).replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
+
+
+def _of_training(training: Training) -> dict[str, Any]:
+    charts = []
+    for tag, curve in training.curves.items():
+        known = [(x, y) for x, y in zip(curve.steps, curve.values, strict=True) if math.isfinite(y)]
+        xs, ys = [x for x, _ in known], [y for _, y in known]
+        chart = line_chart(f"{tag} over the training", axis_of(curve.axis, xs), axis_of(tag, ys), xs, ys)
+        means = f"each point the mean of {curve.averaged} {curve.axis}s" if curve.averaged > 1 else ""
+        last = f"last value {ys[-1]:.4g}" if ys else "no finite value"
+        charts.append({"tag": tag, "svg": chart, "words": ", ".join(filter(None, (last, means)))})
+    picture = training.picture and f"data:image/png;base64,{base64.b64encode(training.picture).decode()}"
+    return {"folder": str(training.folder), "charts": charts, "picture": picture, "settings": training.settings}
+
+
+def _of_results(results: Results | None) -> dict[str, Any]:
+    """What the template needs of the cases; of none it is empty."""
+    if results is None:
+        return {"results": None, "facts": dict.fromkeys(SAID), "date": ""}
+    facts, columns = {**dict.fromkeys(SAID), **results.facts}, tables.columns_of(results)
+    pictures = read_pictures(results.folder, results.cases, tables.pictured_first(results))
+    return {
+        "results": results,
+        "facts": facts,
+        "date": _date(results),
+        "columns": columns,
+        "cases": _rows(results, columns, pictures),
+        "without_pictures": sum(bool(own.missing) for own in pictures),
+        "embedded": _embedded(results, columns, pictures),
+        "settings": sorted((str(name), str(value)) for name, value in (facts.get("config") or {}).items()),
+        **(_scored(results) if results.labelled else {}),
+    }
+
+
+def _scored(results: Results) -> dict[str, Any]:
+    """What there is with labels alone."""
+    return {
+        "cards": tables.summary_cards(results.facts, results.unit),
+        "structures": tables.structure_table(results.facts, results.unit),
+        "counted": tables.counted(results.facts),
+        "over": tables.over(results.facts),
+        "charts": _charts(results),
+    }
+
+
+def _date(results: Results) -> str:
+    """When the results were made; earlier versions did not write it down, but their files have a date."""
+    if "date" in results.facts:
+        return str(results.facts["date"]).replace("T", " ")
+    file = results.folder / ("scores.json" if results.labelled else "report.json")
+    return f"{datetime.fromtimestamp(file.stat().st_mtime):%Y-%m-%d %H:%M} (date of {file.name})"
+
+
+def _rows(results: Results, columns: Sequence[tables.Column], pictures: Sequence[Pictures]) -> list[dict[str, Any]]:
+    """Of the table, the worst first."""
+    names = tables.short_names([case.image for case in results.cases])
+    rows = []
+    for i in tables.worst_first(results):
+        case, own = results.cases[i], pictures[i]
+        rows.append(
+            {
+                "number": i,
+                "name": names[i],
+                "patient": case.patient,
+                "small": own.small,
+                "cells": [tables.cell(case, column) for column in columns],
+                "notes": [*case.notes, *([own.missing] if own.missing else [])],
+            }
+        )
+    return rows
+
+
+def _embedded(results: Results, columns: Sequence[tables.Column], pictures: Sequence[Pictures]) -> list[Markup]:
+    """What the viewer shows of each case, as JSON, which is read when the case is opened."""
+    names = tables.short_names([case.image for case in results.cases])
+    return [
+        embedded(
+            {
+                "name": name,
+                "path": case.image,
+                "patient": case.patient,
+                "notes": case.notes,
+                "missing": own.missing,
+                "details": tables.details(case, columns),
+                "layers": json.loads(own.layers) if own.layers else None,
+                "colours": COLOURS,
+            }
+        )
+        for name, case, own in zip(names, results.cases, pictures, strict=True)
+    ]
+
+
+def _charts(results: Results) -> list[dict[str, Any]]:
+    """Calibration, and what the triage number is worth."""
+    bins, charts = results.facts.get("calibration"), []
+    if bins:
+        rows = [row for row in zip(bins["pixels"], bins["probability"], bins["label"], strict=True) if row[0]]
+        xs, ys = [p / n for n, p, _ in rows], [label / n for n, _, label in rows]
+        error = results.facts["pooled"]["expected_calibration_error"]
+        charts.append(
+            {
+                "title": "Is a probability of 0.7 right in 7 of 10 pixels?",
+                "svg": reliability("Calibration", xs, ys, [f"{n:,.0f} pixels:" for n, _, _ in rows]),
+                "words": f"All pixels of all images, in {len(bins['pixels'])} bins; on the dashed line the "
+                f"probabilities are right, below it they are too high. Expected calibration error {error:.4f}.",
+                "head": ["pixels", "mean probability", "part that is foreground"],
+                "rows": [[f"{n:,.0f}", f"{x:.3f}", f"{y:.3f}"] for (n, _, _), x, y in zip(rows, xs, ys, strict=True)],
+            }
+        )
+    return [*charts, _triage(results)]
+
+
+def _triage(results: Results) -> dict[str, Any]:
+    pairs = [(case.numbers.get("triage", math.nan), case.numbers["dice"], case.image) for case in results.cases]
+    known = [pair for pair in pairs if not math.isnan(pair[0] + pair[1])]
+    xs, ys = [pair[0] for pair in known], [pair[1] for pair in known]
+    svg = scatter(
+        "Dice against triage number",
+        Axis("triage number", 0, 1.05 * max([0.1, *xs])),
+        Axis("Dice", 0, 1),
+        xs,
+        ys,
+        [Path(pair[2]).name for pair in known],
+    )
+    rank = (results.facts.get("triage") or {}).get("spearman_with_dice")
+    said = "no rank correlation: one of them never changes" if rank is None else f"rank correlation {rank:.2f}"
+    return {
+        "title": "Does the triage number find the bad masks?",
+        "svg": svg,
+        "words": f"A dot for each image; {said}. -1: the most doubtful images are the worst ones; 0: it tells nothing. "
+        "Dots at the lower left are wrong masks that all samples agree on: the number does not find these.",
+        "head": [],
+        "rows": [],
+    }

@@ -1,0 +1,72 @@
+"""Which cases of a report have pictures, and why others have none."""
+
+import json
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from ..data.results import stem
+from ..explain.case_file import FOLDER, CaseRecord, case_path, read_case
+from .layers import case_layers, check_record, thumbnail
+from .sources import Case
+
+logger = logging.getLogger(__name__)
+
+MOST_BYTES = 27_000_000  # of all pictures, so that a page stays below 30 MB
+NAMED = 10  # cases without pictures that the console names
+LEFT_OUT = "no pictures, so that the page stays below 30 MB: the worst and the most uncertain cases have them"
+
+
+class Pictures(NamedTuple):
+    """Of one case."""
+
+    layers: str  # JSON, for the viewer; empty: none
+    small: str  # data URI
+    missing: str  # why there are none; empty: they are there
+
+
+def read_pictures(folder: Path, cases: Sequence[Case], order: Sequence[int], most: int = MOST_BYTES) -> list[Pictures]:
+    """Of every case, in the order of the cases.
+
+    Args:
+        folder: output folder of the results.
+        cases:  of the results.
+        order:  numbers of the cases, by who needs pictures most.
+        most:   bytes of all of them.
+    """
+    found: dict[int, Pictures] = {}
+    left = most
+    for i in order:
+        pictures = _pictures(folder, cases[i].image) if left else Pictures("", "", LEFT_OUT)
+        size = len(pictures.layers) + len(pictures.small)
+        fits = size <= left
+        found[i] = pictures if fits else Pictures("", "", LEFT_OUT)
+        left = left - size if fits else 0  # nothing after the first that does not fit: what is left out is the end
+    _tell(folder, [(cases[i].image, found[i].missing) for i in order if found[i].missing])
+    return [found[i] for i in range(len(cases))]
+
+
+def _pictures(folder: Path, image: str) -> Pictures:
+    try:
+        record = read_case(case_path(folder, stem(image)))
+        _check_image(record, image)
+        check_record(record)
+        return Pictures(json.dumps(case_layers(record)), thumbnail(record), "")
+    except ValueError as error:
+        return Pictures("", "", f"no pictures: {error}")
+
+
+def _check_image(record: CaseRecord, image: str) -> None:
+    """See that it is not of another image, whose pictures would stand beside this one's scores."""
+    found = str(record.facts.get("image", ""))
+    if Path(found).name != Path(image).name:
+        raise ValueError(f"{FOLDER}/{stem(image)}.npz is of {found}: segment or evaluate again.")
+
+
+def _tell(folder: Path, missing: Sequence[tuple[str, str]]) -> None:
+    """On the console, the first ones by name."""
+    for image, why in missing[:NAMED]:
+        logger.warning(f"{Path(image).name}: {why}")
+    if len(missing) > NAMED:
+        logger.warning(f"{len(missing) - NAMED} more cases of {folder} have no pictures; the page says why.")
