@@ -139,7 +139,8 @@ def test_slides_are_cut_into_tiles_with_their_colours_as_the_page_says(checkout)
 def test_the_figures_of_the_page_are_what_its_commands_write(checkout):
     for language, code in blocks_of("docs/how-to/explain.md"):
         run_block(language, code, checkout)
-    shown = re.findall(r"\]\(\.\./pictures/explain/(.+?)\)", (ROOT / "docs/how-to/explain.md").read_text(encoding="utf-8"))
+    page = (ROOT / "docs/how-to/explain.md").read_text(encoding="utf-8")
+    shown = re.findall(r"\]\(\.\./pictures/explain/(.+?)\)", page)
     written = {path.name for path in (checkout / "my_figures").rglob("*")}
     assert len(shown) > 10 and set(shown) <= written
     tables = {"attention", "prior", "spectrum", "sampling", "compare", "uncertainty", "reliability", "triage"}
