@@ -1,5 +1,6 @@
 """The way from noise to mask that is kept of a sampler: what it really went through, whatever the chunks."""
 
+import pytest
 import torch
 
 from noise2mask.diffusion.inferer import EnsembleInferer, evenly
@@ -35,6 +36,17 @@ def test_chunks_change_nothing_and_slices_become_a_volume():
     whole, small = traced(volume)[0], traced(volume, chunk_size=1)[0]
     assert whole[0].shape == (1, 3, 16, 16, 3) and torch.equal(whole[0], small[0]) and whole[2] == small[2]
     assert (whole[1].int() - small[1].int()).abs().max() <= 1  # batches of another size round otherwise
+
+
+@pytest.mark.parametrize("chunk_size", [1, 64])
+def test_of_volumes_the_slices_that_were_asked_for_are_those_of_the_whole(chunk_size):
+    volumes = torch.randn(2, 1, 16, 16, 5).clamp(-1, 1)
+    inferer = EnsembleInferer(SCHEDULE, steps=2, samples=1, chunk_size=chunk_size)
+    whole, cut = (Trace([0, 1], SCHEDULE, 0.3, False) for _ in range(2))
+    cut.begin(5, [0, 3])
+    inferer.sample(volumes, network(), callback=lambda state: (whole(state), cut(state)))
+    for every, some in zip(whole.of_images(2)[:2], cut.of_images(2)[:2], strict=True):
+        assert some.shape == (2, 2, 16, 16, 2) and torch.equal(some, every[..., [0, 3]])
 
 
 def test_an_unwatched_sampler_leaves_nothing():

@@ -26,10 +26,11 @@ class Trace:
 
     def __init__(self, steps: Sequence[int], schedule: NoiseSchedule, mask_scale: float, exclusive: bool) -> None:
         self.steps, self.schedule, self.mask_scale, self.exclusive = set(steps), schedule, mask_scale, exclusive
-        self.clear()
+        self.begin()
 
-    def clear(self) -> None:
-        """Forget what was kept, before another batch."""
+    def begin(self, depth: int | None = None, slices: Sequence[int] | None = None) -> None:
+        """Forget what was kept, before a batch of pictures, or of volumes of `depth`, of which `slices` are kept."""
+        self.depth, self.slices = depth, None if slices is None else list(slices)
         self.timesteps = dict[int, int]()  # by step
         self._kept = dict[int, list[tuple[Tensor, Tensor]]]()
 
@@ -37,12 +38,21 @@ class Trace:
         """Keep the first sample's x and x0 (b * n, K, H, W[, D]), where this is one of the steps."""
         if state.step not in self.steps or state.samples.start > 0:
             return
-        x, x0 = (own.detach().unflatten(0, (len(state.images), -1))[:, 0] for own in (state.x, state.x0))  # (b, K, ...)
+        firsts = (own.detach().unflatten(0, (len(state.images), -1))[:, 0] for own in (state.x, state.x0))
+        x, x0 = (self._cut(own, state.images) for own in firsts)  # (b, K, ...) each
         alpha, sigma = self.schedule.alpha_sigma(state.timestep)
         reach = DEVIATIONS * ((alpha * self.mask_scale) ** 2 + sigma**2) ** 0.5
         self.timesteps[state.step] = state.timestep
         shown = grey(foreground(x / reach, self.exclusive)), grey(foreground(x0 / self.mask_scale, self.exclusive))
         self._kept.setdefault(state.step, []).append(shown)  # (b, H, W[, D]) each
+
+    def _cut(self, states: Tensor, images: range) -> Tensor:
+        """Of states (b, K, H, W[, D]) of some images, or slices, those that are kept."""
+        if self.slices is None or self.depth is None:
+            return states
+        if states.ndim == 5:
+            return states[..., self.slices]
+        return states[[i for i, number in enumerate(images) if number % self.depth in self.slices]]
 
     def of_images(self, count: int) -> tuple[Tensor, Tensor, list[int]]:
         """What was kept of a batch of `count` images.

@@ -52,7 +52,7 @@ class SaveCases:
     def attach(self, engine: Engine) -> None:
         """Watch the sampler, and write after every batch."""
         engine.add_event_handler(Events.STARTED, self.start)
-        engine.add_event_handler(Events.ITERATION_STARTED, lambda engine: self.trace.clear())
+        engine.add_event_handler(Events.ITERATION_STARTED, self.begin)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self.save)
 
     def start(self, engine: Engine) -> None:
@@ -62,6 +62,12 @@ class SaveCases:
         steps = evenly(len(inferer.timesteps), self.most_steps)
         self.trace = Trace(steps, inferer.noise_schedule, inferer.mask_scale, self.exclusive)
         engine.watch = self.trace
+
+    def begin(self, engine: Engine) -> None:
+        """Forget the batch before; of volumes some slices are watched alone."""
+        batch: Any = engine.state.batch
+        depth = batch["image"].shape[4] if batch["image"].ndim == 5 else None  # of (B, C, h, w[, D])
+        self.trace.begin(depth, _slices(depth))
 
     def save(self, engine: Engine) -> None:
         """The files of one batch."""
@@ -77,28 +83,30 @@ class SaveCases:
     def _record(
         self, item: dict[str, Any], label: Tensor | None, noisy: Tensor, clean: Tensor, timesteps: list[int]
     ) -> CaseRecord:
-        """Of one item: noisy and clean (T, h, w[, D]), label (h, w[, D])."""
+        """Of one item: noisy and clean (T, h, w[, D]), already cut, label (h, w[, D])."""
         image = without_meta(item["image"]).cpu()  # (C, h, w[, D])
         channels = len(self.structures) + self.exclusive if self.structures else 1
+        slices = _slices(image.shape[3] if image.ndim == 4 else None)
         samples = without_meta(item["samples"]).cpu().unflatten(0, (-1, channels))  # (N, K, h, w[, D])
-        probability = fuse(samples[None], self.fusion, self.exclusive)  # (1, K, h, w[, D])
+        # Fused whole, as they were for the mask, and then cut: copies of many samples of a volume are large
+        probability = _cut(fuse(samples[None], self.fusion, self.exclusive), slices)  # (1, K, h, w[, D])
+        samples = _cut(samples, slices)  # (N, K, h, w[, D])
         mask = harden(probability[None], self.exclusive)[0]  # (1, K, h, w[, D])
         several = harden(samples[None], self.exclusive)[0]  # (N, K, h, w[, D])
         std = standard_deviation(samples[None]).amax(dim=1)[0]  # (h, w[, D])
         most = math.log(channels) if self.exclusive else channels * math.log(2)
         arrays = {
-            "image": grey(image[:3] if len(image) == 3 else image[:1]),
+            "image": grey(_cut(image[:3] if len(image) == 3 else image[:1], slices)),
             "mask": self._numbers(mask)[0],
             "probability": grey(foreground(2 * probability - 1, self.exclusive))[0],
             "std": grey(2 * std / STD_WHITE - 1),
-            "entropy": grey(2 * without_meta(item["entropy"]).cpu()[0] / most - 1),
+            "entropy": grey(2 * _cut(without_meta(item["entropy"]).cpu()[0], slices) / most - 1),
             "samples": self._numbers(several),
             "noisy": noisy,
             "clean": clean,
-            "label": label,
+            "label": None if label is None else _cut(label, slices),
         }  # (.., h, w[, D]) each
-        slices = evenly(image.shape[3], MOST_SLICES) if image.ndim == 4 else None
-        shown = {name: _shown(array, slices) for name, array in arrays.items()}
+        shown = {name: None if own is None else np.ascontiguousarray(own.numpy()) for name, own in arrays.items()}
         facts = {"image": item["image"].meta["filename_or_obj"], "triage": float(item["triage"])}
         spacing = torch.linalg.norm(item["image"].affine[:3, :2].double(), dim=0).tolist()
         facts |= {"structures": self.structures, "slices": slices, "spacing": spacing}
@@ -109,8 +117,11 @@ class SaveCases:
         return torch.stack([label_map(without_background(own, self.exclusive)) for own in masks])
 
 
-def _shown(array: Tensor | None, slices: list[int] | None) -> np.ndarray | None:
-    """(.., h, w[, D]), of a volume with the slices that are kept."""
-    if array is None:
-        return None
-    return np.ascontiguousarray(array.numpy() if slices is None or not len(array) else array.numpy()[..., slices])
+def _slices(depth: int | None) -> list[int] | None:
+    """Which are kept of a volume; None of a picture."""
+    return None if depth is None else evenly(depth, MOST_SLICES)
+
+
+def _cut(array: Tensor, slices: list[int] | None) -> Tensor:
+    """(..., D), of a volume with the slices that are kept."""
+    return array if slices is None else array[..., slices]
