@@ -40,6 +40,18 @@ def test_a_missing_a_foreign_and_a_broken_file_are_named(tmp_path):
             read_case(tmp_path / f"{name}.npz")
 
 
+def test_any_byte_may_be_damaged_and_the_file_is_read_or_named(tmp_path):
+    path = write_case(record(), tmp_path / "a.npz")
+    content, refused = path.read_bytes(), 0
+    for place in range(0, len(content), 5):
+        path.write_bytes(content[:place] + bytes([content[place] ^ 0x5A]) + content[place + 1 :])
+        try:
+            read_case(path)
+        except ValueError as error:
+            refused += "a.npz is no case of noise2mask" in str(error)
+    assert refused > len(content) / 20
+
+
 def test_objects_in_a_file_are_not_run(tmp_path):
     np.savez(tmp_path / "e.npz", facts=np.array([{"image": "a"}], dtype=object))
     with pytest.raises(ValueError, match=r"e\.npz is no case of noise2mask \(ValueError\)"):

@@ -37,7 +37,7 @@ def test_other_weights_and_another_version_than_the_cards_are_said():
 
 
 def test_without_a_bundle_the_page_says_why_it_has_no_card():
-    assert find_card({}, None) == (None, "The results do not say which bundle made them: give it with --bundle NAME.")
+    assert find_card({}, None) == (None, "It is not written down which bundle this is of: give it with --bundle NAME.")
     card, why = find_card({"bundle": {"name": "gone", "title": "Gone", "version": "1"}}, None)
     assert card is None and "'gone' is no bundle" in why
 

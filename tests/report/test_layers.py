@@ -90,5 +90,9 @@ def test_arrays_that_do_not_belong_together_are_refused_by_name():
         check_record(case._replace(std=case.std[:8]))
     with pytest.raises(ValueError, match="its image has 2 channels"):
         check_record(case._replace(image=np.concatenate([case.image] * 2)))
+    with pytest.raises(ValueError, match="it has no samples"):
+        check_record(case._replace(samples=case.samples[:0]))
+    with pytest.raises(ValueError, match=r"its mask is of \(16,\), expected 2 or 3 axes"):
+        check_record(case._replace(mask=case.mask[0]))
     with pytest.raises(ValueError, match="its samples is float32"):
         check_record(case._replace(samples=case.samples.astype(np.float32)))

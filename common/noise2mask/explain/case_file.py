@@ -9,7 +9,6 @@ uint8.
 import json
 from pathlib import Path
 from typing import Any, NamedTuple
-from zipfile import BadZipFile
 
 import numpy as np
 
@@ -66,8 +65,8 @@ def read_case(path: Path) -> CaseRecord:
     try:
         with np.load(path, allow_pickle=False) as file:
             content = {name: file[name] for name in file.files}
-        facts = json.loads(str(content.pop("facts")))
+        facts = dict(json.loads(str(content.pop("facts"))))
         return CaseRecord(**{"label": None, **content}, facts=facts)
-    except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile) as error:
+    except Exception as error:  # of zip, zlib, NumPy's header and JSON, of many kinds
         kind = type(error).__name__
         raise ValueError(f"{path} is no case of noise2mask ({kind}): segment or evaluate again.") from error

@@ -28,7 +28,7 @@ def find_card(facts: dict[str, Any], name: str | None) -> tuple[Card | None, str
     """The card of the bundle that results name, or else the user; without one, why.
 
     Args:
-        facts: of results, with `bundle` and `weights` where they say so.
+        facts: of results, with `bundle` and `weights` where they say so; {} of a training alone.
         name:  a bundle's name or folder, for results that name none.
 
     Raises:
@@ -41,7 +41,7 @@ def find_card(facts: dict[str, Any], name: str | None) -> tuple[Card | None, str
             raise ValueError(f"the results are of the bundle {known.get('name')}, not of {bundle.name}: leave it out.")
         return _card(bundle, facts), ""
     if not known:
-        return None, "The results do not say which bundle made them: give it with --bundle NAME."
+        return None, "It is not written down which bundle this is of: give it with --bundle NAME."
     try:
         return _card(find_bundle(str(known.get("name"))), facts), ""
     except ValueError as error:
@@ -57,9 +57,10 @@ def _card(bundle: Bundle, facts: dict[str, Any]) -> Card:
     notes = [] if sections else [f"{path} has no such sections."]
     if made and made != version:
         notes.append(f"The results were made by version {made}; this card is of version {version}.")
-    if "weights" not in facts:
+    weights = facts.get("weights")
+    if facts and not weights:
         notes.append("The results do not say which weights made them; the card's numbers are of those that ship.")
-    elif facts["weights"] != sha256(bundle.weights):
+    elif facts and weights != sha256(bundle.weights):
         notes.append("The results were made with other weights than those that ship, of which the card's numbers are.")
     return Card(bundle.name, str(bundle.metadata.get("name", bundle.name)), version, sections, notes)
 

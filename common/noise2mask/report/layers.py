@@ -17,6 +17,8 @@ MOST_SIDE = 256  # of a tile: a screen shows no more beside a second picture
 MOST_SHEET = 4096  # pixels of a sheet's side, which browsers decode anywhere
 THUMBNAIL = 72
 NUMBERS = ("mask", "label", "samples")  # what holds numbers of structures, of which every pixel must stay as it is
+WHOLE = ("mask", "probability", "std", "entropy", "label")  # without an axis of channels, samples or steps before
+NEEDED = ("image", "mask", "probability", "std", "entropy", "samples")
 QUALITY = {"image": 85, "noisy": 20}  # of WebP; noise takes most of the room, and nobody looks at its pixels
 
 
@@ -80,19 +82,22 @@ def check_record(record: CaseRecord) -> None:
     Raises:
         ValueError: where they do not.
     """
-    shape = record.mask.shape
-    for name, array in _named(record).items():
-        own = array.shape if name in ("mask", "probability", "std", "entropy", "label") else array.shape[1:]
+    shape, arrays = record.mask.shape, _named(record)
+    missing = [name for name in NEEDED if name not in arrays]
+    if missing or len(shape) not in (2, 3):
+        raise ValueError(f"it has no {missing[0]}" if missing else f"its mask is of {shape}, expected 2 or 3 axes")
+    for name, array in arrays.items():
+        own = array.shape if name in WHOLE else array.shape[1:]
         if own != shape or array.dtype != np.uint8:
             raise ValueError(f"its {name} is {array.dtype} of {own}, expected uint8 of {shape}")
-    if len(record.image) not in (1, 3) or record.mask.ndim not in (2, 3) or not record.mask.size:
-        raise ValueError(f"its image has {len(record.image)} channels, and {shape}; expected 1 or 3, of a picture")
+    if len(record.image) not in (1, 3):
+        raise ValueError(f"its image has {len(record.image)} channels, expected 1 or 3")
 
 
 def _named(record: CaseRecord) -> dict[str, np.ndarray]:
     """What can be shown: a label is not always there, and a network without steps has none."""
     arrays = {name: getattr(record, name) for name in CaseRecord._fields if name not in ("facts", "timesteps")}
-    return {name: array for name, array in arrays.items() if array is not None and len(array)}
+    return {name: array for name, array in arrays.items() if array is not None and array.size}
 
 
 def _frames(record: CaseRecord) -> dict[str, np.ndarray]:
