@@ -12,7 +12,7 @@ from noise2mask.diffusion.noise_schedule import NoiseSchedule
 from noise2mask.diffusion.uncertainty import entropy, standard_deviation, triage
 from noise2mask.networks.pgdiffseg import PGDiffSeg
 
-MAPS = {"pred", "samples", "std", "entropy", "agreement", "area_mean", "area_std", "triage"}
+MAPS = {"pred", "fused", "samples", "std", "entropy", "agreement", "area_mean", "area_std", "triage"}
 INFERER = EnsembleInferer(NoiseSchedule("linear", 100), steps=2, samples=3)
 
 
@@ -50,7 +50,12 @@ def test_all_maps_come_from_one_and_the_same_samples(network):
     output = evaluate(network, items(), decollate=False)
     samples = INFERER.sample(torch.stack([item["image"].as_tensor() for item in items()]), network)
     probability = fuse(samples)
-    expected = {"pred": probability, "std": standard_deviation(samples), "entropy": entropy(probability)}
+    expected = {
+        "pred": probability,
+        "fused": probability,
+        "std": standard_deviation(samples),
+        "entropy": entropy(probability),
+    }
     expected |= triage(samples) | {"samples": samples.flatten(1, 2)}
     assert all(torch.equal(output[key], value) for key, value in expected.items())
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from noise2mask.diffusion.inferer import EnsembleInferer, evenly
+from noise2mask.diffusion.inferer import EnsembleInferer
 from noise2mask.diffusion.noise_schedule import NoiseSchedule
 from noise2mask.diffusion.trace import Trace, foreground, grey
 from noise2mask.networks.pgdiffseg import PGDiffSeg
@@ -59,11 +59,6 @@ def test_the_foreground_is_the_largest_class_or_what_is_no_background():
     assert foreground(values, False).tolist() == [[[0.25, 0.5]]]
     assert foreground(values, True).tolist() == [[[1.0, -0.5]]]
     assert grey(torch.tensor([-2.0, -1.0, 0.0, 1.0])).tolist() == [0, 0, 128, 255]
-
-
-def test_steps_are_evenly_spread_with_both_ends():
-    assert evenly(1000, 8)[0] == 0 and evenly(1000, 8)[-1] == 999 and len(evenly(1000, 8)) == 8
-    assert evenly(3, 8) == [0, 1, 2] and evenly(0, 8) == [] and evenly(5, 1) == [0]
 
 
 def test_the_states_of_a_walk_are_those_of_the_sampler():

@@ -39,7 +39,7 @@ def test_every_case_has_a_picture_per_grid_and_a_line_per_layer_and_timestep(tmp
 
 
 def test_the_second_case_s_maps_are_its_own(tmp_path):
-    both, alone = figures(tmp_path / "a").run(), figures(tmp_path / "b", data=toy.dataset()[1:]).run()
+    both, alone = figures(tmp_path / "a").run(), figures(tmp_path / "b", data=toy.dataset(first=1)).run()
     own = [row["heat_in_lesion"] for row in both if row["case"] == "case_1"]
     assert own == pytest.approx([row["heat_in_lesion"] for row in alone], abs=1e-6, nan_ok=True)
     assert own != pytest.approx([row["heat_in_lesion"] for row in both if row["case"] == "case_0"], nan_ok=True)

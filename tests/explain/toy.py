@@ -25,11 +25,11 @@ def inferer(**options):
     return EnsembleInferer(NoiseSchedule(), **{"steps": 3, "samples": 2, **options})
 
 
-def dataset(count=2, labelled=True, depth=0):
+def dataset(count=2, labelled=True, depth=0, first=0):
     """Items as figures take them: images (1, 16, 16[, depth]) with a square as label."""
     shape = (1, 16, 16, depth) if depth else (1, 16, 16)
     items = []
-    for i in range(count):
+    for i in range(first, count):
         torch.manual_seed(10 + i)
         label = torch.zeros(shape)
         label[:, 4:10, 2 + i : 8 + i] = 1

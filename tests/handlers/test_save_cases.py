@@ -1,33 +1,39 @@
 """What is kept of a case is what was sampled."""
 
+import nibabel as nib
 import numpy as np
 import pytest
 import torch
 from monai.data import DataLoader, Dataset, MetaTensor
 from monai.transforms import Compose
 
+from noise2mask.data.structures import label_map
 from noise2mask.diffusion.evaluator import UncertaintyEvaluator
 from noise2mask.diffusion.fusion import fuse
 from noise2mask.diffusion.inferer import EnsembleInferer
 from noise2mask.diffusion.noise_schedule import NoiseSchedule
 from noise2mask.diffusion.trace import grey
-from noise2mask.explain.case_file import MOST_SLICES, UNLABELLED, read_case
-from noise2mask.handlers.save_cases import SaveCases
+from noise2mask.explain.case_file import MOST_SLICES, UNLABELLED, case_names, read_case
+from noise2mask.handlers.save_cases import SaveCases, placed
 from noise2mask.networks.pgdiffseg import PGDiffSeg
 from noise2mask.transforms.resize_slices import ResizeSlicesd
+from noise2mask.transforms.slice_orientation import SliceOrientation
 
 SIZE = (16, 16)
 
 
-def evaluated(folder, items, channels=1, samples=2, steps=3, batch_size=2, **options):
+def evaluated(folder, items, channels=1, samples=2, steps=3, batch_size=2, fusion="mean", **options):
     """Run an evaluation of these items, whose images are brought to 16 x 16."""
     torch.manual_seed(0)
     network = PGDiffSeg(base=8, multipliers=(1, 2), out_channels=channels).eval()
     exclusive = options.get("exclusive", False)
-    inferer = EnsembleInferer(NoiseSchedule(), steps=steps, samples=samples, out_channels=channels, exclusive=exclusive)
+    given = {"steps": steps, "samples": samples, "out_channels": channels, "exclusive": exclusive, "fusion": fusion}
+    inferer = EnsembleInferer(NoiseSchedule(), **given)
     data = Dataset(items, Compose([ResizeSlicesd("image", SIZE)]))
     loader = DataLoader(data, batch_size=batch_size)
-    handlers = [SaveCases(str(folder), **options)]
+    folder.mkdir(exist_ok=True)
+    (folder / "model.pt").write_bytes(b"weights")
+    handlers = [SaveCases(str(folder), str(folder / "model.pt"), **options)]
     evaluator = UncertaintyEvaluator(torch.device("cpu"), loader, network, inferer=inferer, val_handlers=handlers)
     evaluator.run()
     return network, inferer, data
@@ -79,6 +85,35 @@ def test_of_a_long_volume_some_slices_are_kept(tmp_path):
         *SIZE,
         MOST_SLICES,
     )
+
+
+def test_slices_have_the_numbers_and_the_axis_of_the_file_however_it_is_stored():
+    for codes, expected in (("RAS", [0, 2, 4]), ("LPI", [4, 2, 0]), ("SRA", [0, 2, 4]), ("AIR", [4, 2, 0])):
+        affine = np.linalg.inv(nib.orientations.inv_ornt_aff(nib.orientations.axcodes2ornt(codes), [5, 5, 5]))
+        axis = next(k for k, code in enumerate(nib.aff2axcodes(affine)) if code in "SI")
+        assert "".join(nib.aff2axcodes(affine)) == codes
+        meta = {"original_affine": affine, "filename_or_obj": "v.nii"}
+        turned = SliceOrientation("PLS")(MetaTensor(torch.zeros(1, 5, 5, 5), affine=affine, meta=meta))
+        facts = placed(turned, [0, 2, 4])
+        assert (facts["slices"], facts["axis"], facts["axcodes"]) == (expected, axis, "PLS")
+
+
+def test_equal_names_in_several_folders_have_cases_of_their_own(tmp_path):
+    evaluated(tmp_path, [item("p0/scan.png"), item("p1/scan.png"), item("p1/other.png")], batch_size=1)
+    found = {read_case(path).facts["image"]: path.stem for path in (tmp_path / "cases").iterdir()}
+    assert set(found) == {"p0/scan.png", "p1/scan.png", "p1/other.png"} and found["p1/other.png"] == "other"
+    assert found == case_names(list(found)) and found["p0/scan.png"] != found["p1/scan.png"]
+
+
+@pytest.mark.parametrize("fusion", ["majority", "staple"])
+def test_the_mask_is_the_fused_one_of_structures_that_overlap_too(tmp_path, fusion):
+    network, inferer, data = evaluated(
+        tmp_path, [item(channels=2)], channels=2, structures=["disc", "cup"], fusion=fusion
+    )
+    samples = inferer.sample(data[0]["image"].as_tensor()[None], network)
+    hard = fuse(samples, fusion)[0] > 0.5  # (2, 16, 16)
+    case = read_case(tmp_path / "cases" / "a.npz")
+    assert np.array_equal(case.mask, label_map(hard).numpy()) and not (case.label == UNLABELLED).any()
 
 
 @pytest.mark.parametrize("batch_size", [1, 2])

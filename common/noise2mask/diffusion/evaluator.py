@@ -38,9 +38,9 @@ class UncertaintyEvaluator(ResumableEvaluator):
     """Its inferer is an `EnsembleInferer`; every map comes from the same samples.
 
     The output of an iteration holds, besides image and label,
-    `pred` (B, K, ...) class probabilities, `std` (that of the most unsure class) and `entropy` (B, 1, ...) per pixel,
-    the soft `samples` (B, N * K, ...) themselves and, one number per image, `agreement`, `area_mean`, `area_std` and
-    `triage` (B,); see `uncertainty.py`.
+    `pred` and `fused` (B, K, ...) class probabilities, of which postprocessing changes `pred`; `std` (that of the most
+    unsure class) and `entropy` (B, 1, ...) per pixel; the soft `samples` (B, N * K, ...) themselves and, one number per
+    image, `agreement`, `area_mean`, `area_std` and `triage` (B,); see `uncertainty.py`.
     Arguments are those of `monai.engines.SupervisedEvaluator`.
     """
 
@@ -72,7 +72,7 @@ class UncertaintyEvaluator(ResumableEvaluator):
         except ValueError as error:
             raise ValueError(f"{error} Files of this batch: {files_of_batch(image)}.") from error
         std = standard_deviation(samples).amax(dim=1, keepdim=True)  # (B, 1, ...)
-        maps = {CommonKeys.PRED: probability, "std": std, "samples": samples.flatten(1, 2)}
+        maps = {CommonKeys.PRED: probability, "fused": probability, "std": std, "samples": samples.flatten(1, 2)}
         return maps | {"entropy": entropy(probability, inferer.exclusive)} | triage(samples, inferer.exclusive)
 
 

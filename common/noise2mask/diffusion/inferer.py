@@ -18,6 +18,7 @@ from tqdm.auto import tqdm
 
 from ..meta import without_meta
 from ..names import check_name
+from ..spread import evenly
 from .denoiser import Condition, Denoiser, unwrap
 from .fusion import METHODS, fuse
 from .noise import NoiseSource
@@ -306,11 +307,6 @@ def check_finite(prediction: Tensor, images: int, t: float) -> None:
         image, sample = divmod(int((~finite).nonzero()[0]), len(prediction) // images)
         found = f"sample {sample} of image {image} of this chunk is not finite at timestep {t:g}"
         raise ValueError(f"The prediction of {found}: check the image's range and the weights.")
-
-
-def evenly(count: int, most: int) -> list[int]:
-    """At most so many of the numbers 0 .. count - 1, evenly spread, the first and the last among them."""
-    return torch.linspace(0, count - 1, min(count, most)).round().int().tolist()
 
 
 def _ranges(total: int, size: int) -> Iterator[range]:

@@ -3,12 +3,12 @@
 Legend: B = 1 image, K classes, H W size, S modules of the SS-Former, h heads, U radii of frequencies.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from monai.data import Dataset
 from torch import nn
 
 from ..diffusion.denoiser import unwrap
@@ -40,7 +40,7 @@ class AnchorFigures:
 
     def __init__(
         self,
-        dataset: Sequence[Any],
+        dataset: Dataset,
         network: nn.Module,
         inferer: EnsembleInferer,
         output_dir: str,

@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import numpy as np
 import torch
+from monai.data import Dataset
 from torch import Tensor, nn
 
 from ..diffusion.denoiser import Denoiser, unwrap
@@ -46,7 +47,7 @@ class AttentionFigures:
 
     def __init__(
         self,
-        dataset: Sequence[Any],
+        dataset: Dataset,
         network: nn.Module,
         inferer: EnsembleInferer,
         grids: Mapping[str, Sequence[str]],

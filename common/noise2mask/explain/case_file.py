@@ -6,12 +6,16 @@ Legend: C channels shown (1, or red, green and blue), N samples, T steps shown, 
 uint8.
 """
 
+import hashlib
 import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..data.results import stem
 from ..files import atomic_file
 
 FOLDER = "cases"  # in an output folder
@@ -33,17 +37,33 @@ class CaseRecord(NamedTuple):
     clean: np.ndarray  # (T, H, W[, D]), the clean mask estimated there, as `probability`
     timesteps: np.ndarray  # (T,) int64, the noisiest first; none of a network that takes no steps
     label: np.ndarray | None  # (H, W[, D]), as `mask`, and `UNLABELLED`
-    # image (its path), triage, structures (names, in order), slices (numbers of those kept), spacing (distances of rows
-    # and of columns, in mm or in pixels of the image)
+    # image (its path), triage, structures (names, in order), run (of `run_digest`), and of `placed`, in
+    # handlers/save_cases.py: spacing, slices, and of a volume axis and axcodes
     facts: dict[str, Any]
 
 
 ARRAYS = tuple(name for name in CaseRecord._fields if name != "facts")
 
 
-def case_path(folder: Path, stem: str) -> Path:
-    """Where an output folder has the case of an image, by the image's name without ending."""
-    return folder / FOLDER / f"{stem}.npz"
+def case_names(images: Sequence[str]) -> dict[str, str]:
+    """What files of each image (a path) are called: its name without ending and, where several share that, a digest."""
+    stems = {image: stem(image) for image in images}
+    shared = {name for name, count in Counter(stems.values()).items() if count > 1}
+    return {image: f"{name}_{_short(image)}" if name in shared else name for image, name in stems.items()}
+
+
+def run_digest(weights: str | None, settings: Mapping[str, Any]) -> str:
+    """What tells the cases of one run from those of another: the sha256 of its weights and the inferer's settings."""
+    return _short(json.dumps([weights, settings], sort_keys=True))
+
+
+def _short(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def case_path(folder: Path, name: str) -> Path:
+    """Where an output folder has the case of a name of `case_names`."""
+    return folder / FOLDER / f"{name}.npz"
 
 
 def write_case(record: CaseRecord, path: Path) -> Path:

@@ -12,18 +12,16 @@ import torch
 from ignite.engine import Engine, Events
 
 from ..bundles import find_bundle
-from ..data.item_paths import name_of, paths_of
+from ..data.item_paths import paths_of
 from ..data.reader import GreyReader, is_picture
-from ..data.results import stem
-from ..data.structures import label_map, without_background
 from ..files import check_writable, write_text_atomically
-from ..meta import without_meta
 from ..metrics.overlap import count, overlap
 from ..metrics.score_files import csv_text
 from ..segmenter import Segmenter
 from .case_file import UNLABELLED
 from .heat import in_colours, numbers_in_colours
 from .preview import picture_of, rows_of
+from .seen import names_of, numbers_of
 from .strip import write_strip
 
 # Hit white and missed red as in the paper, false blue; their lightness tells them apart without colour vision too.
@@ -59,7 +57,8 @@ class CompareFigures:
         structures: Mapping[str, Any] | None = None,
         exclusive: bool = False,
     ) -> None:
-        self.files = {stem(name_of(item)): paths_of(item["image"]) for item in items}
+        self.names = names_of(items)
+        self.files = dict(zip(self.names, (paths_of(item["image"]) for item in items), strict=True))
         self.reader, self.folder, self.title, self.exclusive = reader, Path(output_dir), title, exclusive
         self.others = {_title(name): _segmenter(name) for name in others}
         self.structures = tuple(structures or ())
@@ -87,16 +86,16 @@ class CompareFigures:
             image = item["image"].meta["filename_or_obj"]
             if "label" not in source:
                 raise ValueError(f"{image} has no label; expected one to compare with: give a data set with masks.")
-            self._draw(stem(image), item, _numbers(source["label"], self.exclusive))
+            self._draw(image, item, numbers_of(source["label"], self.exclusive).cpu().numpy())
 
     def write(self, engine: Engine) -> None:
         """`compare.csv`."""
         write_text_atomically(csv_text(self.rows), self.folder / "compare.csv")
 
-    def _draw(self, name: str, item: Mapping[str, Any], label: np.ndarray) -> None:
+    def _draw(self, image_file: str, item: Mapping[str, Any], label: np.ndarray) -> None:
         """One case, label (*S) in the axes of the file."""
-        files = self.files[name]
-        masks = {self.title: _numbers(item["mask"], self.exclusive, False)}
+        name, files = self.names[image_file], self.files[image_file]
+        masks = {self.title: numbers_of(item["mask"], self.exclusive).cpu().numpy()}
         for other, segmenter in self.others.items():
             mask = np.asarray(segmenter(files).mask, np.uint8)
             masks[other] = mask.T if is_picture(files[0]) else mask
@@ -144,15 +143,6 @@ def _title(name: str) -> str:
     """Above its masks: of weights the name of their folder."""
     bundle, _, weights = name.partition("=")
     return f"{bundle}\n{Path(weights).resolve().parent.name}" if weights else bundle
-
-
-def _numbers(channels: Any, exclusive: bool, labels: bool = True) -> np.ndarray:
-    """(K, *S) in {0, 1} -> (*S) uint8, numbers of structures."""
-    own = without_meta(channels).cpu()
-    numbers = label_map(without_background(own, exclusive))
-    if exclusive and labels:
-        numbers = torch.where(own.any(dim=0), numbers, UNLABELLED).to(torch.uint8)
-    return numbers.numpy()
 
 
 def _counts(mask: np.ndarray, label: np.ndarray) -> dict[str, Any]:

@@ -10,9 +10,9 @@ import numpy as np
 from torch import Tensor
 
 from ..data.structures import label_map
-from ..diffusion.inferer import evenly
 from ..diffusion.noise_schedule import NoiseSchedule
 from ..diffusion.trace import grey
+from ..spread import evenly
 from .case_file import MOST_STEPS
 from .colours import coloured, red_green_blue
 from .strip import write_animation, write_strip

@@ -7,7 +7,7 @@ from typing import Any
 from ..data.datalist import datalist, load_datalist
 from ..data.inputs import find_inputs
 from ..data.layouts import FILE
-from ..diffusion.inferer import evenly
+from ..spread import evenly
 
 FOLDERS = ("masks", "labels")  # beside images/, of the plain layout
 

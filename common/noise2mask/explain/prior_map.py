@@ -3,11 +3,11 @@
 Legend: B = 1 image, h w size of the last unit's map.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from monai.data import Dataset
 from torch import Tensor, nn
 
 from ..diffusion.denoiser import unwrap
@@ -40,7 +40,7 @@ class PriorFigures:
 
     def __init__(
         self,
-        dataset: Sequence[Any],
+        dataset: Dataset,
         network: nn.Module,
         inferer: EnsembleInferer,
         output_dir: str,

@@ -11,13 +11,13 @@ import numpy as np
 import torch
 from matplotlib import colormaps
 
-from ..data.item_paths import name_of
-from ..data.results import stem
 from ..files import write_text_atomically
 from ..metrics.overlap import count, overlap
 from ..metrics.score_files import csv_text
+from ..spread import evenly
 from .case_file import MOST_STEPS, UNLABELLED, CaseRecord, case_path, read_case
 from .heat import in_colours, numbers_in_colours
+from .seen import names_of
 from .strip import write_animation, write_strip
 
 COLOURS = "viridis"  # of the paper: 0 dark purple, 1 yellow
@@ -35,7 +35,7 @@ class SamplingFigures:
     """
 
     def __init__(self, items: Sequence[Mapping[str, Any]], output_dir: str) -> None:
-        self.names = [stem(name_of(item)) for item in items]
+        self.names = list(names_of(items).values())
         self.folder = Path(output_dir)
 
     def run(self) -> list[dict[str, Any]]:
@@ -51,7 +51,7 @@ class SamplingFigures:
         return rows
 
     def _draw(self, name: str, record: CaseRecord) -> None:
-        some = np.linspace(0, len(record.timesteps) - 1, min(len(record.timesteps), MOST_STEPS)).round().astype(int)
+        some = evenly(len(record.timesteps), MOST_STEPS)
         noisy, clean = ([own[k] / 255 for k in some] for own in (record.noisy, record.clean))
         masks = {"mask of\nall samples": record.mask} | ({} if record.label is None else {"label": record.label})
         titles = [f"t = {record.timesteps[k]}" for k in some] + ["image", *masks]

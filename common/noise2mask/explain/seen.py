@@ -3,22 +3,23 @@
 Legend: C channels, K channels of a label, H W D size of the network's input; a volume is shown by one slice.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from monai.data import MetaTensor
+from monai.data import Dataset, MetaTensor
 from monai.transforms import ResampleToMatch
 from torch import Tensor
 
-from ..data.results import stem
+from ..data.item_paths import name_of
 from ..data.structures import label_map, without_background
 from ..diffusion.denoiser import Denoiser
 from ..diffusion.fusion import harden
 from ..diffusion.inferer import EnsembleInferer
 from ..meta import without_meta
-from .case_file import UNLABELLED
+from .case_file import UNLABELLED, case_names
 
 
 class Seen(NamedTuple):
@@ -42,21 +43,20 @@ class Seen(NamedTuple):
         return self.found > 0 if self.label is None else (self.label > 0) & (self.label != UNLABELLED)
 
 
-def seen_cases(
-    dataset: Sequence[Any], network: Denoiser, inferer: EnsembleInferer, device: torch.device
-) -> Iterator[Seen]:
+def seen_cases(dataset: Dataset, network: Denoiser, inferer: EnsembleInferer, device: torch.device) -> Iterator[Seen]:
     """The cases of a data set with `image` (preprocessed) and, where there is one, `label` at its own size.
 
     Of a volume that slice is shown which has most of the label or, without one, of the first sample's mask.
     """
-    one = inferer.changed(samples=1)
+    one, names = inferer.changed(samples=1), names_of(dataset.data)
     for i in range(len(dataset)):
         item = dataset[i]
         image = without_meta(item["image"])[None].to(device)  # (1, C, H, W[, D])
         hard = harden(one.sample(image, network), inferer.exclusive)[0, 0]  # (K, H, W[, D])
         found = label_map(without_background(hard, inferer.exclusive)).cpu()  # (H, W[, D])
         label = seen_label(item["label"], item["image"], inferer.exclusive) if "label" in item else None
-        yield _seen(stem(item["image"].meta["filename_or_obj"]), image, label, found, network.spatial_dims)
+        name = names[item["image"].meta["filename_or_obj"]]
+        yield _seen(name, image, label, found, network.spatial_dims)
 
 
 def _seen(name: str, image: Tensor, label: Tensor | None, found: Tensor, spatial_dims: int) -> Seen:
@@ -73,7 +73,7 @@ def _seen(name: str, image: Tensor, label: Tensor | None, found: Tensor, spatial
     return Seen(name, whole, drawn.numpy(), None if label is None else label.numpy(), found.numpy(), number)
 
 
-def seen_label(label: Tensor, image: MetaTensor, exclusive: bool) -> Tensor:
+def seen_label(label: MetaTensor, image: MetaTensor, exclusive: bool) -> Tensor:
     """A label at its own size as a map of numbers at that of the image that the network is given.
 
     Args:
@@ -84,6 +84,30 @@ def seen_label(label: Tensor, image: MetaTensor, exclusive: bool) -> Tensor:
     Returns:
         (H, W[, D]) uint8 on the CPU.
     """
-    matched = without_meta(ResampleToMatch(mode="nearest", padding_mode="zeros")(label.float(), image)).cpu()
-    numbers = label_map(without_background(matched, exclusive).round())  # (H, W[, D])
-    return torch.where(matched.any(dim=0), numbers, UNLABELLED).to(torch.uint8) if exclusive else numbers
+    numbers = numbers_of(label, exclusive)[None]  # (1, ...): one channel is resampled, not K
+    placed = MetaTensor(numbers.float(), meta=label.meta)
+    matched = ResampleToMatch(mode="nearest", padding_mode="zeros")(placed, image)
+    return without_meta(matched)[0].round().to(torch.uint8).cpu()  # (H, W[, D])
+
+
+def numbers_of(label: Tensor, exclusive: bool) -> Tensor:
+    """(K, ...) in {0, 1} -> (...) uint8, numbers of structures; of exclusive classes `UNLABELLED` where none is."""
+    plain = without_meta(label)
+    numbers = label_map(without_background(plain, exclusive))  # (...)
+    return torch.where(plain.any(dim=0), numbers, UNLABELLED).to(torch.uint8) if exclusive else numbers
+
+
+def names_of(items: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """What files of each image are called, by its path as MONAI writes it in the meta data.
+
+    Args:
+        items: of a data set, with the path of an `image`, or the image itself as it was loaded.
+    """
+    return case_names([_path(item) for item in items])
+
+
+def _path(item: Mapping[str, Any]) -> str:
+    image = item["image"]
+    if isinstance(image, MetaTensor):
+        return str(image.meta["filename_or_obj"])
+    return str(Path(name_of(item)).expanduser())

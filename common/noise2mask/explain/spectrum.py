@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from monai.data import Dataset
 from torch import Tensor, nn
 
 from ..diffusion.denoiser import Denoiser, unwrap
@@ -44,7 +45,7 @@ class SpectrumFigures:
 
     def __init__(
         self,
-        dataset: Sequence[Any],
+        dataset: Dataset,
         network: nn.Module,
         inferer: EnsembleInferer,
         output_dir: str,

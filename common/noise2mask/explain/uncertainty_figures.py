@@ -14,13 +14,13 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from ..data.item_paths import name_of
-from ..data.results import STD_WHITE, stem
+from ..data.results import STD_WHITE
 from ..files import atomic_file, write_text_atomically
 from ..metrics.score_files import csv_text
 from .case_file import UNLABELLED, CaseRecord, case_path, read_case
 from .colours import colour_of
 from .sampling import picture, shown_slice
+from .seen import names_of
 
 LABEL, SAMPLE = "#ffffff", colour_of(1)  # contours
 SCORES, CASES = "scores.json", "cases.csv"
@@ -42,7 +42,7 @@ class UncertaintyFigures:
     """
 
     def __init__(self, items: Sequence[Mapping[str, Any]], output_dir: str, labelled: bool = False) -> None:
-        self.names = [stem(name_of(item)) for item in items]
+        self.names = list(names_of(items).values())
         self.folder, self.labelled = Path(output_dir), labelled
 
     def run(self) -> list[dict[str, Any]]:

@@ -17,6 +17,7 @@ from ..data.reader import GreyReader
 from ..data.results import stem
 from ..data.window import REMEDY, check_window, outside_window
 from ..digest import sha256
+from ..explain.case_file import case_path
 from ..ranks import from_first
 from .resolved_config import bundle_of, fingerprint, resolved_config
 
@@ -49,6 +50,7 @@ class Batch:
         z_score:         each channel first gets mean 0 and deviation 1, of which `intensity_range` is the window.
         crop:            of the image, such as `CropDiscd`; it is tried.
         spatial_dims:    of the network: 3 takes volumes alone.
+        case_files:      a finished case has its file in `cases`, too.
 
     Raises:
         ValueError: where the range is empty or none of z-scores, where a result file would overwrite another one, or an
@@ -67,10 +69,11 @@ class Batch:
         z_score: bool = False,
         crop: Sequence[Crop] = (),
         spatial_dims: int = 2,
+        case_files: bool = False,
     ) -> None:
         if intensity_range is not None:
             check_window(intensity_range, z_score)
-        self.folder = Path(output_dir)
+        self.folder, self.case_files = Path(output_dir), case_files
         self.files = {_as_loaded(name_of(item)): paths_of(item["image"]) for item in items}
         config = resolved_config()
         self.config, self.bundle = fingerprint(config), bundle_of(config)
@@ -133,6 +136,7 @@ class Batch:
         try:
             case = json.loads(self.file(image).read_text(encoding="utf-8"))
             there = all((self.folder / name).is_file() for name in case["files"])
+            there &= not self.case_files or case_path(self.folder, stem(image)).is_file()
             same = Path(case["image"]).name == Path(image).name and case[MADE_FROM] == self.made_from(image)
         except (OSError, ValueError, TypeError, KeyError):  # none, or damaged
             return None

@@ -16,6 +16,7 @@ from ..data.structures import without_background
 from ..explain.progress import progress_picture
 from ..files import atomic_file
 from ..meta import without_meta
+from ..spread import evenly
 
 FILE, TAG = "progress.png", "validation"
 
@@ -44,7 +45,7 @@ class Progress:
     def start(self, engine: Engine) -> None:
         """Choose the cases."""
         count = len(engine.state.dataloader.sampler)  # type: ignore[arg-type]
-        self.chosen = set(np.linspace(0, count - 1, min(self.cases, count)).round().astype(int).tolist())
+        self.chosen = set(evenly(count, self.cases))
         self.seen, self.kept = 0, list[tuple[Tensor, ...]]()
 
     def add(self, engine: Engine) -> None:

@@ -11,11 +11,12 @@ import torch
 from ignite import distributed as idist
 from ignite.engine import Engine, Events
 
-from ..diffusion.inferer import Intermediate, evenly
+from ..diffusion.inferer import Intermediate
 from ..explain.image_sampling import Sampling, sampling_rows, write_sampling_animation, write_sampling_strip
 from ..files import check_writable, write_text_atomically
 from ..metrics.score_files import csv_text
 from ..ranks import gathered
+from ..spread import evenly
 from .progress import on_cpu
 
 FRAMES = 24  # steps that are kept, at most

@@ -20,6 +20,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from .. import __version__
+from ..explain.case_file import run_digest
 from ..explain.colours import COLOURS
 from ..files import write_text_atomically
 from . import tables
@@ -111,7 +112,7 @@ def _of_results(results: Results | None) -> dict[str, Any]:
     if results is None:
         return {"results": None, "facts": dict.fromkeys(SAID), "date": ""}
     facts, columns = {**dict.fromkeys(SAID), **results.facts}, tables.columns_of(results)
-    pictures = read_pictures(results.folder, results.cases, tables.pictured_first(results))
+    pictures = read_pictures(results.folder, results.cases, tables.pictured_first(results), _run(results.facts))
     return {
         "results": results,
         "facts": facts,
@@ -134,6 +135,12 @@ def _scored(results: Results) -> dict[str, Any]:
         "over": tables.over(results.facts),
         "charts": _charts(results),
     }
+
+
+def _run(facts: Mapping[str, Any]) -> str | None:
+    """The digest that cases of these results have; None where they say too little."""
+    known = facts.get("weights") and facts.get("sampling")
+    return run_digest(facts["weights"], facts["sampling"]) if known else None
 
 
 def _date(results: Results) -> str:

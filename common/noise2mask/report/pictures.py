@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from ..data.results import stem
-from ..explain.case_file import FOLDER, CaseRecord, case_path, read_case
+from ..explain.case_file import FOLDER, CaseRecord, case_names, case_path, read_case
 from .layers import case_layers, check_record, thumbnail
 from .sources import Case
 
@@ -26,19 +25,22 @@ class Pictures(NamedTuple):
     missing: str  # why there are none; empty: they are there
 
 
-def read_pictures(folder: Path, cases: Sequence[Case], order: Sequence[int], most: int = MOST_BYTES) -> list[Pictures]:
+def read_pictures(
+    folder: Path, cases: Sequence[Case], order: Sequence[int], run: str | None = None, most: int = MOST_BYTES
+) -> list[Pictures]:
     """Of every case, in the order of the cases.
 
     Args:
         folder: output folder of the results.
         cases:  of the results.
         order:  numbers of the cases, by who needs pictures most.
+        run:    digest of the run that made the results; None: not known.
         most:   bytes of all of them.
     """
     found: dict[int, Pictures] = {}
-    left = most
+    left, names = most, case_names([case.image for case in cases])
     for i in order:
-        pictures = _pictures(folder, cases[i].image) if left else Pictures("", "", LEFT_OUT)
+        pictures = _pictures(folder, cases[i].image, names[cases[i].image], run) if left else Pictures("", "", LEFT_OUT)
         size = len(pictures.layers) + len(pictures.small)
         fits = size <= left
         found[i] = pictures if fits else Pictures("", "", LEFT_OUT)
@@ -47,21 +49,23 @@ def read_pictures(folder: Path, cases: Sequence[Case], order: Sequence[int], mos
     return [found[i] for i in range(len(cases))]
 
 
-def _pictures(folder: Path, image: str) -> Pictures:
+def _pictures(folder: Path, image: str, name: str, run: str | None) -> Pictures:
     try:
-        record = read_case(case_path(folder, stem(image)))
-        _check_image(record, image)
+        record = read_case(case_path(folder, name))
+        _check_same(record, image, name, run)
         check_record(record)
         return Pictures(json.dumps(case_layers(record)), thumbnail(record), "")
     except ValueError as error:
         return Pictures("", "", f"no pictures: {error}")
 
 
-def _check_image(record: CaseRecord, image: str) -> None:
-    """See that it is not of another image, whose pictures would stand beside this one's scores."""
+def _check_same(record: CaseRecord, image: str, name: str, run: str | None) -> None:
+    """See that it is not of another image or run, whose pictures would stand beside this one's scores."""
     found = str(record.facts.get("image", ""))
     if Path(found).name != Path(image).name:
-        raise ValueError(f"{FOLDER}/{stem(image)}.npz is of {found}: segment or evaluate again.")
+        raise ValueError(f"{FOLDER}/{name}.npz is of {found}: segment or evaluate again.")
+    if run is not None and record.facts.get("run", run) != run:
+        raise ValueError(f"{FOLDER}/{name}.npz was made with other weights or settings: segment or evaluate again.")
 
 
 def _tell(folder: Path, missing: Sequence[tuple[str, str]]) -> None:

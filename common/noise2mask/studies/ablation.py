@@ -107,7 +107,14 @@ class Ablation:
             data = [path for path in self.overlays if path.parent.name == "data"]
             overlays = [*data, settings_file(weights)]
             of_data = {name: value for name, value in self.rows[title].items() if name in OF_DATA}
-            more = {"model_file": weights, "section": self.section, "progress": False, **of_data, **settings}
+            more = {
+                "model_file": weights,
+                "section": self.section,
+                "progress": False,
+                "case_files": False,
+                **of_data,
+                **settings,
+            }
             self._bundle("evaluating", ["inference", "evaluate"], overlays, scores, more)
             write_text_atomically(json.dumps(dict(settings)) + "\n", sampled)
         name = ", ".join(filter(None, (title, sampling)))

@@ -1,0 +1,8 @@
+"""Some of many, evenly spread: steps, slices, cases to show."""
+
+import numpy as np
+
+
+def evenly(count: int, most: int) -> list[int]:
+    """At most so many of the numbers 0 .. count - 1, the first and the last among them."""
+    return np.linspace(0, count - 1, min(count, most)).round().astype(int).tolist()
