@@ -13,7 +13,10 @@ def record(label=True, shape=(4, 6), steps=3, samples=2, **facts):
     arrays = {name: map_() for name in ("mask", "probability", "std", "entropy")}
     arrays |= {"image": map_(1), "samples": map_(samples), "noisy": map_(steps), "clean": map_(steps)}
     arrays |= {"timesteps": np.arange(steps)[::-1].copy(), "label": map_() if label else None}
-    return CaseRecord(**arrays, facts={"image": "a.png", "triage": 0.25, "structures": [], "slices": None, **facts})
+    return CaseRecord(
+        **arrays,
+        facts={"image": "a.png", "triage": 0.25, "structures": [], "slices": None, "spacing": [1.0, 1.0], **facts},
+    )
 
 
 @pytest.mark.parametrize("label", [True, False])

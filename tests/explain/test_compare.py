@@ -5,7 +5,7 @@ import pytest
 
 from noise2mask.data.reader import GreyReader
 from noise2mask.explain.case_file import UNLABELLED
-from noise2mask.explain.compare import FALSE, HIT, MISSED, WRONG, CompareFigures, errors
+from noise2mask.explain.compare import FALSE, HIT, MISSED, WRONG, CompareFigures, errors, scores_of, titles_of
 
 
 def test_four_pixels_are_hit_missed_false_and_background():
@@ -21,6 +21,28 @@ def test_another_structure_is_neither_hit_nor_missed_and_what_nobody_labelled_co
 def test_errors_differ_in_lightness():
     light = sorted(np.dot(colour, (0.299, 0.587, 0.114)) for colour in (HIT, WRONG, FALSE, MISSED, (0, 0, 0)))
     assert min(np.diff(light)) > 25
+
+
+def test_pixels_and_dice_of_one_structure_and_of_several():
+    mask, label = np.array([[1, 2, 2, 0, 1]], np.uint8), np.array([[1, 1, 2, 2, UNLABELLED]], np.uint8)
+    assert scores_of(np.minimum(mask, 1), np.where(label == UNLABELLED, label, label > 0).astype(np.uint8), []) == {
+        "hit": 3,
+        "missed": 1,
+        "false": 0,
+        "dice": 6 / 7,
+    }
+    several = scores_of(mask, label, ["a", "b"])
+    assert {name: several[name] for name in ("hit", "missed", "false", "other")} == {
+        "hit": 2, "missed": 1, "false": 0, "other": 1,
+    }  # fmt: skip
+    assert several["dice_a"] == pytest.approx(2 / 3) and several["dice_b"] == 0.5
+    assert several["dice"] == pytest.approx((2 / 3 + 0.5) / 2)
+
+
+def test_networks_of_one_name_have_titles_of_their_own():
+    same = ["pgdiffseg", "pgdiffseg=/a/run/model.pt", "pgdiffseg=/b/run/model.pt", "pgdiffseg=/b/run/last.pt"]
+    titles = titles_of(same, "pgdiffseg")
+    assert len({"pgdiffseg", *titles}) == 5 and titles[1:3] == ["pgdiffseg\nrun", "pgdiffseg\nb/run"]
 
 
 def figures(folder, others, **options):

@@ -5,7 +5,7 @@ import torch
 from monai.visualize import GradCAM
 from torch import nn
 
-from noise2mask.explain.grad_cam import heat_map, heat_maps, matching_layers
+from noise2mask.explain.grad_cam import heat_map, heat_maps, matching_layers, scaled
 
 
 class Detector(nn.Module):
@@ -40,7 +40,7 @@ def heat(layer="rectified", x=None, network=None):
 def test_a_planted_detector_s_map_lies_on_the_lesion_of_each_image_not_of_the_first_alone():
     maps = heat()
     assert maps.shape == (3, 6, 6)
-    for b, own in enumerate(maps):
+    for b, own in enumerate(scaled(maps)):
         assert own[b, b] == 1 and own.sum() == 1
 
 
@@ -52,13 +52,14 @@ def test_the_map_is_monai_s_before_that_is_inverted():
     x = torch.randn(1, 1, 8, 8)
     own = heat_maps(network, ["1"], lambda: network(x)[:, 2])["1"]
     theirs = GradCAM(network, "1", postprocessing=lambda heat: heat).compute_map(x, class_idx=2)[:, 0]
-    assert torch.allclose(own, theirs / theirs.max(), atol=1e-6)
+    assert torch.allclose(own, theirs, atol=1e-6) and own.max() > 0
 
 
 def test_a_map_by_hand():
     activation = torch.tensor([[[[1.0, 2.0]], [[3.0, 1.0]]]])  # two channels of 1 x 2
     gradient = torch.tensor([[[[1.0, 3.0]], [[-1.0, -1.0]]]])  # weights 2 and -1
-    assert heat_map(activation, gradient).tolist() == [[[0.0, 1.0]]]  # 2 - 3 < 0, 4 - 1 = 3 is the largest
+    heat = heat_map(activation, gradient)
+    assert heat.tolist() == [[[0.0, 3.0]]] and scaled(heat).tolist() == [[[0.0, 1.0]]]  # 2 - 3 < 0, 4 - 1 = 3
 
 
 def test_an_image_whose_score_nothing_raises_has_a_map_of_zeros():
@@ -95,6 +96,12 @@ def test_hooks_go_when_the_network_fails():
     with pytest.raises(RuntimeError):
         heat(x=torch.zeros(1, 3, 6, 6), network=network)
     assert not any(module._forward_hooks for module in network.modules())
+
+
+def test_layers_come_in_the_order_in_which_they_are_evaluated():
+    network = nn.ModuleDict({"last": nn.Conv2d(1, 1, 1), "first": nn.Conv2d(1, 1, 1)})
+    score = lambda: network["last"](network["first"](torch.ones(1, 1, 2, 2))).sum(dim=(1, 2, 3))  # noqa: E731
+    assert list(heat_maps(network, ["last", "first"], score)) == ["first", "last"]
 
 
 def test_a_layer_that_does_not_exist_is_told_with_those_that_do():

@@ -6,14 +6,15 @@ import numpy as np
 
 from noise2mask.explain.case_file import UNLABELLED
 from noise2mask.explain.colours import colour_of
-from noise2mask.explain.heat import HEAT, IMAGE, heat_inside, heated, in_colours, numbers_in_colours
+from noise2mask.explain.heat import HEAT, heat_inside, heated, in_colours, numbers_in_colours
 
 
-def test_without_heat_the_picture_is_darker_and_with_it_lighter():
-    picture = np.full((4, 4), 0.5)
-    cold, hot = heated(picture, np.zeros((2, 2))), heated(picture, np.ones((2, 2)))
-    assert cold.shape == (4, 4, 3) and abs(int(cold[0, 0, 1]) - round(255 * IMAGE * 0.5)) <= 1
-    assert (hot[0, 0] > cold[0, 0]).all() and hot[0, 0, 0] == min(255, round(255 * (IMAGE * 0.5 + HEAT * 0.988)))
+def test_without_heat_the_picture_is_as_it_was_and_the_largest_heat_is_as_bright_on_dark_as_on_bright_ground():
+    dark, bright = np.zeros((4, 4)), np.ones((4, 4))
+    assert np.array_equal(heated(bright * 0.5, np.zeros((2, 2))), in_colours(bright * 0.5))
+    hot = [heated(picture, np.ones((2, 2)))[0, 0].astype(int) for picture in (dark, bright)]
+    assert np.abs(hot[1] - hot[0] - 255 * (1 - HEAT)).max() <= 1
+    assert np.dot(hot[0], (0.299, 0.587, 0.114)) > 150
 
 
 def test_colours_stay_and_grey_becomes_three_equal_ones():

@@ -3,12 +3,13 @@
 import gc
 import tracemalloc
 
+import nibabel as nib
 import numpy as np
 import pytest
 from PIL import Image
 
 from noise2mask.explain.overlays import write_overlays
-from noise2mask.explain.preview import picture_of, write_preview
+from noise2mask.explain.preview import picture_of, rows_of, write_preview
 
 RANDOM = np.random.default_rng(0)
 
@@ -46,7 +47,18 @@ def test_a_picture_in_colour_is_drawn_in_colour(tmp_path):
     mask = np.zeros((6, 4))
     assert np.allclose(picture_of(image, mask), (1, 0, 0.2)) and picture_of(image, mask).shape == (4, 6, 3)
     write_preview(image, mask, mask, tmp_path / "a.png", "title")
-    write_overlays([("a", image, mask)], tmp_path / "b.png")
+    write_overlays([("a", image, mask, None)], tmp_path / "b.png")
     for name in ("a.png", "b.png"):
         colours = np.asarray(Image.open(tmp_path / name).convert("RGB")).reshape(-1, 3)
         assert (colours == (255, 0, 51)).all(axis=1).any()
+
+
+@pytest.mark.parametrize("codes", ["RAS", "LPI", "SRA"])
+def test_a_volume_is_shown_with_the_patient_s_right_on_the_left_however_it_is_stored(codes):
+    """A dot at the patient's right, front and top."""
+    affine = np.linalg.inv(nib.orientations.inv_ornt_aff(nib.orientations.axcodes2ornt(codes), [4, 5, 6]))
+    volume = np.zeros((5, 5, 5))
+    place = [4 if code in "RAS" else 0 for k, code in enumerate(nib.aff2axcodes(affine))]
+    volume[tuple(place)] = 1
+    rows = rows_of(volume, volume, affine)
+    assert np.argwhere(rows).tolist() == [[0, 0]]  # top left: front and right

@@ -3,9 +3,10 @@
 import pytest
 import torch
 
+from noise2mask.diffusion.feature_inferer import FeatureInferer
 from noise2mask.diffusion.inferer import EnsembleInferer
 from noise2mask.diffusion.noise_schedule import NoiseSchedule
-from noise2mask.explain.score import score_of
+from noise2mask.explain.score import check_score, score_of
 
 X0 = torch.tensor([[[[0.3, -0.3], [0.1, -0.1]]], [[[-0.3, -0.3], [-0.3, -0.3]]]])  # (2, 1, 2, 2)
 
@@ -36,6 +37,10 @@ def test_of_exclusive_classes_the_background_is_no_foreground():
 
 
 def test_logits_add_up_the_largest_of_each_pixel_and_other_names_are_refused():
+    features = FeatureInferer(NoiseSchedule(), out_channels=2)
+    for name, own in (("logit_sum", inferer()), ("x0_foreground", features)):
+        with pytest.raises(ValueError, match=f"score is {name}, but this network answers with"):
+            check_score(name, own)
     logits = torch.tensor([[[[1.0, 5.0]], [[2.0, 3.0]]]])
     assert score_of("logit_sum", inferer(), logits, logits, 0).tolist() == [7]
     with pytest.raises(ValueError, match="eps_sum, x0_foreground, logit_sum"):

@@ -40,7 +40,7 @@ def test_what_the_filter_does_to_an_impulse_is_its_spectrum():
 def test_rings_of_a_filter_that_is_closed_above_a_quarter():
     radius = np.hypot(*np.meshgrid(*[np.fft.fftshift(np.fft.fftfreq(32))] * 2))
     rows = radial_means((radius < 0.25).astype(float))
-    assert [row["mean"] for row in rows] == [1, 1, 1, 1, 0, 0, 0, 0]
+    assert [row["mean"] for row in rows] == [1, 1, 1, 1, 0, 0, 0, 0, 0] and rows[-1]["frequency_to"] == 1
 
 
 def test_a_network_s_parsers_have_a_picture_a_table_and_their_features(tmp_path):
@@ -48,7 +48,7 @@ def test_a_network_s_parsers_have_a_picture_a_table_and_their_features(tmp_path)
     rows = SpectrumFigures(toy.dataset(), net, toy.inferer(), str(tmp_path), most_steps=2).run()
     assert {row["parser"] for row in rows} == {"parsers.0", "parsers.1"}
     assert all(row["mean"] == pytest.approx(1) and row["mean_distance_from_1"] == pytest.approx(0) for row in rows)
-    names = {"spectrum.png", "spectrum.csv", "spectrum_case_0.png", "spectrum_case_1.png"}
+    names = {"spectrum.png", "spectrum.csv", "spectrum_features.csv", "spectrum_case_0.png", "spectrum_case_1.png"}
     assert {path.name for path in tmp_path.iterdir()} == names
     assert not any(module._forward_hooks for module in net.modules())
 

@@ -5,7 +5,8 @@ import pytest
 from matplotlib import colormaps
 from PIL import Image
 
-from noise2mask.explain.strip import BAR, FRAME, LAST_FRAME, write_animation, write_strip
+from noise2mask.explain.caption import BAR
+from noise2mask.explain.strip import FRAME, LAST_FRAME, write_animation, write_strip
 
 RED, BLUE = (np.full((8, 8, 3), colour, np.uint8) for colour in ([255, 0, 0], [0, 0, 255]))
 

@@ -23,9 +23,9 @@ def test_means_of_a_case_are_those_of_its_maps(tmp_path):
     half = np.full((4, 4), 51, np.uint8)  # a fifth
     case = record(shape=(4, 4))._replace(samples=samples, std=half, entropy=half)
     write_case(case, case_path(tmp_path, "a"))
-    (row,) = UncertaintyFigures([{"image": "a.png"}], str(tmp_path)).run()
+    (row,) = UncertaintyFigures([{"image": "a.png"}], str(tmp_path), str(tmp_path)).run()
     assert row["case"] == "a" and row["triage"] == 0.25
-    assert (row["std_mean"], row["entropy_mean"], row["samples_disagree"]) == pytest.approx((0.1, 0.2, 0.125))
+    assert (row["std_mean"], row["entropy_part"], row["samples_disagree"]) == pytest.approx((0.1, 0.2, 0.125))
     assert (tmp_path / "uncertainty_a.png").is_file() and not (tmp_path / "reliability.png").exists()
 
 
@@ -49,5 +49,5 @@ def test_with_scores_both_diagrams_are_drawn(tmp_path):
     bins = {"calibration": {"pixels": [16.0], "probability": [4.0], "label": [3.0]}}
     (tmp_path / "scores.json").write_text(json.dumps(bins))
     (tmp_path / "cases.csv").write_text("image,dice,triage\na.png,0.5,0.25\n")
-    UncertaintyFigures([{"image": "a.png"}], str(tmp_path), labelled=True).run()
+    UncertaintyFigures([{"image": "a.png"}], str(tmp_path), str(tmp_path), labelled=True).run()
     assert {"reliability.png", "reliability.csv", "triage.png", "triage.csv"} <= {p.name for p in tmp_path.iterdir()}

@@ -11,6 +11,7 @@ from PIL import Image
 
 from noise2mask.diffusion.image_inferer import ImageInferer
 from noise2mask.diffusion.noise_schedule import NoiseSchedule
+from noise2mask.explain.caption import BAR
 from noise2mask.explain.progress import generation_picture
 from noise2mask.handlers.generation_progress import GenerationProgress
 from noise2mask.networks.dsdm_with_reference import DSDMWithReference
@@ -49,7 +50,7 @@ def validator(folder, network):
 
 
 def picture(folder):
-    return np.asarray(Image.open(folder / "progress.png"))
+    return np.asarray(Image.open(folder / "progress.png"))[:-BAR]
 
 
 def test_a_row_has_mask_reference_what_the_inferer_makes_and_the_real_image(tmp_path, network, data):

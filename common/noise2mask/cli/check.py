@@ -20,6 +20,7 @@ from ..data.reader import ColourReader, MaskReader
 from ..data.splits import KEYS
 from ..explain.overlays import write_overlays
 from ..files import check_writable, write_text_atomically
+from ..spread import evenly
 from ..transforms.binary_mask import is_foreground
 
 CASES = 12  # images on the sheet
@@ -110,16 +111,16 @@ def _show(output: Path, problems: Sequence[str], doubtful: Sequence[str], data: 
 
 def _some_cases(
     content: Mapping[str, Any], phase: int, foreground: Sequence[float] | None, modality: int
-) -> list[tuple[str, np.ndarray, np.ndarray]]:
-    """Images spread over the data set, in colour where they are, of several modalities this one, with their masks."""
+) -> list[tuple[str, np.ndarray, np.ndarray, np.ndarray | None]]:
+    """Images spread over the data set, in colour where they are, of several modalities this one; masks, affines."""
     items = [item for key in KEYS for item in content.get(key, [])]
-    chosen = [items[i] for i in np.linspace(0, len(items) - 1, min(CASES, len(items))).astype(int)]
-    cases: list[tuple[str, np.ndarray, np.ndarray]] = []
+    chosen = [items[i] for i in evenly(len(items), CASES)]
+    cases: list[tuple[str, np.ndarray, np.ndarray, np.ndarray | None]] = []
     for item in chosen:
         paths = paths_of(item["image"])
         shown = paths[min(modality, len(paths) - 1)]
-        image, _ = ColourReader(phase).get_data([shown])  # (W, H), (3, W, H) or (X, Y, Z)
+        image, meta = ColourReader(phase).get_data([shown])  # (W, H), (3, W, H) or (X, Y, Z)
         masks, _ = MaskReader(phase).channels(item["label"])  # (F, W, H) or (F, X, Y, Z)
         inside = is_foreground(torch.from_numpy(masks), foreground).any(dim=0).numpy()
-        cases.append((Path(name_of(item)).name, image, inside))
+        cases.append((Path(name_of(item)).name, image, inside, meta.get("affine") if inside.ndim == 3 else None))
     return cases

@@ -1,5 +1,6 @@
 """What `noise2mask explain` runs: a figure by the bundle's explain.yaml, or one of its studies."""
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -50,6 +51,11 @@ def run_explanation(
         ValueError: where there is no such figure, or not of this bundle.
     """
     check_name("--what", what, (*FIGURES, *STUDIES))
+    if "WORLD_SIZE" in os.environ and os.environ["WORLD_SIZE"] != "1":
+        raise ValueError("Figures are made by one process: run it without torchrun.")
+    _check_used(bundle, what, own)
+    if what == "compare":
+        own = {**own, "sampling": dict(sampling)}
     given = {**sampling, "output_dir": str(output)}
     if what in FIGURES:
         _run_figures(bundle, source, what, section, layout, {**own, **given}, weights, presets, settings)
@@ -57,6 +63,14 @@ def run_explanation(
         _run_study(bundle, source, what, section, layout, given, weights, presets, settings)
     if is_first():
         console.print(f"pictures and the numbers behind them: {output}", soft_wrap=True)
+
+
+def _check_used(bundle: Bundle, what: str, own: Mapping[str, Any]) -> None:
+    """Raise ValueError where an option would change nothing."""
+    options = {"most_cases": "--cases", "others": "--with", "references": "--references"}
+    used = {"most_cases": what in FIGURES, "others": what == "compare", "references": bundle.generates}
+    if idle := [options[name] for name in own if not used[name]]:
+        raise ValueError(f"{idle[0]} has no effect on {what} of {bundle.name}: leave it out.")
 
 
 def _run_figures(

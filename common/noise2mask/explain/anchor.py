@@ -56,16 +56,17 @@ class AnchorFigures:
 
     def run(self) -> list[dict[str, Any]]:
         """Look, draw, write; the rows of the table of cases."""
-        pictures, rows, gates = [], [], list[str]()
+        pictures, rows, names, gates = [], [], list[str](), list[str]()
         for seen in seen_cases(self.dataset, self.network, self.inferer, self.device):
             maps = self._maps(seen)  # by name (H, W)
             gates = [name for name in maps if name != "anchor"]
-            pictures.append((seen.name, [*beside(seen)[1], *maps.values()]))
+            names, side = beside(seen)
+            pictures.append((f"{seen.name}{seen.where}", [*side, *maps.values()]))
             inside = {f"{name}_in_lesion": heat_inside(own, seen.lesion) for name, own in maps.items()}
             rows.append(
                 {"case": seen.name, **inside, **{f"{name}_mean": float(own.mean()) for name, own in maps.items()}}
             )
-        titles = ["image", "mask", "anchor", *gates]
+        titles = [*names, "anchor", *gates]
         write_strip(pictures, titles, self.folder / "anchor.png", "anchor: probability of any structure; gates of U-SA")
         write_text_atomically(csv_text(rows), self.folder / "anchor.csv")
         self._filters(seen)
@@ -95,7 +96,8 @@ class AnchorFigures:
         low, high = float(filters.min()), float(filters.max())
         scaled = (filters - low) / max(high - low, 1e-6)
         pictures = [(f"module {k + 1}", list(scaled[:, k])) for k in range(filters.shape[1])]
-        title = f"NBP filter, query's against key's frequency, from {low:.2f} (dark) to {high:.2f}"
+        range_ = f"dark {low:.3f}, bright {high:.3f} (1 lets all pass)"
+        title = f"NBP filter by frequency, 0 top left: the query's downwards, the key's to the right; {range_}"
         write_strip(pictures, [f"t = {t}" for t in steps], self.folder / "nbp_filter.png", title)
         table = [
             {

@@ -17,13 +17,15 @@ from ..diffusion.denoiser import Denoiser, unwrap
 from ..diffusion.inferer import EnsembleInferer, evaluated
 from ..files import check_writable, write_text_atomically
 from ..metrics.score_files import csv_text
-from .grad_cam import heat_maps, matching_layers
+from ..spread import check_most
+from .grad_cam import heat_maps, matching_layers, scaled
 from .heat import heat_inside, heated, in_colours, numbers_in_colours
-from .score import score_of
+from .score import check_score, score_of
 from .seen import Seen, seen_cases
 from .strip import write_strip
 
-Heat = dict[str, np.ndarray]  # layer -> (h, w) in [0, 1]
+Heat = dict[str, np.ndarray]  # layer -> (h, w) from 0 up
+SCALE = "each map scaled to its own largest value (heat_max in attention.csv)"
 
 
 class AttentionFigures:
@@ -42,7 +44,8 @@ class AttentionFigures:
         device:       of the network.
 
     Raises:
-        ValueError: where the network has no such layer (it names those near), or the folder can not be written to.
+        ValueError: where the network has no such layer (it names those near), the score is not one of its answers,
+            `most_steps` is below 1, or the folder can not be written to.
     """
 
     def __init__(
@@ -59,7 +62,11 @@ class AttentionFigures:
     ) -> None:
         self.dataset, self.network, self.inferer = dataset, cast(Denoiser, unwrap(network)), inferer
         self.grids = {name: matching_layers(self.network, layers) for name, layers in grids.items()}
-        self.pairs, self.score, self.most_steps = [tuple(pair) for pair in before_after], score, most_steps
+        pairs = [tuple(pair) for pair in before_after]
+        self.pairs = [pair for pair in pairs if set(pair) <= set(grids)]  # a user may have asked for other grids
+        check_score(score, inferer)
+        check_most(most_steps)
+        self.score, self.most_steps = score, most_steps
         self.folder, self.device = Path(output_dir), torch.device(device)
         self.layers = list(dict.fromkeys(layer for layers in self.grids.values() for layer in layers))
         check_writable(self.folder)
@@ -72,10 +79,11 @@ class AttentionFigures:
             self._draw(seen, heats)
             rows += [
                 {"case": seen.name, "grid": grid, "layer": layer, "timestep": timestep}
+                | {"slice": "" if seen.slice is None else seen.slice, "heat_max": float(heat[layer].max())}
                 | {"heat_in_lesion": heat_inside(heat[layer], seen.lesion), "area_of_lesion": float(seen.lesion.mean())}
                 for timestep, heat in heats
-                for grid, layers in self.grids.items()
-                for layer in layers
+                for grid in self.grids
+                for layer in self._in_order(grid, heat)
             ]
         write_text_atomically(csv_text(rows), self.folder / "attention.csv")
         return rows
@@ -86,31 +94,38 @@ class AttentionFigures:
             maps = attention(self.network, self.inferer, seen.image, x, timestep, self.layers, self.score)
             yield timestep, {layer: seen.shown(heat)[0] for layer, heat in maps.items()}
 
+    def _in_order(self, grid: str, heat: Heat) -> list[str]:
+        """Layers of a grid as the network evaluates them."""
+        return [layer for layer in heat if layer in self.grids[grid]]
+
     def _draw(self, seen: Seen, heats: Sequence[tuple[int, Heat]]) -> None:
         if not heats:
             raise ValueError(f"{seen.name}: no step is taken; expected steps from 1 up: change steps.")
         names, side = beside(seen)
         times = [f"t = {timestep}" for timestep, _ in heats]
-        for grid, layers in self.grids.items():
-            maps = [[heated(seen.picture, heat[layer]) for _, heat in heats] for layer in layers]
+        for grid in self.grids:
+            layers = self._in_order(grid, heats[0][1])
+            maps = [[_drawn(seen, heat[layer]) for _, heat in heats] for layer in layers]
             if len(heats) > 1:
                 rows, titles = list(zip(short_names(layers), maps, strict=True)), times + names
             else:  # a single row of them is easier to look at than a column
                 rows, titles = [(times[0], [own for (own,) in maps])], short_names(layers) + names
             rows[0][1].extend(side)
-            title = f"{seen.name}: {grid.replace('_', ' ')}, Grad-CAM of {self.score}"
-            write_strip(rows, titles, self.folder / f"attention_{seen.name}_{grid}.png", title)
+            title = f"{seen.name}{seen.where}: {grid.replace('_', ' ')}, Grad-CAM of {self.score}; {SCALE}"
+            write_strip(rows, titles, self.folder / f"attention_{seen.name}_{grid}.png", title, seen.pixel)
         for pair in self.pairs:
             self._draw_pair(seen, *heats[-1], pair)
 
     def _draw_pair(self, seen: Seen, timestep: int, heat: Heat, pair: Sequence[str]) -> None:
         names, side = beside(seen)
-        rows = [(name.replace("_", " "), [heated(seen.picture, heat[k]) for k in self.grids[name]]) for name in pair]
-        titles = [f"level {level}" for level, _ in enumerate(self.grids[pair[0]], start=1)]
+        layers = {name: self._in_order(name, heat) for name in pair}
+        rows = [(name.replace("_", " "), [_drawn(seen, heat[layer]) for layer in layers[name]]) for name in pair]
+        titles = short_names(layers[pair[0]])
         rows[0][1].extend(side)
         titles += names
         path = self.folder / f"attention_{seen.name}_{'_and_'.join(pair)}.png"
-        write_strip(rows, titles, path, f"{seen.name}: t = {timestep}, Grad-CAM of {self.score}")
+        title = f"{seen.name}{seen.where}: t = {timestep}, Grad-CAM of {self.score}; {SCALE}"
+        write_strip(rows, titles, path, title, seen.pixel)
 
 
 def attention(
@@ -134,7 +149,7 @@ def attention(
         score:    of `score.SCORES`.
 
     Returns:
-        By layer (B, h, w[, d]) in [0, 1].
+        By layer (B, h, w[, d]) from 0 up.
     """
 
     def evaluate() -> Tensor:
@@ -143,6 +158,11 @@ def attention(
 
     with evaluated(network):
         return heat_maps(network, layers, evaluate)
+
+
+def _drawn(seen: Seen, heat: np.ndarray) -> np.ndarray:
+    """A map (h, w) from 0 up over its image -> (H, W, 3) uint8."""
+    return heated(seen.picture, scaled(torch.from_numpy(heat)[None])[0].numpy())
 
 
 def short_names(layers: Sequence[str]) -> list[str]:

@@ -10,6 +10,8 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from .figure import save_figure
+
 
 def write_before_after(pairs: Sequence[tuple[str, np.ndarray, np.ndarray]], path: Path) -> Path:
     """Two rows of pictures.
@@ -28,5 +30,4 @@ def write_before_after(pairs: Sequence[tuple[str, np.ndarray, np.ndarray]], path
             axis.imshow(picture.T.round().astype(np.uint8))  # (H, W, 3)
             axis.set_title(f"{name}\n{when}", fontsize=7)
             axis.set_axis_off()
-    figure.savefig(path, dpi=100)
-    return path
+    return save_figure(figure, path, dpi=100)

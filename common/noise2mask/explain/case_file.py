@@ -45,6 +45,14 @@ class CaseRecord(NamedTuple):
 ARRAYS = tuple(name for name in CaseRecord._fields if name != "facts")
 
 
+def shown_number(record: CaseRecord) -> int:
+    """Which of a volume's kept slices is shown: that with most of the mask, or else of the label, or the middle."""
+    for numbers in (record.mask, record.label):
+        if numbers is not None and (lesion := (numbers > 0) & (numbers != UNLABELLED)).any():
+            return int(lesion.sum(axis=(0, 1)).argmax())
+    return record.mask.shape[2] // 2
+
+
 def case_names(images: Sequence[str]) -> dict[str, str]:
     """What files of each image (a path) are called: its name without ending and, where several share that, a digest."""
     stems = {image: stem(image) for image in images}

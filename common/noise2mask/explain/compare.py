@@ -5,6 +5,7 @@ Legend: S size of the image's file; H W of what is shown, of a volume the slice 
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -15,18 +16,20 @@ from ..bundles import find_bundle
 from ..data.item_paths import paths_of
 from ..data.reader import GreyReader, is_picture
 from ..files import check_writable, write_text_atomically
+from ..handlers.save_results import sampling_settings
 from ..metrics.overlap import count, overlap
 from ..metrics.score_files import csv_text
 from ..segmenter import Segmenter
 from .case_file import UNLABELLED
 from .heat import in_colours, numbers_in_colours
-from .preview import picture_of, rows_of
+from .preview import picture_of, rows_of, side_words
 from .seen import names_of, numbers_of
 from .strip import write_strip
 
 # Hit white and missed red as in the paper, false blue; their lightness tells them apart without colour vision too.
 HIT, WRONG, FALSE, MISSED = (255, 255, 255), (240, 228, 66), (86, 180, 233), (170, 20, 20)
-LEGEND = "white hit, dark red missed, light blue false, yellow another structure"
+LEGEND, OTHER = "white hit, dark red missed, light blue false", ", yellow another structure"
+SIDE = 2.4  # longest side of a picture in inches: 360 pixels
 
 
 class CompareFigures:
@@ -38,7 +41,8 @@ class CompareFigures:
         output_dir: where the files go.
         title:      of the evaluator's own bundle.
         others:     what stands beside it: names or folders of bundles, or a bundle and its weights as BUNDLE=FILE; each
-            sees the image files by its own preprocessing and settings.
+            sees the image files by its own preprocessing.
+        sampling:   settings of all of them, such as `steps`; what is not given is each one's own.
         structures: names of the channels, of several; None: masks have one channel.
         exclusive:  channel 0 is the background.
 
@@ -54,13 +58,15 @@ class CompareFigures:
         output_dir: str,
         title: str,
         others: Sequence[str],
+        sampling: Mapping[str, Any] | None = None,
         structures: Mapping[str, Any] | None = None,
         exclusive: bool = False,
     ) -> None:
         self.names = names_of(items)
         self.files = dict(zip(self.names, (paths_of(item["image"]) for item in items), strict=True))
         self.reader, self.folder, self.title, self.exclusive = reader, Path(output_dir), title, exclusive
-        self.others = {_title(name): _segmenter(name) for name in others}
+        segmenters = [_segmenter(name, sampling or {}) for name in others]
+        self.others = dict(zip(titles_of(others, title), segmenters, strict=True))
         self.structures = tuple(structures or ())
         if not others:
             raise ValueError("There is nothing to compare with: give another bundle, or BUNDLE=model.pt.")
@@ -74,9 +80,14 @@ class CompareFigures:
 
     def attach(self, engine: Engine) -> None:
         """Draw after every batch; write the table at the end."""
-        engine.add_event_handler(Events.STARTED, lambda engine: self.rows.clear())
+        engine.add_event_handler(Events.STARTED, self.start)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self.draw)
         engine.add_event_handler(Events.COMPLETED, self.write)
+
+    def start(self, engine: Engine) -> None:
+        """Forget an earlier run; what the evaluator itself samples with."""
+        self.rows.clear()
+        self.settings = sampling_settings(engine)
 
     def draw(self, engine: Engine) -> None:
         """The pictures of one batch."""
@@ -99,20 +110,22 @@ class CompareFigures:
         for other, segmenter in self.others.items():
             mask = np.asarray(segmenter(files).mask, np.uint8)
             masks[other] = mask.T if is_picture(files[0]) else mask
-        rows = [
-            {"case": name, "network": title.replace("\n", " "), **_counts(mask, label)} for title, mask in masks.items()
-        ]
+        rows = [self._row(name, title, mask, label) for title, mask in masks.items()]
         self.rows += rows
-        image, _ = self.reader.get_data(files[:1])  # (W, H), (3, W, H) or (X, Y, Z)
-        lesion = (label > 0) & (label != UNLABELLED)
-        titles = [
-            "image",
-            "label",
-            *(f"{title}\nDice {row['dice']:.3f}" for title, row in zip(masks, rows, strict=True)),
-        ]
-        pictures = [in_colours(_scaled(picture_of(image, lesion))), numbers_in_colours(rows_of(label, lesion))]
-        pictures += [errors(rows_of(mask, lesion), rows_of(label, lesion)) for mask in masks.values()]
-        write_strip([(name, pictures)], titles, self.folder / f"compare_{name}.png", LEGEND)
+        image, meta = self.reader.get_data(files[:1])  # (W, H), (3, W, H) or (X, Y, Z)
+        lesion, affine = (label > 0) & (label != UNLABELLED), meta.get("affine")
+        shown = [rows_of(own, lesion, affine) for own in (label, *masks.values())]  # (H, W) each
+        pictures = [in_colours(_scaled(picture_of(image, lesion, affine))), numbers_in_colours(shown[0])]
+        pictures += [errors(mask, shown[0]) for mask in shown[1:]]
+        titles = ["image", "label", *map(_heading, masks, rows)]
+        legend = f"{LEGEND}{OTHER if len(self.structures) > 1 else ''}{side_words(label)}"
+        write_strip([(name, pictures)], titles, self.folder / f"compare_{name}.png", legend, side=SIDE)
+
+    def _row(self, name: str, title: str, mask: np.ndarray, label: np.ndarray) -> dict[str, Any]:
+        """What is said of one mask (*S)."""
+        settings = self.others[title].inferer.settings if title in self.others else self.settings
+        how = {"steps": len(settings["timesteps"]), "samples": settings["samples"]}
+        return {"case": name, "network": title.replace("\n", " "), **how, **scores_of(mask, label, self.structures)}
 
 
 def errors(mask: np.ndarray, label: np.ndarray) -> np.ndarray:
@@ -132,23 +145,49 @@ def _scaled(picture: np.ndarray) -> np.ndarray:
     return (picture - least) / max(most - least, 1e-6)
 
 
-def _segmenter(name: str) -> Segmenter:
+def _segmenter(name: str, sampling: Mapping[str, Any]) -> Segmenter:
     """Of BUNDLE or BUNDLE=FILE."""
     bundle, _, weights = name.partition("=")
     find_bundle(bundle)
-    return Segmenter(bundle, weights or None)
+    return Segmenter(bundle, weights or None, **sampling)
 
 
-def _title(name: str) -> str:
-    """Above its masks: of weights the name of their folder."""
-    bundle, _, weights = name.partition("=")
-    return f"{bundle}\n{Path(weights).resolve().parent.name}" if weights else bundle
+def titles_of(others: Sequence[str], own: str) -> list[str]:
+    """What stands above their masks: the bundle and, of weights, as much of the path's end as tells them apart."""
+    titles = [own]
+    for name in others:
+        bundle, _, weights = name.partition("=")
+        parts = Path(weights).resolve().parts[1:] if weights else ()
+        found = [bundle, *("\n".join([bundle, "/".join(parts[-k - 1 : -1])]) for k in range(1, len(parts)))]
+        found = found[1:] if weights else found
+        found += ["\n".join([bundle, "/".join(parts)]), *(f"{found[0]} {number}" for number in range(2, 99))]
+        titles.append(next(title for title in found if title not in titles))
+    return titles[1:]
 
 
-def _counts(mask: np.ndarray, label: np.ndarray) -> dict[str, Any]:
-    """Pixels hit, missed and false, of any structure, and their Dice; and those of another structure."""
+def _heading(title: str, row: Mapping[str, Any]) -> str:
+    dice = "mean Dice" if "other" in row else "Dice"
+    return f"{title}\n{row['steps']} steps, {row['samples']} samples\n{dice} {row['dice']:.3f}"
+
+
+def scores_of(mask: np.ndarray, label: np.ndarray, structures: Sequence[str]) -> dict[str, Any]:
+    """Pixels hit, missed and false, and Dice; of several structures their mean, each, and pixels of another structure.
+
+    Args:
+        mask:       (*S) uint8, numbers of structures.
+        label:      (*S) uint8, likewise; what is `UNLABELLED` counts nowhere.
+        structures: names; fewer than two where there is one structure.
+    """
     known = label != UNLABELLED
     found, true = (mask > 0) & known, (label > 0) & known
-    counts = count(torch.from_numpy(found), torch.from_numpy(true))
+    pixels = {"hit": int((found & (mask == label)).sum()), "missed": int((true & ~found).sum())}
+    pixels["false"] = int((found & ~true).sum())
+    if len(structures) < 2:
+        return pixels | {"dice": _dice(found, true)}
+    each = {f"dice_{name}": _dice(found & (mask == k), true & (label == k)) for k, name in enumerate(structures, 1)}
     other = int((found & true & (mask != label)).sum())
-    return {"hit": counts.tp, "missed": counts.fn, "false": counts.fp, "other": other, "dice": overlap(counts)["dice"]}
+    return pixels | {"other": other, "dice": fmean(each.values()), **each}
+
+
+def _dice(mask: np.ndarray, label: np.ndarray) -> float:
+    return overlap(count(torch.from_numpy(mask), torch.from_numpy(label)))["dice"]

@@ -28,7 +28,7 @@ def heat_maps(network: nn.Module, layers: Sequence[str], score: Callable[[], Ten
         score:   evaluates the network once and gives a number for each image, (B,).
 
     Returns:
-        By layer (B, *S) in [0, 1], the largest of each image 1; 0 where nothing raises its score.
+        By layer, in the order in which they were evaluated, (B, *S) from 0 up; see `scaled`.
 
     Raises:
         ValueError: where there is no such layer, its output is no such tensor, or does not influence the score.
@@ -39,20 +39,24 @@ def heat_maps(network: nn.Module, layers: Sequence[str], score: Callable[[], Ten
         if missing := [name for name in layers if name not in outputs]:
             raise ValueError(f"The layer {missing[0]} takes no part in this score: take it out of the layers.")
         gradients = torch.autograd.grad(total, [outputs[name] for name in layers], allow_unused=True)
-    for name, gradient in zip(layers, gradients, strict=True):
-        if gradient is None:
-            raise ValueError(f"The layer {name} does not influence this score: take it out of the layers.")
-    return {name: heat_map(outputs[name], own) for name, own in zip(layers, gradients, strict=True)}
+    found = dict(zip(layers, gradients, strict=True))
+    if idle := [name for name, gradient in found.items() if gradient is None]:
+        raise ValueError(f"The layer {idle[0]} does not influence this score: take it out of the layers.")
+    return {name: heat_map(output, found[name]) for name, output in outputs.items()}
 
 
 @torch.no_grad()
 def heat_map(activation: Tensor, gradient: Tensor) -> Tensor:
-    """ReLU(sum_c alpha_c A_c), alpha_c the spatial mean of the gradient: (B, C, *S) twice -> (B, *S) in [0, 1]."""
+    """ReLU(sum_c alpha_c A_c), alpha_c the spatial mean of the gradient: (B, C, *S) twice -> (B, *S) from 0 up."""
     axes = tuple(range(2, activation.ndim))
     weights = gradient.mean(dim=axes, keepdim=True)  # (B, C, 1, ..), equation 1
     # A norm of single channels takes their mean away, and the gradient's mean is 0: what is left of it is rounding
     weights = weights * (weights.abs() > ROUNDING * gradient.abs().mean(dim=axes, keepdim=True))
-    heat = (weights * activation).sum(dim=1).relu()  # (B, *S), equation 2
+    return (weights * activation).sum(dim=1).relu()  # (B, *S), equation 2
+
+
+def scaled(heat: Tensor) -> Tensor:
+    """Each image's map with its largest value 1: (B, *S) from 0 up -> (B, *S) in [0, 1]; a map of zeros stays so."""
     largest = heat.flatten(1).amax(dim=1).reshape(-1, *[1] * (heat.ndim - 1))  # (B, 1, ..)
     return heat / torch.where(largest > 0, largest, 1)  # (B, *S)
 

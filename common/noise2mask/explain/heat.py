@@ -11,7 +11,7 @@ from torch.nn.functional import interpolate
 from .case_file import UNLABELLED
 from .colours import coloured
 
-HEAT, IMAGE = 0.6, 0.7  # parts of both, as the authors of PGDiffSeg mix them
+HEAT = 0.75  # part of the heat's colour where it is largest; where there is none, the image is as it was
 GREY = 96  # of what nobody labelled
 COLOURS = "inferno"  # grows lighter with the heat: it says the same without colour vision; the paper has "jet"
 
@@ -24,8 +24,11 @@ def resized(heat: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 def heated(picture: np.ndarray, heat: np.ndarray) -> np.ndarray:
     """Picture (H, W) or (H, W, 3) in [0, 1] under a heat map (h, w) in [0, 1] -> (H, W, 3) uint8."""
-    colours = colormaps[COLOURS](resized(heat, picture.shape[:2]))[..., :3]  # (H, W, 3)
-    return _bytes(IMAGE * _three(picture) + HEAT * colours)
+    # Deviation: mixed by the heat, where the authors of PGDiffSeg add 0.6 of it to 0.7 of the image, because added to a
+    # dark cyst the largest heat looks weaker than some heat on bright tissue.
+    wide = resized(heat, picture.shape[:2]).clip(0, 1)  # (H, W)
+    part = HEAT * wide[..., None]  # (H, W, 1)
+    return _bytes((1 - part) * _three(picture) + part * colormaps[COLOURS](wide)[..., :3])
 
 
 def in_colours(picture: np.ndarray) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Which images a figure shows: with their labels where the input is a data set, some of them evenly spread."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +32,17 @@ def items_to_explain(
     Raises:
         ValueError: where there is nothing, or `most` is below 1.
     """
+    return some(_items(Path(path), section, layout, split), most)
+
+
+def some(items: Sequence[dict[str, Any]], most: int | None) -> list[dict[str, Any]]:
+    """At most so many of the items, evenly spread; None: all.
+
+    Raises:
+        ValueError: where `most` is below 1.
+    """
     if most is not None and most < 1:
         raise ValueError(f"{most} images are to be shown, expected 1 or more: correct most_cases.")
-    items = _items(Path(path), section, layout, split)
     return [items[i] for i in evenly(len(items), len(items) if most is None else most)]
 
 

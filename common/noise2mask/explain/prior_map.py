@@ -16,7 +16,7 @@ from ..files import check_writable, write_text_atomically
 from ..metrics.score_files import csv_text
 from ..networks.pgdiffseg import PGDiffSeg
 from .attention import beside
-from .grad_cam import heat_maps
+from .grad_cam import heat_maps, scaled
 from .heat import heat_inside, heated
 from .seen import Seen, seen_cases
 from .strip import write_strip
@@ -58,11 +58,14 @@ class PriorFigures:
         pictures, rows = [], []
         for seen in seen_cases(self.dataset, self.network, self.inferer, self.device):
             heat, logits, location = prior_map(self.network, seen.image)  # (1, h, w), (1, classes), (1, 1, H, W)
-            own = [heated(seen.picture, heat[0].numpy()), heated(seen.picture, location[0, 0].numpy())]
-            pictures.append((seen.name, [*beside(seen)[1], *own]))
-            rows.append({"case": seen.name, **_said(logits), **_inside(seen, heat, location)})
-        titles = ["image", "mask", "Grad-CAM", "location map"]
-        write_strip(pictures, titles, self.folder / "prior.png", "prior-supervision network")
+            own = [heated(seen.picture, scaled(heat)[0].numpy()), heated(seen.picture, location[0, 0].numpy())]
+            said, (names, side) = _said(logits), beside(seen)
+            words = ", ".join(f"{name.removeprefix('probability_')} {value:.2f}" for name, value in said.items())
+            pictures.append((f"{seen.name}\n{words}", [*side, *own]))
+            rows.append({"case": seen.name, **said, **_inside(seen, heat, location)})
+        titles = [*names, "Grad-CAM", "location map"]
+        title = "prior-supervision network: what it looks at (each map in its own scale) and its location map"
+        write_strip(pictures, titles, self.folder / "prior.png", title)
         write_text_atomically(csv_text(rows), self.folder / "prior.csv")
         return rows
 
@@ -75,7 +78,7 @@ def prior_map(network: PGDiffSeg, image: Tensor) -> tuple[Tensor, Tensor, Tensor
         image:   (B, C, H, W).
 
     Returns:
-        Heat map (B, h, w) in [0, 1], logits (B, classes), location map (B, 1, H, W) in [0, 1], on the CPU.
+        Heat map (B, h, w) from 0 up, logits (B, classes), location map (B, 1, H, W) in [0, 1], on the CPU.
     """
     last = f"prior.units.{len(network.prior.units) - 1}"
     said: dict[str, Tensor] = {}

@@ -8,6 +8,8 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from .figure import save_figure
+
 
 def write_probe_figure(rows: Sequence[Mapping[str, Any]], title: str, path: Path) -> Path:
     """A column per block, a row per timestep, the number in each field.
@@ -33,5 +35,4 @@ def write_probe_figure(rows: Sequence[Mapping[str, Any]], title: str, path: Path
     axes.set(xlabel="block of the decoder, 0 the deepest", ylabel="timestep")
     axes.set_title(title, fontsize=8, wrap=True)
     figure.colorbar(shown, label="mean IoU, background with it")
-    figure.savefig(path, dpi=120)
-    return path
+    return save_figure(figure, path)

@@ -9,6 +9,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from .colours import colour_of
+from .figure import save_figure
 
 SHOWN = {"dice": "Dice", "iou": "IoU"}
 MARKERS = ("o", "s")  # of each score: told apart without colours, too
@@ -34,8 +35,7 @@ def write_ratio_figure(rows: Sequence[Mapping[str, Any]], path: Path) -> Path:
         axes.plot(*single, linestyle="", markersize=3, color=colour, marker=marker)
     axes.set(xlabel="part of the generated tiles, in percent", ylabel="on real tiles, mean over their patients")
     axes.legend()
-    figure.savefig(path, dpi=120)
-    return path
+    return save_figure(figure, path)
 
 
 def mean_and_deviation(rows: Sequence[Mapping[str, Any]], name: str) -> tuple[float, float | None]:

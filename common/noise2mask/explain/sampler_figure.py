@@ -7,6 +7,8 @@ from typing import Any
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from .figure import save_figure
+
 TITLES = {
     "ddim": "DDIM",
     "dpm_solver": "DPM-Solver",
@@ -42,5 +44,4 @@ def write_sampler_figure(rows: Sequence[Mapping[str, Any]], path: Path) -> Path:
     right.set_ylabel("variance of Dice over the repeats (dashed)")
     right.set_ylim(bottom=0)
     left.legend(fontsize=8)
-    figure.savefig(path, dpi=120)
-    return path
+    return save_figure(figure, path)

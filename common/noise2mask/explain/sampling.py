@@ -15,10 +15,10 @@ from ..files import write_text_atomically
 from ..metrics.overlap import count, overlap
 from ..metrics.score_files import csv_text
 from ..spread import evenly
-from .case_file import MOST_STEPS, UNLABELLED, CaseRecord, case_path, read_case
+from .case_file import MOST_STEPS, UNLABELLED, CaseRecord, case_path, read_case, shown_number
 from .heat import in_colours, numbers_in_colours
 from .seen import names_of
-from .strip import write_animation, write_strip
+from .strip import pixel_of, write_animation, write_strip
 
 COLOURS = "viridis"  # of the paper: 0 dark purple, 1 yellow
 
@@ -28,25 +28,27 @@ class SamplingFigures:
 
     Args:
         items:      with `image`, whose cases have been kept.
-        output_dir: where they are, and where the figures go.
+        cases_dir:  output folder of their evaluation.
+        output_dir: where the figures go.
 
     Raises:
         ValueError: by `run`, where a case is missing or has no steps.
     """
 
-    def __init__(self, items: Sequence[Mapping[str, Any]], output_dir: str) -> None:
+    def __init__(self, items: Sequence[Mapping[str, Any]], cases_dir: str, output_dir: str) -> None:
         self.names = list(names_of(items).values())
-        self.folder = Path(output_dir)
+        self.cases, self.folder = Path(cases_dir), Path(output_dir)
 
     def run(self) -> list[dict[str, Any]]:
         """Draw, write; the rows of the table."""
         rows = []
         for name in self.names:
-            record = shown_slice(read_case(case_path(self.folder, name)))
+            record = shown_slice(read_case(case_path(self.cases, name)))
             if not len(record.timesteps):
                 raise ValueError(f"{name}: this network goes no steps from noise to mask: there is none to show.")
             self._draw(name, record)
-            rows += [{"case": name, **row} for row in _numbers(record)]
+            shown = {"case": name, "slice": (record.facts["slices"] or [""])[0]}
+            rows += [{**shown, **row} for row in _numbers(record)]
         write_text_atomically(csv_text(rows), self.folder / "sampling.csv")
         return rows
 
@@ -57,25 +59,32 @@ class SamplingFigures:
         titles = [f"t = {record.timesteps[k]}" for k in some] + ["image", *masks]
         clean += [in_colours(picture(record)), *map(numbers_in_colours, masks.values())]
         rows = [("mask estimated", clean), ("noisy mask", noisy)]
-        write_strip(rows, titles, self.folder / f"sampling_{name}.png", f"{name}: from noise to mask, first sample")
+        title = f"{name}: from noise to mask, first sample{where(record.facts)}"
+        write_strip(rows, titles, self.folder / f"sampling_{name}.png", title, pixel_of(record.facts["spacing"]))
         frames = [_frame(*parts) for parts in zip(record.noisy, record.clean, strict=True)]
         captions = [f"noisy, estimated: t = {t}" for t in record.timesteps]
         write_animation(frames, captions, self.folder / f"sampling_{name}.gif")
 
 
 def shown_slice(record: CaseRecord) -> CaseRecord:
-    """The record of a picture; of a volume that of the slice with most of the mask, or else of the label."""
+    """The record of a picture; of a volume that of one slice, whose number is then all of `slices`."""
     if record.mask.ndim == 2:
         return record
-    lesion = record.mask > 0
-    if record.label is not None and not lesion.any():
-        lesion = (record.label > 0) & (record.label != UNLABELLED)
-    z = int(lesion.sum(axis=(0, 1)).argmax())
+    z = shown_number(record)
     arrays: dict[str, Any] = {
         name: array[..., z] for name, array in record._asdict().items()
         if isinstance(array, np.ndarray) and array.ndim > 2
     }  # fmt: skip
-    return record._replace(**arrays)
+    return record._replace(**arrays, facts={**record.facts, "slices": [record.facts["slices"][z]]})
+
+
+def where(facts: Mapping[str, Any]) -> str:
+    """Which slice of a volume is shown, and which side is which, for the title of a figure."""
+    if facts.get("slices") is None:
+        return ""
+    axis, codes = "xyz"[facts.get("axis", 2)], facts.get("axcodes", "")
+    side = f", right of the picture is {codes[1]}, its bottom {codes[0]}" if codes else ""
+    return f", slice {facts['slices'][0]} of the file's {axis} axis{side}"
 
 
 def _numbers(record: CaseRecord) -> list[dict[str, Any]]:

@@ -5,12 +5,22 @@ Legend: B images, K classes, S size.
 
 from torch import Tensor
 
+from ..diffusion.feature_inferer import FeatureInferer
 from ..diffusion.inferer import EnsembleInferer
 from ..diffusion.target import split_variance, to_epsilon, to_x0
 from ..diffusion.trace import foreground
 from ..names import check_name
 
 SCORES = ("eps_sum", "x0_foreground", "logit_sum")
+
+
+def check_score(name: str, inferer: EnsembleInferer) -> None:
+    """Raise ValueError where a score has no such name, or is of networks that answer otherwise."""
+    check_name("score", name, SCORES)
+    logits = isinstance(inferer, FeatureInferer)
+    if logits != (name == "logit_sum"):
+        answer = "logits: expected logit_sum" if logits else f"masks: expected {' or '.join(SCORES[:2])}"
+        raise ValueError(f"score is {name}, but this network answers with {answer}.")
 
 
 def score_of(name: str, inferer: EnsembleInferer, output: Tensor, x: Tensor, timestep: int) -> Tensor:

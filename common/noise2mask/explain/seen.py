@@ -20,6 +20,7 @@ from ..diffusion.fusion import harden
 from ..diffusion.inferer import EnsembleInferer
 from ..meta import without_meta
 from .case_file import UNLABELLED, case_names
+from .strip import pixel_of
 
 
 class Seen(NamedTuple):
@@ -30,7 +31,13 @@ class Seen(NamedTuple):
     picture: np.ndarray  # (H, W) or, in red, green and blue, (H, W, 3), in [0, 1]
     label: np.ndarray | None  # (H, W) uint8, numbers of structures; `UNLABELLED` where nobody said what this is
     found: np.ndarray  # (H, W) uint8, the first sample's mask in numbers of structures
-    slice: int | None  # which one of a volume is shown
+    slice: int | None  # which one of a volume is shown, as the network counts them
+    pixel: float = 1.0  # height of a pixel over its width
+
+    @property
+    def where(self) -> str:
+        """For the title of a figure."""
+        return "" if self.slice is None else f", slice {self.slice}"
 
     def shown(self, maps: Tensor) -> np.ndarray:
         """Of maps (..., H, W[, D]) of this image what is shown: (..., H, W)."""
@@ -56,7 +63,9 @@ def seen_cases(dataset: Dataset, network: Denoiser, inferer: EnsembleInferer, de
         found = label_map(without_background(hard, inferer.exclusive)).cpu()  # (H, W[, D])
         label = seen_label(item["label"], item["image"], inferer.exclusive) if "label" in item else None
         name = names[item["image"].meta["filename_or_obj"]]
-        yield _seen(name, image, label, found, network.spatial_dims)
+        rows, columns = torch.linalg.norm(item["image"].affine[:3, :2].double(), dim=0).tolist()
+        seen = _seen(name, image, label, found, network.spatial_dims)
+        yield seen._replace(pixel=pixel_of([rows, columns]))
 
 
 def _seen(name: str, image: Tensor, label: Tensor | None, found: Tensor, spatial_dims: int) -> Seen:

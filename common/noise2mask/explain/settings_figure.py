@@ -11,8 +11,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, Locator, LogLocator, NullLocator, StrMethodFormatter
 
-from ..files import atomic_file
 from .colours import colour_of
+from .figure import save_figure
 from .sampler_figure import TITLES
 
 LOOKS = (("o", "-"), ("s", "--"), ("^", "-."), ("D", ":"), ("v", "-"), ("P", "--"), ("X", "-."))  # marker and line
@@ -48,9 +48,7 @@ def write_settings_figure(rows: Sequence[Mapping[str, Any]], path: Path) -> Path
     time.set_yscale("log")
     _number(time.yaxis, LogLocator(subs=(1, 2, 3, 5, 7)))
     figure.legend(*quality.get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=8)
-    with atomic_file(path) as file:
-        figure.savefig(file, format="png", dpi=120)
-    return path
+    return save_figure(figure, path, dpi=120)
 
 
 def settings_lines(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:

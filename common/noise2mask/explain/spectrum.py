@@ -17,10 +17,11 @@ from torch import Tensor, nn
 
 from ..diffusion.denoiser import Denoiser, unwrap
 from ..diffusion.inferer import EnsembleInferer, evaluated
-from ..files import atomic_file, check_writable, write_text_atomically
+from ..files import check_writable, write_text_atomically
 from ..layers.ff_parser import FFParser
 from ..metrics.score_files import csv_text
 from .attention import beside
+from .figure import save_figure
 from .heat import resized
 from .seen import Seen, seen_cases
 from .strip import write_strip
@@ -29,7 +30,7 @@ BINS = 8  # of radial frequencies, in the table
 
 
 class SpectrumFigures:
-    """`spectrum.png` and `spectrum.csv` of the filters; per case `spectrum_<name>.png` of the features.
+    """`spectrum.png` and `spectrum.csv` of the filters; per case `spectrum_<name>.png` of the features, and their CSV.
 
     Args:
         dataset:    items with `image` (preprocessed) and, where there is one, `label` (own size).
@@ -61,11 +62,17 @@ class SpectrumFigures:
 
     def run(self) -> list[dict[str, Any]]:
         """Look, draw, write; the rows of the table of filters."""
-        size = None
+        size, strengths = None, list[dict[str, Any]]()
         for seen in seen_cases(self.dataset, self.network, self.inferer, self.device):
             features = self._features(seen)
             size = {name: parts[0][1].shape[1:] for name, parts in features.items()}
             self._draw(seen, features)
+            strengths += [
+                {"case": seen.name, "parser": name, "timestep": timestep}
+                | {when: float(np.abs(own).mean()) for when, own in (("before", before), ("after", after))}
+                for name, parts in features.items()
+                for timestep, before, after in parts
+            ]
         assert size is not None  # a data set is not empty
         filters = {name: centred(own, size[name]) for name, own in self.parsers.items()}  # (C, H, W) each
         write_spectra(filters, self.folder / "spectrum.png")
@@ -75,6 +82,7 @@ class SpectrumFigures:
             for magnitude, distance in zip(radial_means(magnitude_of(own)), radial_means(distance_of(own)), strict=True)
         ]
         write_text_atomically(csv_text(rows), self.folder / "spectrum.csv")
+        write_text_atomically(csv_text(strengths), self.folder / "spectrum_features.csv")
         return rows
 
     def _features(self, seen: Seen) -> dict[str, list[tuple[int, np.ndarray, np.ndarray]]]:
@@ -102,7 +110,7 @@ class SpectrumFigures:
         names, side = beside(seen)
         titles = [f"t = {timestep}" for timestep, *_ in next(iter(features.values()))] + names
         rows[0][1].extend(side)
-        title = f"{seen.name}: mean strength of the features around FF-Parser"
+        title = f"{seen.name}{seen.where}: mean strength of features around FF-Parser, each timestep in its own scale"
         write_strip(rows, titles, self.folder / f"spectrum_{seen.name}.png", title)
 
 
@@ -138,10 +146,10 @@ def distance_of(filters: np.ndarray) -> np.ndarray:
 
 
 def radial_means(values: np.ndarray) -> list[dict[str, float]]:
-    """Means of (H, W) by radial frequency, in cycles per pixel up to 0.5; empty rings are left out."""
+    """Means of (H, W) by radial frequency, in cycles per pixel up to the corners; empty rings are left out."""
     axes = np.meshgrid(*(np.fft.fftshift(np.fft.fftfreq(length)) for length in values.shape), indexing="ij")
     radius = np.hypot(*axes)
-    edges = np.linspace(0, 0.5, BINS + 1)
+    edges = np.append(np.linspace(0, 0.5, BINS + 1), 1.0)  # beyond 0.5 there are corners alone
     rings = [(low, high, (radius >= low) & (radius < high)) for low, high in zip(edges[:-1], edges[1:], strict=True)]
     return [
         {"frequency_from": float(low), "frequency_to": float(high), "mean": float(values[ring].mean())}
@@ -158,11 +166,9 @@ def write_spectra(filters: Mapping[str, np.ndarray], path: Path) -> Path:
         panels = ((magnitude_of(own), "mean magnitude", "cividis"), (distance_of(own), "mean |W - 1|", "magma"))
         for axis, (values, title, colours) in zip(column, panels, strict=True):
             drawn = axis.imshow(values, cmap=colours, extent=(-0.5, 0.5, 0.5, -0.5))
-            axis.set(title=f"{name}: {title}", xlabel="cycles per pixel")
+            axis.set(title=f"{name}: {title}", xlabel="cycles per pixel, columns", ylabel="cycles per pixel, rows")
             figure.colorbar(drawn, ax=axis, shrink=0.8)
-    with atomic_file(path) as file:
-        figure.savefig(file, format="png", dpi=120)
-    return path
+    return save_figure(figure, path)
 
 
 def _middle(features: Tensor) -> np.ndarray:

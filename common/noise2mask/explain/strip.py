@@ -11,21 +11,26 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
 from ..files import atomic_file
+from .caption import captioned
+from .figure import save_figure
 
-SIDE = 1.1  # longest side of a picture of a strip in inches
+SIDE = 1.1  # longest side of a picture of a strip in inches, unless it is given
 LINE, CHARACTERS = 0.2, 12  # height of a line of text in inches, characters of one in an inch
 PAD = 0.02  # around each, in inches
 LEAST = 256  # longest side of a frame in pixels, at least
-BAR = 22  # height of the caption below a frame in pixels
-FONT = 14  # of the caption, in pixels
 FRAME, LAST_FRAME = 200, 2000  # milliseconds that a frame is shown
 
 
 def write_strip(
-    rows: Sequence[tuple[str, Sequence[np.ndarray]]], titles: Sequence[str], path: Path, title: str = ""
+    rows: Sequence[tuple[str, Sequence[np.ndarray]]],
+    titles: Sequence[str],
+    path: Path,
+    title: str = "",
+    pixel: float = 1.0,
+    side: float = SIDE,
 ) -> Path:
     """A figure of rows of pictures.
 
@@ -35,6 +40,8 @@ def write_strip(
         titles: one above each column.
         path:   of the PNG.
         title:  above all.
+        pixel:  height of a pixel over its width.
+        side:   longest side of a picture in inches.
 
     Returns:
         The path.
@@ -42,10 +49,10 @@ def write_strip(
     Raises:
         ValueError: where pictures differ in size, or a row has more of them than there are titles.
     """
-    aspect = np.divide(*_size([picture for _, pictures in rows for picture in pictures]))  # H / W
+    aspect = pixel * np.divide(*_size([picture for _, pictures in rows for picture in pictures]))  # H / W
     _check_lengths(rows, titles)
     close = ConstrainedLayoutEngine(w_pad=PAD, h_pad=PAD, wspace=0, hspace=0)
-    width, height = _inches(aspect, len(rows), len(titles))
+    width, height = _inches(aspect, len(rows), len(titles), side)
     above = fill(title, max(20, round(width * CHARACTERS)))  # as many lines as it takes
     lines = above.count("\n") + bool(title) + max(name.count("\n") for name in titles)
     figure = Figure(figsize=(width, height + LINE * lines), layout=close)
@@ -58,17 +65,20 @@ def write_strip(
             axis.set(xticks=[], yticks=[], frame_on=False)
             axis.set_box_aspect(aspect)
             if column < len(pictures):
-                axis.imshow(pictures[column], cmap="viridis", vmin=0, vmax=1, interpolation="nearest")
+                axis.imshow(pictures[column], cmap="viridis", vmin=0, vmax=1, interpolation="nearest", aspect=pixel)
                 axis.set_title(left[column], fontsize=8)
                 left[column] = ""
-    with atomic_file(path) as file:
-        figure.savefig(file, format="png", dpi=150)
-    return path
+    return save_figure(figure, path, dpi=150)
 
 
-def _inches(aspect: float, rows: int, columns: int) -> tuple[float, float]:
-    """Width and height of a figure around pictures whose longest side is SIDE, with names and titles of one line."""
-    width, height = SIDE / max(1, aspect), SIDE * min(1, aspect)
+def pixel_of(spacing: Sequence[float]) -> float:
+    """Height of a pixel over its width, of the distances of rows and of columns."""
+    return float(spacing[0] / spacing[1]) if spacing[1] else 1.0
+
+
+def _inches(aspect: float, rows: int, columns: int, side: float) -> tuple[float, float]:
+    """Width and height of a figure around pictures whose longest side this is, with names and titles of one line."""
+    width, height = side / max(1, aspect), side * min(1, aspect)
     return 0.3 + columns * (width + 2 * PAD), 0.3 + rows * (height + 2 * PAD)
 
 
@@ -90,7 +100,8 @@ def write_animation(frames: Sequence[np.ndarray], captions: Sequence[str], path:
     times = max(1, -(-LEAST // max(_size(frames))))
     if len(captions) != len(frames):
         raise ValueError(f"Found {len(captions)} captions for {len(frames)} frames, expected one for each.")
-    first, *others = [_captioned(frame, caption, times) for frame, caption in zip(frames, captions, strict=True)]
+    large = [frame.repeat(times, axis=0).repeat(times, axis=1) for frame in frames]
+    first, *others = [Image.fromarray(captioned(*own)) for own in zip(large, captions, strict=True)]
     shown = [FRAME] * len(others) + [LAST_FRAME]
     with atomic_file(path) as file:
         first.save(file, "GIF", save_all=True, append_images=others, duration=shown, loop=0)
@@ -109,12 +120,3 @@ def _check_lengths(rows: Sequence[tuple[str, Sequence[np.ndarray]]], titles: Seq
     for name, pictures in rows:
         if len(pictures) > len(titles):
             raise ValueError(f"Row {name!r} has {len(pictures)} pictures, expected at most {len(titles)}, as titles.")
-
-
-def _captioned(frame: np.ndarray, caption: str, times: int) -> Image.Image:
-    """(H, W, 3) -> (H * times + BAR, W * times, 3), the caption in black on white."""
-    picture = frame.repeat(times, axis=0).repeat(times, axis=1)
-    image = Image.fromarray(np.pad(picture, [(0, BAR), (0, 0), (0, 0)], constant_values=255))
-    place = image.width / 2, image.height - BAR / 2
-    ImageDraw.Draw(image).text(place, caption, fill="black", font=ImageFont.load_default(FONT), anchor="mm")
-    return image

@@ -30,6 +30,8 @@ class GenerationProgress(Progress):
         cases:      how many are shown.
     """
 
+    columns = "mask, reference, generated, real"
+
     def __init__(self, output_dir: str, inferer: ImageInferer, cases: int = 4) -> None:
         super().__init__(output_dir, exclusive=True, cases=cases)
         self.inferer = inferer

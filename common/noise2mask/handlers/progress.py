@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 from ..data.structures import without_background
+from ..explain.caption import captioned
 from ..explain.progress import progress_picture
 from ..files import atomic_file
 from ..meta import without_meta
@@ -31,6 +32,8 @@ class Progress:
         exclusive:  channel 0 of label and mask is the background.
         cases:      how many are shown.
     """
+
+    columns = "image, label, mask"  # said below the picture
 
     def __init__(self, output_dir: str, exclusive: bool = False, cases: int = 6) -> None:
         self.folder, self.exclusive, self.cases = Path(output_dir), exclusive, cases
@@ -72,7 +75,7 @@ class Progress:
         """The picture, on the first rank."""
         if idist.get_rank() > 0 or not self.kept:
             return
-        picture = self.picture(engine)  # (rows, columns, 3)
+        picture = captioned(self.picture(engine), f"{self.columns}, epoch {engine.state.epoch}")  # (rows, columns, 3)
         with atomic_file(self.folder / FILE) as file:
             Image.fromarray(picture).save(file, "PNG")
         if self.writer is None:  # now, since only the first rank has one

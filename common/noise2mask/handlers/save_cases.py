@@ -25,7 +25,7 @@ from ..explain.case_file import MOST_SLICES, MOST_STEPS, CaseRecord, case_path, 
 from ..explain.seen import names_of, seen_label
 from ..files import check_writable
 from ..meta import without_meta
-from ..spread import evenly
+from ..spread import check_most, evenly
 
 
 class SaveCases:
@@ -50,6 +50,7 @@ class SaveCases:
         exclusive: bool = False,
         most_steps: int = MOST_STEPS,
     ) -> None:
+        check_most(most_steps)
         self.folder, self.most_steps = Path(output_dir), most_steps
         self.structures, self.exclusive = list(structures or ()), exclusive
         self.weights = sha256(model_file)

@@ -142,6 +142,7 @@ class SaveResults:
                 self.folder / f"{stem(source)}_preview.png",
                 f"{stem(source)}   triage {numbers['triage']:.3f} (0: the samples agree)",
                 None if names is None else dict(zip(names, masks, strict=True)),
+                affine,
             ),
         ]
         case = {"image": source, **numbers, **_measures(masks.max(axis=0), largest, affine, source)}
