@@ -30,6 +30,6 @@ def test_a_row_per_case_with_the_probability_of_a_lesion_and_of_each_class(tmp_p
     assert sum(row[f"probability_{k}"] for k in range(3)) == pytest.approx(1)
 
 
-def test_a_network_without_a_prior_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="Baseline, which has no prior branch"):
-        PriorFigures(toy.dataset(), Baseline(torch.nn.Identity()), toy.inferer(), str(tmp_path))
+def test_a_network_that_has_nothing_of_it_is_left_out(tmp_path):
+    assert PriorFigures(toy.dataset(), Baseline(torch.nn.Identity()), toy.inferer(), str(tmp_path)).run() == []
+    assert list(tmp_path.iterdir()) == []

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from noise2mask.data.reader import ColourReader
+from noise2mask.explain.case_file import case_path
 from noise2mask.handlers.batch import MADE_FROM, Batch
 from noise2mask.transforms.crop_disc import CropDiscd
 
@@ -107,6 +108,15 @@ def test_a_case_that_lacks_a_result_file_is_done_again(folder):
     finish(folder)
     (folder / "out" / "a_mask.png").unlink()
     assert left(folder) == ["a", "b"]
+
+
+def test_where_cases_are_kept_one_without_its_file_is_done_again(folder):
+    finish(folder)
+    items, where = [{"image": str(folder / "in" / "a.png")}], (str(folder / "out"), str(folder / "model.pt"))
+    assert len(Batch(items, *where, case_files=True).unfinished) == 1
+    case_path(folder / "out", "a").parent.mkdir()
+    case_path(folder / "out", "a").write_bytes(b"")
+    assert Batch(items, *where, case_files=True).unfinished == []
 
 
 def test_all_images_that_can_not_be_read_are_named_before_anything_is_done(folder):

@@ -3,8 +3,9 @@
 Legend: B = 1 image, K classes, H W size, S modules of the SS-Former, h heads, U radii of frequencies.
 """
 
+import logging
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -22,20 +23,24 @@ from .heat import heat_inside, resized
 from .seen import Seen, seen_cases
 from .strip import write_strip
 
+logger = logging.getLogger(__name__)
+
 
 class AnchorFigures:
-    """`anchor.png`, a row per case; `nbp_filter.png`, a row per module and a column per timestep; a CSV beside each.
+    """Of a `MedSegDiffV2` `anchor.png`, a row per case, and `nbp_filter.png`, a row per module, a column per timestep.
+
+    A CSV stands beside each.
 
     Args:
         dataset:    items with `image` (preprocessed) and, where there is one, `label` (own size).
-        network:    a `MedSegDiffV2` with its weights.
+        network:    a `Denoiser` with its weights.
         inferer:    whose timesteps are taken.
         output_dir: where the files go.
         most_steps: timesteps shown, evenly spread over those of the sampler.
         device:     of the network.
 
     Raises:
-        ValueError: where the network is another, or the folder can not be written to.
+        ValueError: where the folder can not be written to.
     """
 
     def __init__(
@@ -47,15 +52,16 @@ class AnchorFigures:
         most_steps: int = 8,
         device: torch.device | str = "cpu",
     ) -> None:
-        found = unwrap(network)
-        if not isinstance(found, MedSegDiffV2):
-            raise ValueError(f"The network is a {type(found).__name__}, which has no anchor: leave this figure.")
-        self.dataset, self.network, self.inferer, self.most_steps = dataset, found, inferer, most_steps
+        self.dataset, self.network, self.inferer = dataset, cast(MedSegDiffV2, unwrap(network)), inferer
+        self.most_steps = most_steps
         self.folder, self.device = Path(output_dir), torch.device(device)
         check_writable(self.folder)
 
     def run(self) -> list[dict[str, Any]]:
-        """Look, draw, write; the rows of the table of cases."""
+        """Look, draw, write; the rows of the table of cases, none of a network without an anchor."""
+        if not isinstance(self.network, MedSegDiffV2):
+            logger.info(f"{type(self.network).__name__} has no anchor: its figures are left out")
+            return []
         pictures, rows, names, gates = [], [], list[str](), list[str]()
         for seen in seen_cases(self.dataset, self.network, self.inferer, self.device):
             maps = self._maps(seen)  # by name (H, W)

@@ -3,8 +3,9 @@
 Legend: B = 1 image, h w size of the last unit's map.
 """
 
+import logging
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from monai.data import Dataset
@@ -21,21 +22,23 @@ from .heat import heat_inside, heated
 from .seen import Seen, seen_cases
 from .strip import write_strip
 
+logger = logging.getLogger(__name__)
+
 
 class PriorFigures:
-    """`prior.png`, a row per case: image, label, Grad-CAM of the classifier on the last unit's map, location map.
+    """Of a `PGDiffSeg` `prior.png`, a row per case: image, label, Grad-CAM of the classifier, location map.
 
-    Beside it `prior.csv`. Of a classifier of several classes the most probable one is explained.
+    The classifier is explained by the last unit's map, of several classes the most probable one. Beside it `prior.csv`.
 
     Args:
         dataset:    items with `image` (preprocessed) and, where there is one, `label` (own size).
-        network:    a `PGDiffSeg` with its weights.
+        network:    a `Denoiser` with its weights.
         inferer:    which finds a mask where there is no label.
         output_dir: where the files go.
         device:     of the network.
 
     Raises:
-        ValueError: where the network is another, or the folder can not be written to.
+        ValueError: where the folder can not be written to.
     """
 
     def __init__(
@@ -46,21 +49,24 @@ class PriorFigures:
         output_dir: str,
         device: torch.device | str = "cpu",
     ) -> None:
-        found = unwrap(network)
-        if not isinstance(found, PGDiffSeg):
-            raise ValueError(f"The network is a {type(found).__name__}, which has no prior branch: leave this figure.")
-        self.dataset, self.network, self.inferer = dataset, found, inferer
+        self.dataset, self.network, self.inferer = dataset, cast(PGDiffSeg, unwrap(network)), inferer
         self.folder, self.device = Path(output_dir), torch.device(device)
         check_writable(self.folder)
 
     def run(self) -> list[dict[str, Any]]:
-        """Look, draw, write; the rows of the table."""
+        """Look, draw, write; the rows of the table, none of a network without a prior branch."""
+        if not isinstance(self.network, PGDiffSeg):
+            logger.info(f"{type(self.network).__name__} has no prior branch: its figure is left out")
+            return []
         pictures, rows = [], []
         for seen in seen_cases(self.dataset, self.network, self.inferer, self.device):
             heat, logits, location = prior_map(self.network, seen.image)  # (1, h, w), (1, classes), (1, 1, H, W)
             own = [heated(seen.picture, scaled(heat)[0].numpy()), heated(seen.picture, location[0, 0].numpy())]
             said, (names, side) = _said(logits), beside(seen)
-            words = ", ".join(f"{name.removeprefix('probability_')} {value:.2f}" for name, value in said.items())
+            words = ", ".join(
+                f"P({name.removeprefix('probability_').removeprefix('of_')}) {value:.2f}"
+                for name, value in said.items()
+            )
             pictures.append((f"{seen.name}\n{words}", [*side, *own]))
             rows.append({"case": seen.name, **said, **_inside(seen, heat, location)})
         titles = [*names, "Grad-CAM", "location map"]

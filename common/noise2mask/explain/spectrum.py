@@ -3,6 +3,7 @@
 Legend: B = 1 image, C channels, H W size of a feature map, F parsers.
 """
 
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,6 +27,8 @@ from .heat import resized
 from .seen import Seen, seen_cases
 from .strip import write_strip
 
+logger = logging.getLogger(__name__)
+
 BINS = 8  # of radial frequencies, in the table
 
 
@@ -34,14 +37,14 @@ class SpectrumFigures:
 
     Args:
         dataset:    items with `image` (preprocessed) and, where there is one, `label` (own size).
-        network:    a `Denoiser` with FF-Parsers and its weights.
+        network:    a `Denoiser` with its weights.
         inferer:    whose sampler and noise are taken.
         output_dir: where the files go.
         most_steps: timesteps shown, evenly spread over those of the sampler.
         device:     of the network.
 
     Raises:
-        ValueError: where the network has no FF-Parser, or the folder can not be written to.
+        ValueError: where the folder can not be written to.
     """
 
     def __init__(
@@ -55,13 +58,14 @@ class SpectrumFigures:
     ) -> None:
         self.dataset, self.network, self.inferer = dataset, cast(Denoiser, unwrap(network)), inferer
         self.parsers = {name: own for name, own in self.network.named_modules() if isinstance(own, FFParser)}
-        if not self.parsers:
-            raise ValueError(f"{type(self.network).__name__} has no FF-Parser here: there is no spectrum to show.")
         self.folder, self.most_steps, self.device = Path(output_dir), most_steps, torch.device(device)
         check_writable(self.folder)
 
     def run(self) -> list[dict[str, Any]]:
-        """Look, draw, write; the rows of the table of filters."""
+        """Look, draw, write; the rows of the table of filters, none of a network without FF-Parser."""
+        if not self.parsers:
+            logger.info(f"{type(self.network).__name__} has no FF-Parser: its figures are left out")
+            return []
         size, strengths = None, list[dict[str, Any]]()
         for seen in seen_cases(self.dataset, self.network, self.inferer, self.device):
             features = self._features(seen)
