@@ -158,9 +158,9 @@ def titles_of(others: Sequence[str], own: str) -> list[str]:
     for name in others:
         bundle, _, weights = name.partition("=")
         parts = Path(weights).resolve().parts[1:] if weights else ()
-        found = [bundle, *("\n".join([bundle, "/".join(parts[-k - 1 : -1])]) for k in range(1, len(parts)))]
-        found = found[1:] if weights else found
-        found += ["\n".join([bundle, "/".join(parts)]), *(f"{found[0]} {number}" for number in range(2, 99))]
+        ends = ["/".join(parts[-k - 1 : -1]) for k in range(1, len(parts))] + ["/".join(parts)]
+        found = [f"{bundle}\n{end}" for end in ends] if weights else [bundle]
+        found += [f"{found[-1]} {number}" for number in range(2, len(others) + 3)]
         titles.append(next(title for title in found if title not in titles))
     return titles[1:]
 

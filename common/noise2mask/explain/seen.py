@@ -103,7 +103,7 @@ def numbers_of(label: Tensor, exclusive: bool) -> Tensor:
     """(K, ...) in {0, 1} -> (...) uint8, numbers of structures; of exclusive classes `UNLABELLED` where none is."""
     plain = without_meta(label)
     numbers = label_map(without_background(plain, exclusive))  # (...)
-    return torch.where(plain.any(dim=0), numbers, UNLABELLED).to(torch.uint8) if exclusive else numbers
+    return torch.where(plain.bool().any(dim=0), numbers, UNLABELLED).to(torch.uint8) if exclusive else numbers
 
 
 def names_of(items: Sequence[Mapping[str, Any]]) -> dict[str, str]:
