@@ -5,8 +5,10 @@ import re
 
 import pytest
 
-from noise2mask.explain.case_file import case_path, write_case
-from noise2mask.report.page import DISCLAIMER, write_report
+from noise2mask.explain.card import DISCLAIMER
+from noise2mask.explain.case_file import UNLABELLED, case_path, write_case
+from noise2mask.explain.colours import COLOURS, FALSE, HIT, MISSED, WRONG
+from noise2mask.report.page import write_report
 from noise2mask.report.pictures import LEFT_OUT, read_pictures
 from noise2mask.report.sources import read_sources
 
@@ -85,7 +87,7 @@ def test_names_from_files_never_become_code(tmp_path):
     (tmp_path / "report.json").write_text(json.dumps(facts | {"cases": [entry]}))
     text = page(tmp_path, tmp_path)
     assert "<img src=x" not in text and "<b>&" not in text and "<svg onload" not in text and "<i>" not in text
-    assert text.count("</script>") == 2  # of one case, and of the page's own
+    assert text.count("</script>") == 3  # of one case, of the colours, and of the page's own
     assert embedded(text)[0]["path"] == image and embedded(text)[0]["notes"] == ["<b>&amp;"]
 
 
@@ -159,3 +161,11 @@ def test_files_of_the_same_name_are_told_apart_by_their_folders(tmp_path):
 def test_a_folder_in_place_of_the_page_is_refused(scored, tmp_path):
     with pytest.raises(ValueError, match="is a folder, expected a file for the page"):
         write_report([scored], tmp_path)
+
+
+def test_colours_and_what_is_not_labelled_stand_in_the_page_once_as_the_figures_have_them(scored, tmp_path):
+    text = page(tmp_path, scored)
+    said = json.loads(re.search(r'<script type="application/json" id="said">(.*?)</script>', text)[1])
+    assert said["colours"] == list(COLOURS) and said["unlabelled"] == UNLABELLED
+    assert [tuple(said["errors"][name]) for name in ("hit", "missed", "false", "wrong")] == [HIT, MISSED, FALSE, WRONG]
+    assert text.count(COLOURS[0]) == 1

@@ -1,4 +1,4 @@
-"""Colours of structures, told apart without colour vision too.
+"""Colours of structures, and of what mask and label have in common; told apart without colour vision too.
 
 Source: M. Okabe and K. Ito, "Color Universal Design", 2008, without black; of more than seven structures those after
 the seventh get the same colours again, and previews dash their contours.
@@ -10,6 +10,8 @@ import numpy as np
 from torch import Tensor
 
 COLOURS = ("#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7")
+# Of PGDiffSeg's figure 9: hit white and missed red; false blue, another structure yellow. Their lightness differs too.
+HIT, WRONG, FALSE, MISSED = (255, 255, 255), (240, 228, 66), (86, 180, 233), (170, 20, 20)
 STYLES: tuple[Literal["solid", "dashed", "dotted"], ...] = ("solid", "dashed", "dotted")
 
 

@@ -21,13 +21,12 @@ from ..metrics.overlap import count, overlap
 from ..metrics.score_files import csv_text
 from ..segmenter import Segmenter
 from .case_file import UNLABELLED
+from .colours import FALSE, HIT, MISSED, WRONG
 from .heat import in_colours, numbers_in_colours
 from .preview import picture_of, rows_of, side_words
 from .seen import names_of, numbers_of
 from .strip import write_strip
 
-# Hit white and missed red as in the paper, false blue; their lightness tells them apart without colour vision too.
-HIT, WRONG, FALSE, MISSED = (255, 255, 255), (240, 228, 66), (86, 180, 233), (170, 20, 20)
 LEGEND, OTHER = "white hit, dark red missed, light blue false", ", yellow another structure"
 SIDE = 2.4  # longest side of a picture in inches: 360 pixels
 

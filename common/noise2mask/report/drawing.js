@@ -1,15 +1,23 @@
 // What the viewer draws: tiles of sheets, contours, hatched areas, maps of numbers in colours.
 "use strict";
 
-const UNLABELLED = 255;
-// Told apart by lightness and by direction of the hatching, not by colour alone. Okabe and Ito's colours.
+// What Python says of colours, once for the page.
+let SAID = null;
+
+function readSaid() {
+  SAID = JSON.parse(byId("said").textContent);
+}
+
+// Told apart by lightness and by direction of the hatching, not by colour alone; the colours are those of
+// `noise2mask explain --what compare`.
 const KINDS = {
-  hit: { colour: [0, 158, 115], words: "in both: right" },
-  missed: { colour: [86, 180, 233], words: "label only: missed", hatch: (x, y) => (x + y) % 10 < 4 },
-  wrong: { colour: [230, 159, 0], words: "mask only: false", hatch: (x, y) => (x - y + 10000) % 10 < 4 },
-  mixed: { colour: [240, 228, 66], words: "another structure", hatch: (x, y) => x % 8 < 3 || y % 8 < 3 },
-  unknown: { colour: [120, 120, 120], words: "not labelled", hatch: (x, y) => x % 6 < 2 && y % 6 < 2 },
+  hit: { words: "in both: right" },
+  missed: { words: "label only: missed", hatch: (x, y) => (x + y) % 10 < 6, between: [255, 255, 255] }, // dark on dark else
+  false: { words: "mask only: false", hatch: (x, y) => (x - y + 10000) % 10 < 5 },
+  wrong: { words: "another structure", hatch: (x, y) => x % 8 < 3 || y % 8 < 3 },
+  unknown: { words: "not labelled", hatch: (x, y) => x % 6 < 2 && y % 6 < 2 },
 };
+const DIMMED = 0.55; // of the image under errors: white shows on it, too
 // From dark to bright, so that it reads in grey too: matplotlib's inferno at 0, 1/6 .. 1.
 const INFERNO = [[0, 0, 4], [51, 10, 95], [120, 28, 109], [187, 55, 84], [237, 105, 37], [252, 181, 25], [252, 255, 164]];
 
@@ -70,18 +78,20 @@ function drawMap(canvas, size, image, map) {
 }
 
 function kindOf(mask, label) {
-  if (label === UNLABELLED) return "unknown";
+  if (label === SAID.unlabelled) return "unknown";
   if (!mask && !label) return "";
   if (mask === label) return "hit";
   if (!mask) return "missed";
-  return label ? "mixed" : "wrong";
+  return label ? "wrong" : "false";
 }
 
-function errorColour(name, under, x, y) {
+function errorColour(name, image, x, y) {
+  const under = image.map((value) => value * DIMMED);
   const kind = KINDS[name];
   if (!kind) return under;
-  if (!kind.hatch) return mixed(under, kind.colour, 0.45);
-  return kind.hatch(x, y) ? kind.colour : mixed(under, kind.colour, 0.25);
+  if (!kind.hatch) return mixed(under, SAID.errors[name], 0.8);
+  if (kind.hatch(x, y)) return SAID.errors[name];
+  return kind.between ? mixed(under, kind.between, 0.6) : mixed(under, SAID.errors[name], 0.25);
 }
 
 function drawErrors(canvas, size, image, mask, label) {

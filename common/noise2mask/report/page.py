@@ -20,8 +20,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from .. import __version__
-from ..explain.case_file import run_digest
-from ..explain.colours import COLOURS
+from ..explain.card import DISCLAIMER
+from ..explain.case_file import UNLABELLED, run_digest
+from ..explain.colours import COLOURS, FALSE, HIT, MISSED, WRONG
+from ..explain.heat import GREY
 from ..files import write_text_atomically
 from . import tables
 from .card import find_card
@@ -32,7 +34,8 @@ from .sources import Results, Training, read_sources
 HERE = Path(__file__).parent
 SCRIPTS = ("page.js", "viewer.js", "drawing.js")
 SAID = ("bundle", "weights", "device", "versions", "sampling", "group_by")  # what earlier versions did not say
-DISCLAIMER = "Research software. Not a medical device. Not for diagnosis."
+ERRORS = {"hit": HIT, "missed": MISSED, "false": FALSE, "wrong": WRONG, "unknown": (GREY,) * 3}
+OF_COLOURS = {"colours": COLOURS, "errors": ERRORS, "unlabelled": UNLABELLED}  # what the viewer draws with
 
 
 def write_report(folders: Sequence[str | Path], path: str | Path, bundle: str | None = None) -> Path:
@@ -120,6 +123,7 @@ def _of_results(results: Results | None) -> dict[str, Any]:
         "columns": columns,
         "cases": _rows(results, columns, pictures),
         "without_pictures": sum(bool(own.missing) for own in pictures),
+        "said": embedded(OF_COLOURS),
         "embedded": _embedded(results, columns, pictures),
         "settings": sorted((str(name), str(value)) for name, value in (facts.get("config") or {}).items()),
         **(_scored(results) if results.labelled else {}),
@@ -183,7 +187,6 @@ def _embedded(results: Results, columns: Sequence[tables.Column], pictures: Sequ
                 "missing": own.missing,
                 "details": tables.details(case, columns),
                 "layers": json.loads(own.layers) if own.layers else None,
-                "colours": COLOURS,
             }
         )
         for name, case, own in zip(names, results.cases, pictures, strict=True)

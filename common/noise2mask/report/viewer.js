@@ -23,6 +23,7 @@ let current = null; // the open case: its JSON, and what of it has been decoded
 let view = "contours"; // stays from case to case
 
 function startViewer(ofCases) {
+  readSaid();
   table = ofCases;
   table.tBodies[0].addEventListener("click", (event) => {
     const row = event.target.closest("tr");
@@ -200,7 +201,7 @@ function outline(canvas, layers, name, frame, dashed) {
   const found = tile(name, frame);
   return structuresOf(layers).map((structure, k) => {
     const other = layers.structures.length < 2 && dashed ? 1 : 0;
-    const colour = current.colours[(k + other) % current.colours.length];
+    const colour = SAID.colours[(k + other) % SAID.colours.length];
     contour(canvas, layers.size, found, k + 1, colour, dashed);
     return [structure, colour, dashed];
   });
@@ -233,9 +234,9 @@ const DRAW = {
   errors: (left, right, layers, image) => {
     const [mask, label] = [tile("mask"), tile("label")];
     drawErrors(right, layers.size, image, mask, label);
-    const names = ["hit", "missed", "wrong"];
-    if (layers.structures.length > 1) names.push("mixed");
-    if (label.some((value, k) => k % 4 === 0 && value === UNLABELLED)) names.push("unknown");
+    const names = ["hit", "missed", "false"];
+    if (layers.structures.length > 1) names.push("wrong");
+    if (label.some((value, k) => k % 4 === 0 && value === SAID.unlabelled)) names.push("unknown");
     return { right: "Where mask and label differ", legend: names.map(errorSwatch) };
   },
   probability: drawScale("probability"),
