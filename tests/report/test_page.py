@@ -130,6 +130,16 @@ def test_a_training_alone_has_curves_and_no_cases(tmp_path):
     text = page(tmp_path, training(tmp_path / "run"))
     assert text.count('<svg class="chart"') == 2 and "each point the mean of 3 iterations" in text
     assert 'id="cases"' not in text and "<dialog" not in text and "Training" in text
+    for how in ({}, {"bundle": "pgdiffseg"}):
+        text = page(tmp_path, tmp_path / "run", **how)
+        assert not re.search(r"results (do|were)", text)
+
+
+def test_a_training_of_other_weights_than_the_results_is_told_so(scored, tmp_path):
+    run = training(tmp_path / "run")
+    (run / "model.pt").write_bytes(b"others")
+    text = page(tmp_path, scored, run)
+    assert "These results were made with other weights than this training&#39;s best." in text
 
 
 def test_results_of_before_are_shown_and_what_they_do_not_say_is_told(scored, tmp_path):

@@ -125,3 +125,9 @@ def test_scores_without_their_cases_are_refused(tmp_path):
     (tmp_path / "cases.csv").unlink()
     with pytest.raises(ValueError, match=r"cases\.csv does not exist, but scores\.json beside it does"):
         read_sources([tmp_path])
+
+
+def test_an_evaluation_and_a_segmentation_in_one_folder_are_refused(tmp_path):
+    segmentation(evaluation(tmp_path))
+    with pytest.raises(ValueError, match=r"holds scores\.json .* and report\.json .*: .* into folders of their own"):
+        read_sources([tmp_path])

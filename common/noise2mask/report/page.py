@@ -27,9 +27,10 @@ from ..explain.heat import GREY
 from ..files import write_text_atomically
 from . import tables
 from .card import find_card
-from .charts import Axis, axis_of, line_chart, reliability, scatter
+from .charts import Axis, reliability, scatter
 from .pictures import Pictures, read_pictures
-from .sources import Results, Training, read_sources
+from .sources import REPORT, SCORES, Results, read_sources
+from .training import shown_training
 
 HERE = Path(__file__).parent
 SCRIPTS = ("page.js", "viewer.js", "drawing.js")
@@ -65,7 +66,7 @@ def write_report(folders: Sequence[str | Path], path: str | Path, bundle: str | 
         "folders": [str(folder) for folder in folders],
         "card": card,
         "no_card": no_card,
-        "trainings": [_of_training(training) for training in trainings],
+        "trainings": [shown_training(training, results.facts if results else None) for training in trainings],
         **_of_results(results),
     }
     write_text_atomically(_rendered(content), path)
@@ -95,19 +96,6 @@ def _allowed(text: str) -> str:
 def embedded(value: Any) -> Markup:
     """JSON that may stand in a script element: nothing in it ends the element."""
     return Markup(json.dumps(value).replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
-
-
-def _of_training(training: Training) -> dict[str, Any]:
-    charts = []
-    for tag, curve in training.curves.items():
-        known = [(x, y) for x, y in zip(curve.steps, curve.values, strict=True) if math.isfinite(y)]
-        xs, ys = [x for x, _ in known], [y for _, y in known]
-        chart = line_chart(f"{tag} over the training", axis_of(curve.axis, xs), axis_of(tag, ys), xs, ys)
-        means = f"each point the mean of {curve.averaged} {curve.axis}s" if curve.averaged > 1 else ""
-        last = f"last value {ys[-1]:.4g}" if ys else "no finite value"
-        charts.append({"tag": tag, "svg": chart, "words": ", ".join(filter(None, (last, means)))})
-    picture = training.picture and f"data:image/png;base64,{base64.b64encode(training.picture).decode()}"
-    return {"folder": str(training.folder), "charts": charts, "picture": picture, "settings": training.settings}
 
 
 def _of_results(results: Results | None) -> dict[str, Any]:
@@ -151,7 +139,7 @@ def _date(results: Results) -> str:
     """When the results were made; earlier versions did not write it down, but their files have a date."""
     if "date" in results.facts:
         return str(results.facts["date"]).replace("T", " ")
-    file = results.folder / ("scores.json" if results.labelled else "report.json")
+    file = results.folder / (SCORES if results.labelled else REPORT)
     return f"{datetime.fromtimestamp(file.stat().st_mtime):%Y-%m-%d %H:%M} (date of {file.name})"
 
 

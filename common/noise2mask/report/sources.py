@@ -7,12 +7,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ..digest import sha256
 from ..metrics.case_scores import BACKGROUND
 from .curves import EVENTS, Curve, read_curves
 
+SCORES, CASES = "scores.json", "cases.csv"  # of an evaluation
+REPORT = "report.json"  # of a segmentation
+PROGRESS, MODEL, SETTINGS = "progress.png", "model.pt", "model.yaml"  # of a training
 EXPECTED = (
-    "expected scores.json with cases.csv (noise2mask evaluate), report.json (noise2mask segment), or events of "
-    "TensorBoard (noise2mask train)"
+    f"expected {SCORES} with {CASES} (noise2mask evaluate), {REPORT} (noise2mask segment), or events of TensorBoard "
+    "(noise2mask train)"
 )
 COUNTS = ("tp", "fp", "fn")
 COUNTED = ("images", "with_lesion", "patients", "lesions_missed", "false_masks", "hd95_left_out")
@@ -34,7 +38,7 @@ class Results(NamedTuple):
 
     folder: Path
     labelled: bool
-    facts: dict[str, Any]  # scores.json, or report.json without its cases
+    facts: dict[str, Any]  # SCORES, or REPORT without its cases
     unit: str  # of HD95: pixel, mm, or both
     cases: list[Case]
 
@@ -44,15 +48,17 @@ class Training(NamedTuple):
 
     folder: Path
     curves: dict[str, Curve]
-    picture: bytes | None  # progress.png
-    settings: str  # model.yaml; empty where it is missing
+    picture: bytes | None  # PROGRESS
+    settings: str  # SETTINGS; empty where it is missing
+    weights: str  # digest of MODEL, the best of it; empty where it is missing
 
 
 def read_sources(folders: Sequence[Path]) -> tuple[Results | None, list[Training]]:
     """What some folders hold: the cases of one at most, and any number of trainings.
 
     Raises:
-        ValueError: where one holds nothing that is known, two hold cases, or a file is damaged; it names it.
+        ValueError: where one holds nothing that is known, two hold cases (or one those of two commands), or
+            a file is damaged; it names it.
     """
     trainings = [training for folder in folders if (training := _training(folder)) is not None]
     results = [found for folder in folders if (found := _results(folder)) is not None]
@@ -75,18 +81,21 @@ def _found(folder: Path) -> str:
 
 
 def _training(folder: Path) -> Training | None:
-    picture = folder / "progress.png"
+    picture, settings = folder / PROGRESS, folder / SETTINGS
     if not picture.is_file() and not list(folder.glob(EVENTS)):
         return None
-    settings = folder / "model.yaml"
     words = settings.read_text(encoding="utf-8", errors="replace") if settings.is_file() else ""
-    return Training(folder, read_curves(folder), picture.read_bytes() if picture.is_file() else None, words)
+    content = picture.read_bytes() if picture.is_file() else None
+    return Training(folder, read_curves(folder), content, words, sha256(folder / MODEL))
 
 
 def _results(folder: Path) -> Results | None:
-    if (folder / "scores.json").is_file():
+    path = folder / REPORT
+    if (folder / SCORES).is_file() and path.is_file():
+        both = f"{folder} holds {SCORES} of an evaluation and {REPORT} of a segmentation"
+        raise ValueError(f"{both}, expected one of them: evaluate and segment into folders of their own.")
+    if (folder / SCORES).is_file():
         return _evaluation(folder)
-    path = folder / "report.json"
     report = _read_json(path) if path.is_file() else {}
     if "cases" not in report:  # one of generated images has none
         return None
@@ -98,9 +107,9 @@ def _results(folder: Path) -> Results | None:
 
 
 def _evaluation(folder: Path) -> Results:
-    scores, path = _read_json(folder / "scores.json"), folder / "cases.csv"
+    scores, path = _read_json(folder / SCORES), folder / CASES
     if not path.is_file():
-        raise ValueError(f"{path} does not exist, but scores.json beside it does: evaluate again.")
+        raise ValueError(f"{path} does not exist, but {SCORES} beside it does: evaluate again.")
     with open(path, encoding="utf-8", newline="") as file:
         rows = [row for row in csv.DictReader(file) if row.get("structure") != BACKGROUND]
     try:
@@ -126,7 +135,7 @@ def _check_scores(scores: Mapping[str, Any]) -> None:
 
 
 def _scored(rows: Sequence[Mapping[str, str]]) -> Case:
-    """Of an image's lines in cases.csv."""
+    """Of an image's lines in CASES."""
     first, lines = rows[0], [_numbers(row) for row in rows]
     named = {row["structure"]: line for row, line in zip(rows, lines, strict=True)} if "structure" in first else {}
     numbers = {name: _mean(line[name] for line in lines) for name in lines[0]}
@@ -151,7 +160,7 @@ def _mistake(structure: str, line: Mapping[str, float]) -> str:
 
 
 def _segmented(case: Mapping[str, Any]) -> Case:
-    """Of an entry of report.json."""
+    """Of an entry of REPORT."""
     structures = {name: _plain(own) for name, own in case.get("structures", {}).items()}
     notes = ["no mask"] if not case["pixels"] else []
     notes += [str(case["warning"])] if "warning" in case else []
