@@ -215,3 +215,11 @@ def test_two_hundred_cases_stay_below_30_megabytes_and_open_within_3_seconds(bro
     assert 0 < min(times) < 3000
     browser.opened()
     assert browser.errors() == []
+
+
+def test_the_worst_structure_of_an_image_decides_what_is_worst(browser, pages):
+    browser.open(pages["volumes"])
+    head = browser.one('[aria-sort="ascending"]')
+    assert head.get_attribute("data-key") == "dice_worst"
+    worst = [float(cell.text) for cell in browser.all("#case-table tbody td:nth-child(5)")]
+    assert worst == sorted(worst)

@@ -84,6 +84,13 @@ def test_the_small_picture_is_as_wide_as_the_spacing_says():
     assert case_layers(record("a.png", spacing=[3.0, 1.5]))["spacing"] == [2, 1]
 
 
+def test_the_small_picture_of_several_structures_outlines_their_masks_alone():
+    case = record("a.png", structures=("head", "tail"))
+    assert thumbnail(case) == thumbnail(case._replace(label=None))
+    single = record("a.png")
+    assert thumbnail(single) != thumbnail(single._replace(label=None))
+
+
 def test_arrays_that_do_not_belong_together_are_refused_by_name():
     case = record("a.png")
     with pytest.raises(ValueError, match=r"its std is uint8 of \(8, 16\), expected uint8 of \(16, 16\)"):

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from noise2mask.explain.card import DISCLAIMER
-from noise2mask.explain.case_file import UNLABELLED, case_path, write_case
+from noise2mask.explain.case_file import UNLABELLED, case_names, case_path, write_case
 from noise2mask.explain.colours import COLOURS, FALSE, HIT, MISSED, WRONG
 from noise2mask.report.page import write_report
 from noise2mask.report.pictures import LEFT_OUT, read_pictures
@@ -179,3 +179,33 @@ def test_colours_and_what_is_not_labelled_stand_in_the_page_once_as_the_figures_
     assert said["colours"] == list(COLOURS) and said["unlabelled"] == UNLABELLED
     assert [tuple(said["errors"][name]) for name in ("hit", "missed", "false", "wrong")] == [HIT, MISSED, FALSE, WRONG]
     assert text.count(COLOURS[0]) == 1
+
+
+def test_an_image_of_the_same_name_is_another_where_the_results_have_both_and_a_moved_one_where_not(tmp_path):
+    entry = {"triage": 0.5, "pixels": 1, "fraction": 0.1}
+    images = [f"/data/{name}/scan.png" for name in "ab"]
+    (tmp_path / "report.json").write_text(json.dumps({"cases": [{"image": image, **entry} for image in images]}))
+    for image, name in case_names(images).items():
+        write_case(record("/data/a/scan.png" if "/b/" in image else "/moved/scan.png"), case_path(tmp_path, name))
+    first, second = embedded(page(tmp_path, tmp_path)).values()
+    assert first["layers"] and not first["missing"] and "is of /data/a/scan.png" in second["missing"]
+
+
+def test_what_is_missed_in_the_worst_structure_comes_first_though_the_mean_is_better(tmp_path):
+    rows = [("a.png", "head", 0.6), ("a.png", "tail", 0.6), ("b.png", "head", 1.0), ("b.png", "tail", 0.4)]
+    evaluation(tmp_path, count=1, structures=("head", "tail"))
+    head = "image,patient,group_by,structure,triage,dice,tp,fp,fn,hd95_unit,iou,hd95\n"
+    lines = [f"{image},p,group,{name},0,{dice},1,1,1,pixel,0.5,1\n" for image, name, dice in rows]
+    (tmp_path / "cases.csv").write_text(head + "".join(lines))
+    text = page(tmp_path, tmp_path)
+    assert names(text) == ["b.png", "a.png"] and 'data-key="dice_worst"' in text
+    assert embedded(text)[0]["unit"] == "group" and "outlined in orange" not in text
+
+
+def test_a_selection_of_images_is_said_to_be_one(scored, tmp_path):
+    scores, said = json.loads((scored / "scores.json").read_text()), "A selection of 3 images, not the whole set"
+    for most, selected in (("3", True), ("4", False), ("None", False)):
+        scores["config"]["most_cases"] = most
+        (scored / "scores.json").write_text(json.dumps(scores))
+        assert (said in page(tmp_path, scored)) == selected
+    assert "A selection" not in page(tmp_path, segmentation(tmp_path))

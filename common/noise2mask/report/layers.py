@@ -49,16 +49,16 @@ def case_layers(record: CaseRecord) -> dict[str, Any]:
 
 
 def thumbnail(record: CaseRecord) -> str:
-    """Image with the contours of mask (the structure's colour) and label (of one structure: another colour)."""
+    """Image with the outlines of mask and label in two colours; of several structures, of their masks in theirs."""
     shown = (..., shown_slice(record)) if record.mask.ndim == 3 else ...
     image, mask = record.image[shown], record.mask[shown]  # (C, H, W), (H, W)
-    label = None if record.label is None else record.label[shown]
+    several = len(record.facts.get("structures", [])) > 1  # whose label would be outlined in the mask's colours
+    label = None if record.label is None or several else record.label[shown]
     height, width = np.multiply(mask.shape, _spacing(record))
     factor = THUMBNAIL / max(height, width)
     size = max(1, round(width * factor)), max(1, round(height * factor))  # as Pillow has it
     colours = np.array(Image.fromarray(_rows(image)).convert("RGB").resize(size, Image.Resampling.BILINEAR))
-    single = len(record.facts.get("structures", [])) < 2
-    for numbers, shift in ((label, int(single)), (mask, 0)):  # the mask on top
+    for numbers, shift in ((label, 1), (mask, 0)):  # the mask on top
         if numbers is not None:
             small = np.array(Image.fromarray(numbers).resize(size, Image.Resampling.NEAREST))
             for number in set(np.unique(small)) - {0, UNLABELLED}:

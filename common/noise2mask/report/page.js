@@ -58,7 +58,7 @@ function sortRows(table, order) {
 }
 
 const PRESETS = {
-  worst: [["dice", 1], ["triage", -1]],
+  worst: [["dice_worst", 1], ["dice", 1], ["triage", -1]], // of several structures the worst one; else the only one
   uncertain: [["triage", -1]],
 };
 

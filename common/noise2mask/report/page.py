@@ -101,13 +101,15 @@ def embedded(value: Any) -> Markup:
 def _of_results(results: Results | None) -> dict[str, Any]:
     """What the template needs of the cases; of none it is empty."""
     if results is None:
-        return {"results": None, "facts": dict.fromkeys(SAID), "date": ""}
+        return {"results": None, "facts": dict.fromkeys(SAID), "date": "", "several": False}
     facts, columns = {**dict.fromkeys(SAID), **results.facts}, tables.columns_of(results)
     pictures = read_pictures(results.folder, results.cases, tables.pictured_first(results), _run(results.facts))
     return {
         "results": results,
         "facts": facts,
         "date": _date(results),
+        "selected": tables.selection(facts, len(results.cases)),
+        "several": any(len(case.structures) > 1 for case in results.cases),
         "columns": columns,
         "cases": _rows(results, columns, pictures),
         "without_pictures": sum(bool(own.missing) for own in pictures),
@@ -171,6 +173,7 @@ def _embedded(results: Results, columns: Sequence[tables.Column], pictures: Sequ
                 "name": name,
                 "path": case.image,
                 "patient": case.patient,
+                "unit": case.group_by,
                 "notes": case.notes,
                 "missing": own.missing,
                 "details": tables.details(case, columns),

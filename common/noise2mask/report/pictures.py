@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -40,7 +40,7 @@ def read_pictures(
     found: dict[int, Pictures] = {}
     left, names = most, case_names([case.image for case in cases])
     for i in order:
-        pictures = _pictures(folder, cases[i].image, names[cases[i].image], run) if left else Pictures("", "", LEFT_OUT)
+        pictures = _pictures(folder, cases[i].image, names, run) if left else Pictures("", "", LEFT_OUT)
         size = len(pictures.layers) + len(pictures.small)
         fits = size <= left
         found[i] = pictures if fits else Pictures("", "", LEFT_OUT)
@@ -49,20 +49,24 @@ def read_pictures(
     return [found[i] for i in range(len(cases))]
 
 
-def _pictures(folder: Path, image: str, name: str, run: str | None) -> Pictures:
+def _pictures(folder: Path, image: str, names: Mapping[str, str], run: str | None) -> Pictures:
     try:
-        record = read_case(case_path(folder, name))
-        _check_same(record, image, name, run)
+        record = read_case(case_path(folder, names[image]))
+        _check_same(record, image, names, run)
         check_record(record)
         return Pictures(json.dumps(case_layers(record)), thumbnail(record), "")
     except ValueError as error:
         return Pictures("", "", f"no pictures: {error}")
 
 
-def _check_same(record: CaseRecord, image: str, name: str, run: str | None) -> None:
-    """See that it is not of another image or run, whose pictures would stand beside this one's scores."""
-    found = str(record.facts.get("image", ""))
-    if Path(found).name != Path(image).name:
+def _check_same(record: CaseRecord, image: str, names: Mapping[str, str], run: str | None) -> None:
+    """See that it is not of another image or run, whose pictures would stand beside this one's scores.
+
+    Images in a folder that was moved have other paths and the same names: they are the same, unless a path is that of
+    another image of these results.
+    """
+    found, name = str(record.facts.get("image", "")), names[image]
+    if found != image and (found in names or Path(found).name != Path(image).name):
         raise ValueError(f"{FOLDER}/{name}.npz is of {found}: segment or evaluate again.")
     if run is not None and record.facts.get("run", run) != run:
         raise ValueError(f"{FOLDER}/{name}.npz was made with other weights or settings: segment or evaluate again.")

@@ -20,6 +20,7 @@ EXPECTED = (
 )
 COUNTS = ("tp", "fp", "fn")
 COUNTED = ("images", "with_lesion", "patients", "lesions_missed", "false_masks", "hd95_left_out")
+WORST = "dice_worst"  # of an image with several structures
 WORDS = ("image", "patient", "group_by", "structure", "hd95_unit")  # columns of cases.csv that hold no number
 
 
@@ -27,7 +28,8 @@ class Case(NamedTuple):
     """One image, or volume."""
 
     image: str  # its path, as the results have it
-    patient: str  # whose it is; empty: not known
+    patient: str  # whose it is, or its group; empty: not known
+    group_by: str  # what that is: patient, group, or image
     numbers: dict[str, float]  # by name, NaN where there is none; of several structures their mean
     structures: dict[str, dict[str, float]]  # the same of each; none of a single one
     notes: list[str]  # what somebody who looks through the cases has to know
@@ -140,10 +142,11 @@ def _scored(rows: Sequence[Mapping[str, str]]) -> Case:
     named = {row["structure"]: line for row, line in zip(rows, lines, strict=True)} if "structure" in first else {}
     numbers = {name: _mean(line[name] for line in lines) for name in lines[0]}
     numbers |= {name: sum(line[name] for line in lines) for name in (*COUNTS, "mask_pixels", "label_pixels")}
+    numbers |= {WORST: min(line["dice"] for line in lines)} if len(named) > 1 else {}
     notes = [note for name, line in (named or {"": lines[0]}).items() if (note := _mistake(name, line))]
     notes += ["trained on: its scores say nothing"] if numbers.get("trained_on") == 1 else []
-    patient = first["patient"] if first.get("group_by", "patient") != "image" else ""
-    return Case(first["image"], patient, numbers, named, notes)
+    unit = first.get("group_by", "patient")
+    return Case(first["image"], first["patient"] if unit != "image" else "", unit, numbers, named, notes)
 
 
 def _numbers(row: Mapping[str, str]) -> dict[str, float]:
@@ -164,7 +167,8 @@ def _segmented(case: Mapping[str, Any]) -> Case:
     structures = {name: _plain(own) for name, own in case.get("structures", {}).items()}
     notes = ["no mask"] if not case["pixels"] else []
     notes += [str(case["warning"])] if "warning" in case else []
-    return Case(str(case["image"]), "", _plain(case) | {"triage": float(case["triage"])}, structures, notes)
+    numbers = _plain(case) | {"triage": float(case["triage"])}
+    return Case(str(case["image"]), "", "image", numbers, structures, notes)
 
 
 def _plain(case: Mapping[str, Any]) -> dict[str, float]:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from ..metrics.policy import UNITS, short
 from ..metrics.table import NAMES, number, with_interval
-from .sources import Case, Results
+from .sources import WORST, Case, Results
 
 SUMMARY = ("dice", "dice_lesion", "iou", "hd95")
 
@@ -59,6 +59,7 @@ def columns_of(results: Results) -> list[Column]:
     if results.labelled:
         names = dict.fromkeys(name for case in results.cases for name in case.structures)
         offered[1:1] = [Column(f"dice {name}", f"Dice {name}", 3) for name in names]
+        offered[1:1] = [Column(WORST, "Dice, worst structure", 3)]
         offered = [c._replace(title=f"HD95, {results.unit}") if c.key == "hd95" else c for c in offered]
     return [c for c in offered if any(not math.isnan(value_of(case, c.key)) for case in results.cases)]
 
@@ -77,10 +78,17 @@ def cell(case: Case, column: Column) -> tuple[str, str]:
 
 
 def worst_first(results: Results) -> list[int]:
-    """Numbers of the cases: with labels the lowest Dice first, without the highest triage number."""
+    """Numbers of the cases: with labels the lowest Dice first, without the highest triage number.
+
+    Of several structures the worst one's: one that is missed hides in the mean of many.
+    """
     triage = [-_or(value_of(case, "triage"), -1.0) for case in results.cases]
-    dice = [_or(value_of(case, "dice"), 2.0) if results.labelled else 0.0 for case in results.cases]
+    dice = [_worst(case) if results.labelled else 0.0 for case in results.cases]
     return sorted(range(len(results.cases)), key=lambda i: (dice[i], triage[i], i))
+
+
+def _worst(case: Case) -> float:
+    return case.numbers.get(WORST, _or(value_of(case, "dice"), 2.0))
 
 
 def uncertain_first(results: Results) -> list[int]:
@@ -106,7 +114,7 @@ def short_names(images: Sequence[str]) -> list[str]:
 
 def details(case: Case, columns: Sequence[Column]) -> dict[str, Any]:
     """The numbers of a case in the viewer: a column of all, and one of each structure."""
-    known = [c for c in columns if not c.key.startswith("dice ")]
+    known = [c for c in columns if c.key != WORST and not c.key.startswith("dice ")]
     shown = [c for c in (*known, *MORE.values()) if c.key in case.numbers]
     parts = [case.numbers, *case.structures.values()]
     rows = [[c.title, *(_cell(own.get(c.key, math.nan), c) for own in parts)] for c in shown]
@@ -140,14 +148,16 @@ def summary_cards(scores: Mapping[str, Any], unit: str) -> list[dict[str, str]]:
 
 
 def structure_table(scores: Mapping[str, Any], unit: str) -> dict[str, Any]:
-    """A row of each structure; none of a single one."""
+    """A row of each structure; none of a single one. What no image has has no scores: nothing found in nothing is 1."""
     own = scores.get("structures", {})
-    head = ["Structure", "Dice", "IoU", f"HD95, {unit}", "missed", "false masks"]
+    head = ["Structure", "images with it", "Dice", "IoU", f"HD95, {unit}", "missed", "false masks"]
     rows = []
     for name, part in own.items():
-        ends = {key: part["intervals"][key] for key in ("dice", "iou", "hd95")}
-        means = [with_interval(part["means"][key], *ends[key]) for key in ends]
-        rows.append([name, *means, str(part["counts"]["lesions_missed"]), str(part["counts"]["false_masks"])])
+        counts, keys = part["counts"], ("dice", "iou", "hd95")
+        there = counts["with_lesion"] > 0
+        means = [with_interval(part["means"][key], *part["intervals"][key]) if there else "-" for key in keys]
+        numbers = [str(counts[key]) for key in ("with_lesion", "lesions_missed", "false_masks")]
+        rows.append([name, numbers[0], *means, *numbers[1:]])
     return {"head": head, "rows": rows}
 
 
@@ -160,6 +170,12 @@ def counted(scores: Mapping[str, Any]) -> list[tuple[str, str]]:
     shown += [("false masks", counts["false_masks"]), ("left out of HD95", counts["hd95_left_out"])]
     shown += [("trained on", counts["trained_on"])] if "trained_on" in counts else []
     return [(name, str(value)) for name, value in shown]
+
+
+def selection(facts: Mapping[str, Any], images: int) -> bool:
+    """Whether `noise2mask explain` took some images of a set alone: there were as many as it takes."""
+    most = str((facts.get("config") or {}).get("most_cases"))
+    return most.isdecimal() and images >= int(most)
 
 
 def over(scores: Mapping[str, Any]) -> str:

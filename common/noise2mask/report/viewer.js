@@ -84,7 +84,7 @@ function describe(own, row) {
   const rows = shownRows();
   const place = rows.indexOf(row);
   byId("viewer-title").textContent = own.name;
-  byId("viewer-place").textContent = `${place + 1} of ${rows.length}${own.patient ? `, patient ${own.patient}` : ""}`;
+  byId("viewer-place").textContent = `${place + 1} of ${rows.length}${own.patient ? `, ${own.unit} ${own.patient}` : ""}`;
   byId("previous").disabled = place <= 0;
   byId("next").disabled = place >= rows.length - 1;
   byId("viewer-path").textContent = own.path;
