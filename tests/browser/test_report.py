@@ -223,3 +223,21 @@ def test_the_worst_structure_of_an_image_decides_what_is_worst(browser, pages):
     assert head.get_attribute("data-key") == "dice_worst"
     worst = [float(cell.text) for cell in browser.all("#case-table tbody td:nth-child(5)")]
     assert worst == sorted(worst)
+
+
+def test_edges_of_a_volume_have_letters_and_slices_their_axis_where_the_file_says_it(browser, tmp_path, pages):
+    facts = {"axis": 1, "axcodes": "PLS", "slices": [0, 2, 4, 6, 8, 10]}
+    evaluation(tmp_path, count=1, shape=(20, 24, 6), ending=".nii.gz", **facts)
+    browser.open(write_report([tmp_path], tmp_path / "page.html"))
+    browser.opened()
+    browser.move("slice", 2)
+    assert "3 of 6 (slice 4 of the file's y axis, from 0)" in browser.one("#slice-words").text
+    assert browser.one("#slice-some").is_displayed() and browser.errors() == []
+    edges = {"top": "A", "bottom": "P", "left": "R", "right": "L"}
+    assert browser.script("return edgesOf('PLS')") == edges and browser.script("return edgesOf(null)") is None
+    white = "const c = document.getElementById(arguments[0]); const d = c.getContext('2d').getImageData("
+    white += "c.width - 28, c.height / 2 - 14, 28, 28).data; return d.some((v, k) => k % 4 === 0 && v === 255)"
+    assert all(browser.script(white, name) for name in ("left", "right"))
+    browser.open(pages["volumes"])
+    browser.opened()
+    assert not browser.one("#slice-some").is_displayed() and not browser.script(white, "left")

@@ -209,3 +209,23 @@ def test_a_selection_of_images_is_said_to_be_one(scored, tmp_path):
         (scored / "scores.json").write_text(json.dumps(scores))
         assert (said in page(tmp_path, scored)) == selected
     assert "A selection" not in page(tmp_path, segmentation(tmp_path))
+
+
+def test_images_without_a_lesion_have_a_mark_of_their_own_and_hidden_ones_are_counted(tmp_path):
+    evaluation(tmp_path, count=1)
+    head = "image,patient,group_by,triage,dice,tp,fp,fn,hd95_unit,iou,hd95\n"
+    missed = "".join(f"{name}.png,p,patient,0,0,0,0,9,pixel,0,\n" for name in "abc")
+    (tmp_path / "cases.csv").write_text(f"{head}{missed}d.png,q,patient,0.5,1,0,0,0,pixel,1,\n")
+    text = page(tmp_path, tmp_path)
+    assert (
+        "2 would lie on others" in text and ">3</text>" in text and text.count('class="hollow"') == 2
+    )  # and the legend
+    assert "with a lesion or structure</li>" in text and "without one</li>" in text
+
+
+def test_the_rest_of_the_page_takes_room_from_the_pictures(scored, tmp_path, monkeypatch):
+    full = len(page(tmp_path, scored).encode())
+    monkeypatch.setattr("noise2mask.report.page.MOST_BYTES", full - 1000)
+    text = page(tmp_path, scored)
+    assert len(text.encode()) < full - 1000 and LEFT_OUT in text
+    assert [bool(case["layers"]) for case in embedded(text).values()].count(True) == 2

@@ -10,7 +10,7 @@ from markupsafe import Markup
 from ..bundles import Bundle, find_bundle
 from ..digest import sha256
 
-SECTIONS = ("Intended use", "Failures", "Uncertainty")
+SHOWN = ("Intended use", "Failures", "Uncertainty")  # of the sections that every card has
 LINKS = {"link_open", "link_close"}  # they lead into a checkout, which whoever reads the page has not
 
 
@@ -51,7 +51,7 @@ def find_card(facts: dict[str, Any], name: str | None) -> tuple[Card | None, str
 def _card(bundle: Bundle, facts: dict[str, Any]) -> Card:
     path = bundle.root / "docs" / "README.md"
     text = path.read_text(encoding="utf-8") if path.is_file() else ""
-    found = {name: section(text, name) for name in SECTIONS}
+    found = {name: section(text, name) for name in SHOWN}
     sections = {name: markdown(own) for name, own in found.items() if own}
     version, made = str(bundle.metadata["version"]), (facts.get("bundle") or {}).get("version")
     notes = [] if sections else [f"{path} has no such sections."]

@@ -9,6 +9,9 @@ from markupsafe import Markup
 WIDTH, HEIGHT = 380, 270
 LEFT, RIGHT, TOP, BOTTOM = 52, 14, 12, 44  # margins
 TICKS = 5  # about as many
+RADIUS, LARGEST = 3.5, 15.0  # of a dot: of one name, and of any number of them
+NEAR = 2  # pixels: closer marks hide one another
+NAMED = 8  # that a mark shows when it is pointed at
 
 
 class Axis(NamedTuple):
@@ -35,6 +38,15 @@ def axis_of(title: str, values: Iterable[float]) -> Axis:
     return Axis(title, low - room, high + room)
 
 
+class Mark(NamedTuple):
+    """Of a scatter: a dot, or a hollow square."""
+
+    x: float
+    y: float
+    name: str
+    hollow: bool = False
+
+
 def line_chart(label: str, x: Axis, y: Axis, xs: Sequence[float], ys: Sequence[float]) -> Markup:
     """A line; few points have a dot each."""
     places = [_place(x, y, a, b) for a, b in zip(xs, ys, strict=True)]
@@ -43,10 +55,49 @@ def line_chart(label: str, x: Axis, y: Axis, xs: Sequence[float], ys: Sequence[f
     return _chart(label, x, y, [line, *(_dots(places, xs, ys) if len(xs) <= 60 else [])])
 
 
-def scatter(label: str, x: Axis, y: Axis, xs: Sequence[float], ys: Sequence[float], names: Sequence[str]) -> Markup:
-    """A dot for each name, which shows when it is pointed at."""
-    places = [_place(x, y, a, b) for a, b in zip(xs, ys, strict=True)]
-    return _chart(label, x, y, _dots(places, xs, ys, names))
+def scatter(label: str, x: Axis, y: Axis, marks: Iterable[Mark]) -> Markup:
+    """A mark at each place, whose names show when it is pointed at; that of several is larger, and has their number."""
+    groups = sorted(together(x, y, marks), key=len, reverse=True)  # small ones on top
+    return _chart(label, x, y, [_mark(_place(x, y, own[0].x, own[0].y), own) for own in groups])
+
+
+def together(x: Axis, y: Axis, marks: Iterable[Mark]) -> list[list[Mark]]:
+    """Marks of a kind that would lie on one another."""
+    groups: dict[tuple[int, int, bool], list[Mark]] = {}
+    for mark in marks:
+        across, down = _place(x, y, mark.x, mark.y)
+        groups.setdefault((round(across / NEAR), round(down / NEAR), mark.hollow), []).append(mark)
+    return list(groups.values())
+
+
+def legend_mark(hollow: bool) -> Markup:
+    """A mark in a line of words."""
+    head = Markup('<svg class="mark" viewBox="0 0 14 14" role="img" aria-label="{}">')
+    return head.format("square" if hollow else "dot") + _shape((7, 7), RADIUS, hollow, "") + Markup("</svg>")
+
+
+def _mark(place: tuple[float, float], marks: Sequence[Mark]) -> Markup:
+    """Of all marks at a place."""
+    radius = min(LARGEST, RADIUS * math.sqrt(len(marks)))
+    names = ", ".join(mark.name for mark in marks[:NAMED]) + (" ..." if len(marks) > NAMED else "")
+    words = f"{names} {_number(marks[0].x)}, {_number(marks[0].y)}".strip()
+    shape = _shape(place, radius, marks[0].hollow, words)
+    if len(marks) == 1:
+        return shape
+    left = place[0] > WIDTH - RIGHT - 40  # no room on the right
+    aside = -radius - 3 if left else radius + 3
+    return shape + _text(place[0] + aside, place[1] + 4, "end" if left else "start", str(len(marks)))
+
+
+def _shape(place: tuple[float, float], radius: float, hollow: bool, words: str) -> Markup:
+    (across, down), side = place, 2 * radius
+    if hollow:
+        square = Markup(
+            '<rect class="hollow" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}"><title>{}</title></rect>'
+        )
+        return square.format(across - radius, down - radius, side, side, words)
+    dot = Markup('<circle class="dot" cx="{:.1f}" cy="{:.1f}" r="{:.1f}"><title>{}</title></circle>')
+    return dot.format(across, down, radius, words)
 
 
 def reliability(label: str, xs: Sequence[float], ys: Sequence[float], names: Sequence[str]) -> Markup:
@@ -71,9 +122,8 @@ def _dots(
     places: Sequence[tuple[float, float]], xs: Sequence[float], ys: Sequence[float], names: Sequence[str] = ()
 ) -> list[Markup]:
     words = names or [""] * len(places)
-    dot = Markup('<circle class="dot" cx="{:.1f}" cy="{:.1f}" r="3.5"><title>{}</title></circle>')
     texts = [f"{name} {_number(a)}, {_number(b)}".strip() for name, a, b in zip(words, xs, ys, strict=True)]
-    return [dot.format(*place, text) for place, text in zip(places, texts, strict=True)]
+    return [_shape(place, RADIUS, False, text) for place, text in zip(places, texts, strict=True)]
 
 
 def _chart(label: str, x: Axis, y: Axis, content: Iterable[Markup]) -> Markup:

@@ -128,6 +128,32 @@ function contour(canvas, [height, width], numbers, structure, colour, dashed) {
   }
 }
 
+// Letters at the four edges say which side of the body lies there; `axcodes` say where rows, columns and slices run to.
+const OPPOSITE = { L: "R", R: "L", P: "A", A: "P", I: "S", S: "I" };
+
+function edgesOf(axcodes) {
+  const [bottom, right] = axcodes || "";
+  if (!OPPOSITE[bottom] || !OPPOSITE[right]) return null;
+  return { top: OPPOSITE[bottom], bottom, left: OPPOSITE[right], right };
+}
+
+function drawEdges(canvas, { top, bottom, left, right }) {
+  const context = canvas.getContext("2d");
+  const [width, height, margin] = [canvas.width, canvas.height, 14];
+  const places = [
+    [top, width / 2, margin],
+    [bottom, width / 2, height - margin],
+    [left, margin, height / 2],
+    [right, width - margin, height / 2],
+  ];
+  Object.assign(context, { font: "bold 22px sans-serif", textAlign: "center", textBaseline: "middle", lineWidth: 5 });
+  Object.assign(context, { lineJoin: "round", strokeStyle: "#000", fillStyle: "#fff" });
+  for (const place of places) {
+    context.strokeText(...place);
+    context.fillText(...place);
+  }
+}
+
 // Legend
 
 function swatch(words, paint) {

@@ -26,9 +26,10 @@ def case_layers(record: CaseRecord) -> dict[str, Any]:
     """What the page's viewer draws of a case.
 
     Returns:
-        `size` (rows and columns of a tile), `spacing` (of them), `slices` (numbers; None of a picture), `structures`,
-        `timesteps`, `samples` (how many), `start` (the slice to begin with), and `sheets`: by name a data URI of tiles
-        in rows, all frames of slice after slice after each other: tile frame * D + slice.
+        `size` (rows and columns of a tile), `spacing` (of them), `slices` (numbers; None of a picture), `axis` and
+        `axcodes` (of a volume; None where they are not known), `structures`, `timesteps`, `samples` (how many), `start`
+        (the slice to begin with), and `sheets`: by name a data URI of tiles in rows, all frames of slice after slice
+        after each other: tile frame * D + slice.
     """
     arrays = _frames(record)
     side = _side(arrays)
@@ -40,6 +41,8 @@ def case_layers(record: CaseRecord) -> dict[str, Any]:
         "size": [height, width],
         "spacing": _spacing(record),
         "slices": facts.get("slices"),
+        "axis": facts.get("axis"),
+        "axcodes": facts.get("axcodes"),
         "start": shown_slice(record),
         "structures": facts.get("structures", []),
         "timesteps": record.timesteps.tolist(),

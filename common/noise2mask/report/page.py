@@ -10,7 +10,6 @@ policy in its head forbids the browser any request.
 import base64
 import hashlib
 import json
-import math
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -21,14 +20,14 @@ from markupsafe import Markup
 
 from .. import __version__
 from ..explain.card import DISCLAIMER
-from ..explain.case_file import UNLABELLED, run_digest
+from ..explain.case_file import MOST_SLICES, UNLABELLED, run_digest
 from ..explain.colours import COLOURS, FALSE, HIT, MISSED, WRONG
 from ..explain.heat import GREY
 from ..files import write_text_atomically
 from . import tables
 from .card import find_card
-from .charts import Axis, reliability, scatter
-from .pictures import Pictures, read_pictures
+from .pictures import LEFT_OUT, MOST_BYTES, Pictures, read_pictures
+from .score_charts import score_charts
 from .sources import REPORT, SCORES, Results, read_sources
 from .training import shown_training
 
@@ -63,14 +62,24 @@ def write_report(folders: Sequence[str | Path], path: str | Path, bundle: str | 
     content = {
         "version": __version__,
         "disclaimer": DISCLAIMER,
+        "most_slices": MOST_SLICES,
         "folders": [str(folder) for folder in folders],
         "card": card,
         "no_card": no_card,
         "trainings": [shown_training(training, results.facts if results else None) for training in trainings],
-        **_of_results(results),
     }
-    write_text_atomically(_rendered(content), path)
+    write_text_atomically(_rendered({**content, **_of_results(results, _pictures(results, content))}), path)
     return path
+
+
+def _pictures(results: Results | None, content: Mapping[str, Any]) -> list[Pictures]:
+    """Those of the cases for which there is room beside all else in the page."""
+    if results is None:
+        return []
+    without = [Pictures("", "", LEFT_OUT)] * len(results.cases)
+    rest = len(_rendered({**content, **_of_results(results, without)}).encode())
+    order, room = tables.pictured_first(results), max(0, MOST_BYTES - rest)
+    return read_pictures(results.folder, results.cases, order, _run(results.facts), room)
 
 
 def _rendered(content: Mapping[str, Any]) -> str:
@@ -98,12 +107,11 @@ def embedded(value: Any) -> Markup:
     return Markup(json.dumps(value).replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
 
 
-def _of_results(results: Results | None) -> dict[str, Any]:
+def _of_results(results: Results | None, pictures: Sequence[Pictures]) -> dict[str, Any]:
     """What the template needs of the cases; of none it is empty."""
     if results is None:
         return {"results": None, "facts": dict.fromkeys(SAID), "date": "", "several": False}
     facts, columns = {**dict.fromkeys(SAID), **results.facts}, tables.columns_of(results)
-    pictures = read_pictures(results.folder, results.cases, tables.pictured_first(results), _run(results.facts))
     return {
         "results": results,
         "facts": facts,
@@ -127,7 +135,7 @@ def _scored(results: Results) -> dict[str, Any]:
         "structures": tables.structure_table(results.facts, results.unit),
         "counted": tables.counted(results.facts),
         "over": tables.over(results.facts),
-        "charts": _charts(results),
+        "charts": score_charts(results),
     }
 
 
@@ -182,47 +190,3 @@ def _embedded(results: Results, columns: Sequence[tables.Column], pictures: Sequ
         )
         for name, case, own in zip(names, results.cases, pictures, strict=True)
     ]
-
-
-def _charts(results: Results) -> list[dict[str, Any]]:
-    """Calibration, and what the triage number is worth."""
-    bins, charts = results.facts.get("calibration"), []
-    if bins:
-        rows = [row for row in zip(bins["pixels"], bins["probability"], bins["label"], strict=True) if row[0]]
-        xs, ys = [p / n for n, p, _ in rows], [label / n for n, _, label in rows]
-        error = results.facts["pooled"]["expected_calibration_error"]
-        charts.append(
-            {
-                "title": "Is a probability of 0.7 right in 7 of 10 pixels?",
-                "svg": reliability("Calibration", xs, ys, [f"{n:,.0f} pixels:" for n, _, _ in rows]),
-                "words": f"All pixels of all images, in {len(bins['pixels'])} bins; on the dashed line the "
-                f"probabilities are right, below it they are too high. Expected calibration error {error:.4f}.",
-                "head": ["pixels", "mean probability", "part that is foreground"],
-                "rows": [[f"{n:,.0f}", f"{x:.3f}", f"{y:.3f}"] for (n, _, _), x, y in zip(rows, xs, ys, strict=True)],
-            }
-        )
-    return [*charts, _triage(results)]
-
-
-def _triage(results: Results) -> dict[str, Any]:
-    pairs = [(case.numbers.get("triage", math.nan), case.numbers["dice"], case.image) for case in results.cases]
-    known = [pair for pair in pairs if not math.isnan(pair[0] + pair[1])]
-    xs, ys = [pair[0] for pair in known], [pair[1] for pair in known]
-    svg = scatter(
-        "Dice against triage number",
-        Axis("triage number", 0, 1.05 * max([0.1, *xs])),
-        Axis("Dice", 0, 1),
-        xs,
-        ys,
-        [Path(pair[2]).name for pair in known],
-    )
-    rank = (results.facts.get("triage") or {}).get("spearman_with_dice")
-    said = "no rank correlation: one of them never changes" if rank is None else f"rank correlation {rank:.2f}"
-    return {
-        "title": "Does the triage number find the bad masks?",
-        "svg": svg,
-        "words": f"A dot for each image; {said}. -1: the most doubtful images are the worst ones; 0: it tells nothing. "
-        "Dots at the lower left are wrong masks that all samples agree on: the number does not find these.",
-        "head": [],
-        "rows": [],
-    }

@@ -118,6 +118,7 @@ function prepare(layers) {
   slider("sample", layers.samples, 0);
   slider("step", layers.sheets.noisy ? layers.timesteps.length : 0, 0);
   byId("slice-label").hidden = depth < 2;
+  byId("slice-some").hidden = !withGaps(layers.slices || []);
   const there = VIEWS.filter(([, , needed]) => !needed || layers.sheets[needed]);
   if (!there.some(([name]) => name === view)) view = "contours";
   byId("views").replaceChildren(element("legend", "Show"), ...there.map(([name, words]) => choice(name, words)));
@@ -167,6 +168,8 @@ function draw() {
   const image = tile("image");
   fill(left, layers.size, (cell) => at(image, cell));
   const words = DRAW[view](left, right, layers, image);
+  const edges = edgesOf(layers.axcodes);
+  if (edges) for (const canvas of [left, right]) drawEdges(canvas, edges);
   caption(left, byId("left-words"), words.left || "Image");
   caption(right, byId("right-words"), words.right);
   byId("legend").replaceChildren(...words.legend);
@@ -180,10 +183,19 @@ function caption(canvas, line, words) {
 
 function tellSliders(layers) {
   const [slice, sample, time] = ["slice", "sample", "step"].map((name) => Number(byId(name).value));
-  const file = layers.slices ? `${slice + 1} of ${layers.slices.length} (slice ${layers.slices[slice]} of the volume, from 0)` : "";
-  say("slice", file);
+  say("slice", layers.slices ? `${slice + 1} of ${layers.slices.length} (${inFile(layers, slice)})` : "");
   say("sample", `${sample + 1} of ${layers.samples}`);
   say("step", `${time + 1} of ${layers.timesteps.length} (timestep ${layers.timesteps[time]})`);
+}
+
+function inFile({ slices, axis }, slice) {
+  const whole = "xyz"[axis] ? `the file's ${"xyz"[axis]} axis` : "the volume";
+  return `slice ${slices[slice]} of ${whole}, from 0`;
+}
+
+// Whether the file has slices between those that are shown.
+function withGaps(slices) {
+  return slices.some((number, k) => k > 0 && Math.abs(number - slices[k - 1]) > 1);
 }
 
 function say(name, words) {
