@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from noise2mask.report.layers import MOST_SHEET, case_layers, check_record, shown_slice, thumbnail
+from noise2mask.explain.case_file import shown_number
+from noise2mask.report.layers import MOST_SHEET, case_layers, check_record, thumbnail
 
 from .results import record
 
@@ -62,20 +63,13 @@ def test_a_network_without_steps_and_a_case_without_label_have_no_such_sheets():
     assert layers["timesteps"] == []
 
 
-def test_the_slice_to_begin_with_has_the_most_mask_else_the_most_label():
+def test_a_volume_begins_with_the_slice_that_figures_show_and_a_picture_with_none():
     case = record("a.nii", shape=(8, 8, 4))
-    mask, label = np.zeros((2, 8, 8, 4), np.uint8)
-    mask[:2, :, 3], label[:3, :, 1] = 1, 1
-    assert shown_slice(case._replace(mask=mask, label=label)) == 3
-    assert shown_slice(case._replace(mask=0 * mask, label=label)) == 1
-    assert shown_slice(case._replace(mask=0 * mask, label=None)) == 2
-
-
-def test_pixels_that_nobody_labelled_are_no_label():
-    case = record("a.nii", shape=(8, 8, 4))
-    label = np.zeros((8, 8, 4), np.uint8)
-    label[..., 0], label[0, 0, 2] = 255, 1
-    assert shown_slice(case._replace(mask=0 * label, label=label)) == 2
+    mask = np.zeros((8, 8, 4), np.uint8)
+    mask[:2, :, 3] = 1
+    assert case_layers(case._replace(mask=mask))["start"] == 3 == shown_number(case._replace(mask=mask))
+    empty = record("a.png")
+    assert case_layers(empty._replace(mask=0 * empty.mask, label=None))["start"] == 0
 
 
 def test_the_small_picture_is_as_wide_as_the_spacing_says():

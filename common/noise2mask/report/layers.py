@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ..explain.case_file import UNLABELLED, CaseRecord
+from ..explain.case_file import UNLABELLED, CaseRecord, shown_number
 from ..explain.colours import colour_of
 
 MOST_SIDE = 256  # of a tile: a screen shows no more beside a second picture
@@ -43,7 +43,7 @@ def case_layers(record: CaseRecord) -> dict[str, Any]:
         "slices": facts.get("slices"),
         "axis": facts.get("axis"),
         "axcodes": facts.get("axcodes"),
-        "start": shown_slice(record),
+        "start": shown_number(record) if record.mask.ndim == 3 else 0,
         "structures": facts.get("structures", []),
         "timesteps": record.timesteps.tolist(),
         "samples": len(record.samples),
@@ -53,7 +53,7 @@ def case_layers(record: CaseRecord) -> dict[str, Any]:
 
 def thumbnail(record: CaseRecord) -> str:
     """Image with the outlines of mask and label in two colours; of several structures, of their masks in theirs."""
-    shown = (..., shown_slice(record)) if record.mask.ndim == 3 else ...
+    shown = (..., shown_number(record)) if record.mask.ndim == 3 else ...
     image, mask = record.image[shown], record.mask[shown]  # (C, H, W), (H, W)
     several = len(record.facts.get("structures", [])) > 1  # whose label would be outlined in the mask's colours
     label = None if record.label is None or several else record.label[shown]
@@ -67,16 +67,6 @@ def thumbnail(record: CaseRecord) -> str:
             for number in set(np.unique(small)) - {0, UNLABELLED}:
                 colours[_outline(small == number)] = _rgb(colour_of(int(number) + shift))
     return _uri(Image.fromarray(colours), quality=80)
-
-
-def shown_slice(record: CaseRecord) -> int:
-    """Of a volume the slice with the most mask, else the most label, else the middle; 0 of a picture."""
-    if record.mask.ndim == 2:
-        return 0
-    for numbers in (record.mask, record.label):
-        if numbers is not None and (area := (numbers % UNLABELLED > 0).sum(axis=(0, 1))).any():
-            return int(area.argmax())
-    return record.mask.shape[2] // 2
 
 
 def check_record(record: CaseRecord) -> None:

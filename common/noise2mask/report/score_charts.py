@@ -42,7 +42,8 @@ def _triage(results: Results) -> dict[str, Any]:
         "svg": scatter("Dice against triage number", x, y, marks),
         "legend": _legend(marks),
         "words": f"A mark for each image; {said}. -1: the most doubtful images are the worst ones; 0: it tells "
-        "nothing. Marks at the lower left are wrong masks that all samples agree on: the number does not find these." + larger,
+        "nothing. Marks at the lower left are wrong masks that all samples agree on: the number does not find these."
+        + larger,
         "head": [],
         "rows": [],
     }
