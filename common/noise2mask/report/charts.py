@@ -10,7 +10,7 @@ WIDTH, HEIGHT = 380, 270
 LEFT, RIGHT, TOP, BOTTOM = 52, 14, 12, 44  # margins
 TICKS = 5  # about as many
 RADIUS, LARGEST = 3.5, 15.0  # of a dot: of one name, and of any number of them
-NEAR = 2  # pixels: closer marks hide one another
+NEAR = 1.0  # pixels: of marks that are closer one alone is seen
 NAMED = 8  # that a mark shows when it is pointed at
 
 
