@@ -58,7 +58,10 @@ def line_chart(label: str, x: Axis, y: Axis, xs: Sequence[float], ys: Sequence[f
 def scatter(label: str, x: Axis, y: Axis, marks: Iterable[Mark]) -> Markup:
     """A mark at each place, whose names show when it is pointed at; that of several is larger, and has their number."""
     groups = sorted(together(x, y, marks), key=len, reverse=True)  # small ones on top
-    return _chart(label, x, y, [_mark(_place(x, y, own[0].x, own[0].y), own) for own in groups])
+    places = [_place(x, y, own[0].x, own[0].y) for own in groups]
+    shapes = [_mark(place, own) for place, own in zip(places, groups, strict=True)]
+    counts = [_count(place, len(own)) for place, own in zip(places, groups, strict=True) if len(own) > 1]
+    return _chart(label, x, y, [*shapes, *counts])
 
 
 def together(x: Axis, y: Axis, marks: Iterable[Mark]) -> list[list[Mark]]:
@@ -76,17 +79,22 @@ def legend_mark(hollow: bool) -> Markup:
     return head.format("square" if hollow else "dot") + _shape((7, 7), RADIUS, hollow, "") + Markup("</svg>")
 
 
+def _radius(number: int) -> float:
+    return min(LARGEST, RADIUS * math.sqrt(number))
+
+
 def _mark(place: tuple[float, float], marks: Sequence[Mark]) -> Markup:
     """Of all marks at a place."""
-    radius = min(LARGEST, RADIUS * math.sqrt(len(marks)))
     names = ", ".join(mark.name for mark in marks[:NAMED]) + (" ..." if len(marks) > NAMED else "")
     words = f"{names} {_number(marks[0].x)}, {_number(marks[0].y)}".strip()
-    shape = _shape(place, radius, marks[0].hollow, words)
-    if len(marks) == 1:
-        return shape
-    left = place[0] > WIDTH - RIGHT - 40  # no room on the right
-    aside = -radius - 3 if left else radius + 3
-    return shape + _text(place[0] + aside, place[1] + 4, "end" if left else "start", str(len(marks)))
+    return _shape(place, _radius(len(marks)), marks[0].hollow, words)
+
+
+def _count(place: tuple[float, float], number: int) -> Markup:
+    """Beside a mark how many it stands for, on the left where there is no room on the right."""
+    left, aside = place[0] > WIDTH - RIGHT - 40, _radius(number) + 3
+    across = place[0] - aside if left else place[0] + aside
+    return _text(across, place[1] + 4, "end" if left else "start", str(number), "word count")
 
 
 def _shape(place: tuple[float, float], radius: float, hollow: bool, words: str) -> Markup:
@@ -147,10 +155,9 @@ def _chart(label: str, x: Axis, y: Axis, content: Iterable[Markup]) -> Markup:
     return head + Markup("").join([*parts, *content]) + Markup("</svg>")
 
 
-def _text(across: float, down: float, anchor: str, words: str) -> Markup:
-    return Markup('<text class="word" x="{:.1f}" y="{:.1f}" text-anchor="{}">{}</text>').format(
-        across, down, anchor, words
-    )
+def _text(across: float, down: float, anchor: str, words: str, kind: str = "word") -> Markup:
+    text = Markup('<text class="{}" x="{:.1f}" y="{:.1f}" text-anchor="{}">{}</text>')
+    return text.format(kind, across, down, anchor, words)
 
 
 def _number(value: float) -> str:
