@@ -16,6 +16,7 @@ from noise2mask.data.demo_tissue import write_demo
 from noise2mask.data.normalised_tiles import write_normalised
 from noise2mask.data.slide_colours import main as write_colours
 from noise2mask.data.tiles import Cut, cut_slides
+from noise2mask.explain.caption import BAR
 from noise2mask.files import load_plain
 
 from ..conftest import ROOT
@@ -121,7 +122,7 @@ def test_without_its_pictures_the_training_is_the_same_to_the_last_bit(commands,
     handlers = yaml.safe_load((ROOT / "bundles" / NAME / "configs" / "train.yaml").read_text())["validate"]["handlers"]
     number = [own["_target_"].rsplit(".")[-1] for own in handlers].index("GenerationProgress")
     commands.run([*training, "--output_dir", str(tmp_path), f"--validate::handlers::{number}::_disabled_", "True"])
-    assert not (tmp_path / "progress.png").exists() and Image.open(trained / "progress.png").size == (656, 656)
+    assert not (tmp_path / "progress.png").exists() and Image.open(trained / "progress.png").size == (656, 656 + BAR)
     assert_equal_runs(tmp_path, trained)
     assert scalars(tmp_path) == scalars(trained)
 

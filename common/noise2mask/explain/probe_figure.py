@@ -35,4 +35,4 @@ def write_probe_figure(rows: Sequence[Mapping[str, Any]], title: str, path: Path
     axes.set(xlabel="block of the decoder, 0 the deepest", ylabel="timestep")
     axes.set_title(title, fontsize=8, wrap=True)
     figure.colorbar(shown, label="mean IoU, background with it")
-    return save_figure(figure, path)
+    return save_figure(figure, path, dpi=120)

@@ -35,7 +35,7 @@ def write_ratio_figure(rows: Sequence[Mapping[str, Any]], path: Path) -> Path:
         axes.plot(*single, linestyle="", markersize=3, color=colour, marker=marker)
     axes.set(xlabel="part of the generated tiles, in percent", ylabel="on real tiles, mean over their patients")
     axes.legend()
-    return save_figure(figure, path)
+    return save_figure(figure, path, dpi=120)
 
 
 def mean_and_deviation(rows: Sequence[Mapping[str, Any]], name: str) -> tuple[float, float | None]:

@@ -44,4 +44,4 @@ def write_sampler_figure(rows: Sequence[Mapping[str, Any]], path: Path) -> Path:
     right.set_ylabel("variance of Dice over the repeats (dashed)")
     right.set_ylim(bottom=0)
     left.legend(fontsize=8)
-    return save_figure(figure, path)
+    return save_figure(figure, path, dpi=120)
