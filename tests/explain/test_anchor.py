@@ -19,7 +19,7 @@ def network(**options):
 
 def test_the_table_has_the_anchor_s_and_the_gate_s_means(tmp_path):
     net, data = network(), toy.dataset()
-    rows = AnchorFigures(data, net, toy.inferer(), str(tmp_path)).run()
+    rows = AnchorFigures(toy.subject(tmp_path, net, data)).run()
     with torch.no_grad():
         condition = net.encode(data[1]["image"].as_tensor()[None])
     assert rows[1]["anchor_mean"] == pytest.approx(float(net.coarse(condition).mean()), abs=1e-5)
@@ -29,7 +29,7 @@ def test_the_table_has_the_anchor_s_and_the_gate_s_means(tmp_path):
 
 def test_the_filter_s_table_has_a_line_per_module_and_timestep(tmp_path):
     net = network()
-    AnchorFigures(toy.dataset(1), net, toy.inferer(), str(tmp_path)).run()
+    AnchorFigures(toy.subject(tmp_path, net, toy.dataset(1))).run()
     with open(tmp_path / "nbp_filter.csv", newline="") as file:
         table = list(csv.DictReader(file))
     assert [(row["module"], row["timestep"]) for row in table] == [
@@ -43,7 +43,7 @@ def test_the_filter_s_table_has_a_line_per_module_and_timestep(tmp_path):
 
 @pytest.mark.parametrize("options", [{"nbp_filter": False}, {"semantic": "sum"}])
 def test_without_a_filter_there_is_no_picture_of_one(tmp_path, options):
-    AnchorFigures(toy.dataset(1), network(**options), toy.inferer(), str(tmp_path)).run()
+    AnchorFigures(toy.subject(tmp_path, network(**options), toy.dataset(1))).run()
     assert {path.name for path in tmp_path.iterdir()} == {"anchor.png", "anchor.csv"}
 
 
@@ -51,12 +51,12 @@ def test_of_exclusive_classes_the_anchor_is_what_is_no_background(tmp_path):
     net = network(exclusive=True, out_channels=3)
     inferer = toy.inferer(out_channels=3, exclusive=True)
     data = toy.dataset(1, labelled=False)
-    (row,) = AnchorFigures(data, net, inferer, str(tmp_path)).run()
+    (row,) = AnchorFigures(toy.subject(tmp_path, net, data, inferer)).run()
     with torch.no_grad():
         coarse = net.coarse(net.encode(data[0]["image"].as_tensor()[None]))
     assert row["anchor_mean"] == pytest.approx(float(1 - coarse[:, 0].mean()), abs=1e-5)
 
 
 def test_a_network_that_has_nothing_of_it_is_left_out(tmp_path):
-    assert AnchorFigures(toy.dataset(), toy.network(), toy.inferer(), str(tmp_path)).run() == []
+    assert AnchorFigures(toy.subject(tmp_path, toy.network(), toy.dataset())).run() == []
     assert list(tmp_path.iterdir()) == []

@@ -19,9 +19,8 @@ GRIDS = {
 
 
 def figures(folder, net=None, data=None, **options):
-    net, data = net or toy.network(), data or toy.dataset()
-    chosen = {"grids": GRIDS, "score": "x0_foreground", "before_after": [["before", "after"]], "most_steps": 2}
-    return AttentionFigures(data, net, toy.inferer(), output_dir=str(folder), **{**chosen, **options})
+    chosen = {"grids": GRIDS, "score": "x0_foreground", "before_after": [["before", "after"]]}
+    return AttentionFigures(toy.subject(folder, net, data, most_steps=2), **{**chosen, **options})
 
 
 def test_every_case_has_a_picture_per_grid_and_a_line_per_layer_and_timestep(tmp_path):
@@ -46,13 +45,14 @@ def test_the_second_case_s_maps_are_its_own(tmp_path):
 
 
 @pytest.mark.parametrize("exchange", ["none", "map"])
-def test_a_batch_s_maps_are_those_of_its_images_one_by_one(exchange):
-    net, x = toy.network(psa_exchange=exchange, num_groups=2), torch.randn(2, 1, 16, 16)
+def test_a_batch_s_maps_are_those_of_its_images_one_by_one(exchange, tmp_path):
+    subject = toy.subject(tmp_path, toy.network(psa_exchange=exchange, num_groups=2))
+    x = torch.randn(2, 1, 16, 16)
     image = torch.randn(2, 1, 16, 16).clamp(-1, 1)
     layers = ["taps.denoising_after_psa_1", "taps.condition_before_psa_2", "up_units.0"]
 
     def maps(i):
-        return attention(net, toy.inferer(), image[i], x[i], 500, layers, "eps_sum")
+        return attention(subject, image[i], x[i], 500, layers, "eps_sum")
 
     together = maps(slice(0, 2))
     for i in (0, 1):
@@ -88,7 +88,7 @@ def test_of_a_volume_the_slice_with_most_of_the_label_is_shown(tmp_path):
 def test_a_layer_that_does_not_exist_stops_before_anything_is_written(tmp_path):
     with pytest.raises(ValueError, match=r"no layer 'tap\.denoising_before_psa_1'.*Did you mean"):
         figures(tmp_path / "out", grids={"one": ["tap.denoising_before_psa_1"]})
-    assert not (tmp_path / "out").exists()
+    assert not list((tmp_path / "out").iterdir())
 
 
 def test_names_are_as_long_as_they_must_be():

@@ -22,14 +22,14 @@ def test_the_map_is_the_weighted_sum_that_a_linear_classifier_says():
 
 
 def test_a_row_per_case_with_the_probability_of_a_lesion_and_of_each_class(tmp_path):
-    rows = PriorFigures(toy.dataset(), toy.network(), toy.inferer(), str(tmp_path)).run()
+    rows = PriorFigures(toy.subject(tmp_path, toy.network(), toy.dataset())).run()
     assert [row["case"] for row in rows] == ["case_0", "case_1"] and (tmp_path / "prior.png").is_file()
     assert all(0 <= row["probability_of_lesion"] <= 1 for row in rows)
     net = toy.network(prior_classes=3)
-    row = PriorFigures(toy.dataset(1), net, toy.inferer(), str(tmp_path)).run()[0]
+    row = PriorFigures(toy.subject(tmp_path, net, toy.dataset(1))).run()[0]
     assert sum(row[f"probability_{k}"] for k in range(3)) == pytest.approx(1)
 
 
 def test_a_network_that_has_nothing_of_it_is_left_out(tmp_path):
-    assert PriorFigures(toy.dataset(), Baseline(torch.nn.Identity()), toy.inferer(), str(tmp_path)).run() == []
+    assert PriorFigures(toy.subject(tmp_path, Baseline(torch.nn.Identity()), toy.dataset())).run() == []
     assert list(tmp_path.iterdir()) == []

@@ -45,7 +45,7 @@ def test_rings_of_a_filter_that_is_closed_above_a_quarter():
 
 def test_a_network_s_parsers_have_a_picture_a_table_and_their_features(tmp_path):
     net = MedSegDiff(base=4, blocks=(1, 1, 1, 1), downsamplings=4, num_groups=2, grid=8).eval()
-    rows = SpectrumFigures(toy.dataset(), net, toy.inferer(), str(tmp_path), most_steps=2).run()
+    rows = SpectrumFigures(toy.subject(tmp_path, net, toy.dataset(), most_steps=2)).run()
     assert {row["parser"] for row in rows} == {"parsers.0", "parsers.1"}
     assert all(row["mean"] == pytest.approx(1) and row["mean_distance_from_1"] == pytest.approx(0) for row in rows)
     names = {"spectrum.png", "spectrum.csv", "spectrum_features.csv", "spectrum_case_0.png", "spectrum_case_1.png"}
@@ -54,5 +54,5 @@ def test_a_network_s_parsers_have_a_picture_a_table_and_their_features(tmp_path)
 
 
 def test_a_network_that_has_nothing_of_it_is_left_out(tmp_path):
-    assert SpectrumFigures(toy.dataset(), toy.network(), toy.inferer(), str(tmp_path)).run() == []
+    assert SpectrumFigures(toy.subject(tmp_path, toy.network(), toy.dataset())).run() == []
     assert list(tmp_path.iterdir()) == []

@@ -1,13 +1,12 @@
 """A small trained-like PGDiffSeg and a data set of pictures with labels, for figures."""
 
-import numpy as np
 import torch
 from monai.data import Dataset, MetaTensor
 from monai.transforms import Compose
-from PIL import Image
 
 from noise2mask.diffusion.inferer import EnsembleInferer
 from noise2mask.diffusion.noise_schedule import NoiseSchedule
+from noise2mask.explain.subject import Subject
 from noise2mask.networks.pgdiffseg import PGDiffSeg
 
 
@@ -42,6 +41,6 @@ def dataset(count=2, labelled=True, depth=0, first=0):
     return Dataset(items, Compose([]))
 
 
-def pixels(path):
-    """Of a written picture."""
-    return np.asarray(Image.open(path).convert("RGB"))
+def subject(folder, net=None, data=None, inferer_=None, **options):
+    """A network, this one or the small PGDiffSeg, and the cases that its figures show."""
+    return Subject(data or dataset(), net or network(), inferer_ or inferer(), str(folder), **options)

@@ -4,24 +4,21 @@ Legend: B = 1 image, K classes, H W size, S modules of the SS-Former, h heads, U
 """
 
 import logging
-from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import torch
-from monai.data import Dataset
-from torch import nn
 
-from ..diffusion.denoiser import unwrap
-from ..diffusion.inferer import EnsembleInferer, evaluated
+from ..diffusion.inferer import evaluated
 from ..diffusion.trace import foreground
-from ..files import check_writable, write_text_atomically
+from ..files import write_text_atomically
 from ..metrics.score_files import csv_text
 from ..networks.medsegdiff_v2 import MedSegDiffV2
 from .attention import beside
 from .heat import heat_inside, resized
-from .seen import Seen, seen_cases
+from .seen import Seen
 from .strip import write_strip
+from .subject import Subject
 
 logger = logging.getLogger(__name__)
 
@@ -32,30 +29,12 @@ class AnchorFigures:
     A CSV stands beside each.
 
     Args:
-        dataset:    items with `image` (preprocessed) and, where there is one, `label` (own size).
-        network:    a `Denoiser` with its weights.
-        inferer:    whose timesteps are taken.
-        output_dir: where the files go.
-        most_steps: timesteps shown, evenly spread over those of the sampler.
-        device:     of the network.
-
-    Raises:
-        ValueError: where the folder can not be written to.
+        subject: what is looked into.
     """
 
-    def __init__(
-        self,
-        dataset: Dataset,
-        network: nn.Module,
-        inferer: EnsembleInferer,
-        output_dir: str,
-        most_steps: int = 8,
-        device: torch.device | str = "cpu",
-    ) -> None:
-        self.dataset, self.network, self.inferer = dataset, cast(MedSegDiffV2, unwrap(network)), inferer
-        self.most_steps = most_steps
-        self.folder, self.device = Path(output_dir), torch.device(device)
-        check_writable(self.folder)
+    def __init__(self, subject: Subject) -> None:
+        self.subject, self.folder = subject, subject.folder
+        self.network = cast(MedSegDiffV2, subject.network)
 
     def run(self) -> list[dict[str, Any]]:
         """Look, draw, write; the rows of the table of cases, none of a network without an anchor."""
@@ -63,7 +42,7 @@ class AnchorFigures:
             logger.info(f"{type(self.network).__name__} has no anchor: its figures are left out")
             return []
         pictures, rows, names, gates = [], [], list[str](), list[str]()
-        for seen in seen_cases(self.dataset, self.network, self.inferer, self.device):
+        for seen in self.subject.cases():
             maps = self._maps(seen)  # by name (H, W)
             gates = [name for name in maps if name != "anchor"]
             names, side = beside(seen)
@@ -92,12 +71,12 @@ class AnchorFigures:
     @torch.no_grad()
     def _filters(self, seen: Seen) -> None:
         """Mean over the heads of how much of each pair of frequencies passes, by module and timestep."""
-        steps = [timestep for timestep, _ in self.inferer.states(seen.image, self.network, self.most_steps)]
+        steps = [timestep for timestep, _ in self.subject.states(seen.image)]
         if self.network.former is None or self.network.former.filter is None or not steps:
             return
         with evaluated(self.network):
             condition = self.network.encode(seen.image)
-            each = [self.network.at(condition, torch.tensor([t], device=self.device))["filters"] for t in steps]
+            each = [self.network.at(condition, torch.tensor([t], device=self.subject.device))["filters"] for t in steps]
         filters = torch.cat(each).float().mean(dim=2).cpu().numpy()  # (T, S, U, U)
         low, high = float(filters.min()), float(filters.max())
         scaled = (filters - low) / max(high - low, 1e-6)

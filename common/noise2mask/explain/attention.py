@@ -5,24 +5,21 @@ Legend: B = 1 image, K classes, H W D size of the network's input, T timesteps s
 
 from collections.abc import Iterator, Mapping, Sequence
 from os.path import commonprefix
-from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import torch
-from monai.data import Dataset
-from torch import Tensor, nn
+from torch import Tensor
 
-from ..diffusion.denoiser import Denoiser, unwrap
-from ..diffusion.inferer import EnsembleInferer, evaluated
-from ..files import check_writable, write_text_atomically
+from ..diffusion.inferer import evaluated
+from ..files import write_text_atomically
 from ..metrics.score_files import csv_text
-from ..spread import check_most
 from .grad_cam import heat_maps, matching_layers, scaled
 from .heat import heat_inside, heated, in_colours, numbers_in_colours
 from .score import check_score, score_of
-from .seen import Seen, seen_cases
+from .seen import Seen
 from .strip import write_strip
+from .subject import Subject
 
 Heat = dict[str, np.ndarray]  # layer -> (h, w) from 0 up
 SCALE = "each map scaled to its own largest value (heat_max in attention.csv)"
@@ -32,49 +29,35 @@ class AttentionFigures:
     """Per case `attention_<name>_<grid>.png`, a row per layer and a column per timestep; for all `attention.csv`.
 
     Args:
-        dataset:      items with `image` (preprocessed) and, where there is one, `label` (own size).
-        network:      a `Denoiser` with its weights.
-        inferer:      whose sampler and noise are taken.
-        grids:        name -> layers of the network, the shallowest first; in a name * stands for any one of its parts.
+        subject:      what is looked into.
+        grids:        name -> layers of the network; in a name * stands for any one of its parts.
+        score:        of `score.SCORES`, what the maps explain.
         before_after: two names of grids with as many layers each, such as before and after PSA: they are put below one
             another in `attention_<name>_<both>.png`, at the last timestep.
-        output_dir:   where the files go.
-        score:        of `score.SCORES`, what the maps explain.
-        most_steps:   timesteps shown, evenly spread over those of the sampler.
-        device:       of the network.
 
     Raises:
-        ValueError: where the network has no such layer (it names those near), the score is not one of its answers,
-            `most_steps` is below 1, or the folder can not be written to.
+        ValueError: where the network has no such layer (it names those near), or the score is not one of its answers.
     """
 
     def __init__(
         self,
-        dataset: Dataset,
-        network: nn.Module,
-        inferer: EnsembleInferer,
+        subject: Subject,
         grids: Mapping[str, Sequence[str]],
-        output_dir: str,
         score: str,
         before_after: Sequence[Sequence[str]] = (),
-        most_steps: int = 8,
-        device: torch.device | str = "cpu",
     ) -> None:
-        self.dataset, self.network, self.inferer = dataset, cast(Denoiser, unwrap(network)), inferer
-        self.grids = {name: matching_layers(self.network, layers) for name, layers in grids.items()}
+        self.subject, self.folder = subject, subject.folder
+        self.grids = {name: matching_layers(subject.network, layers) for name, layers in grids.items()}
         pairs = [tuple(pair) for pair in before_after]
         self.pairs = [pair for pair in pairs if set(pair) <= set(grids)]  # a user may have asked for other grids
-        check_score(score, inferer)
-        check_most(most_steps)
-        self.score, self.most_steps = score, most_steps
-        self.folder, self.device = Path(output_dir), torch.device(device)
+        check_score(score, subject.inferer)
+        self.score = score
         self.layers = list(dict.fromkeys(layer for layers in self.grids.values() for layer in layers))
-        check_writable(self.folder)
 
     def run(self) -> list[dict[str, Any]]:
         """Look, draw, write; the rows of the table."""
         rows = []
-        for seen in seen_cases(self.dataset, self.network, self.inferer, self.device):
+        for seen in self.subject.cases():
             heats = list(self._heats(seen))
             self._draw(seen, heats)
             rows += [
@@ -90,8 +73,8 @@ class AttentionFigures:
 
     def _heats(self, seen: Seen) -> Iterator[tuple[int, Heat]]:
         """At each timestep each layer's heat map."""
-        for timestep, x in self.inferer.states(seen.image, self.network, self.most_steps):
-            maps = attention(self.network, self.inferer, seen.image, x, timestep, self.layers, self.score)
+        for timestep, x in self.subject.states(seen.image):
+            maps = attention(self.subject, seen.image, x, timestep, self.layers, self.score)
             yield timestep, {layer: seen.shown(heat)[0] for layer, heat in maps.items()}
 
     def _in_order(self, grid: str, heat: Heat) -> list[str]:
@@ -129,19 +112,12 @@ class AttentionFigures:
 
 
 def attention(
-    network: Denoiser,
-    inferer: EnsembleInferer,
-    image: Tensor,
-    x: Tensor,
-    timestep: int,
-    layers: Sequence[str],
-    score: str,
+    subject: Subject, image: Tensor, x: Tensor, timestep: int, layers: Sequence[str], score: str
 ) -> dict[str, Tensor]:
     """Heat maps of one evaluation.
 
     Args:
-        network:  in any mode, which it is left in.
-        inferer:  that it is sampled with.
+        subject:  whose network is evaluated, in any mode, which it is left in.
         image:    (B, C, H, W[, D]).
         x:        (B, K, H, W[, D]), what it is given beside.
         timestep: of x.
@@ -151,10 +127,11 @@ def attention(
     Returns:
         By layer (B, h, w[, d]) from 0 up.
     """
+    network = subject.network
 
     def evaluate() -> Tensor:
         output = network.denoise(x, torch.tensor([timestep], device=x.device), network.encode(image))
-        return score_of(score, inferer, cast(Tensor, output).float(), x, timestep)
+        return score_of(score, subject.inferer, cast(Tensor, output).float(), x, timestep)
 
     with evaluated(network):
         return heat_maps(network, layers, evaluate)

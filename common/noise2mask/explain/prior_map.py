@@ -4,23 +4,21 @@ Legend: B = 1 image, h w size of the last unit's map.
 """
 
 import logging
-from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
-from monai.data import Dataset
-from torch import Tensor, nn
+from torch import Tensor
 
-from ..diffusion.denoiser import unwrap
-from ..diffusion.inferer import EnsembleInferer, evaluated
-from ..files import check_writable, write_text_atomically
+from ..diffusion.inferer import evaluated
+from ..files import write_text_atomically
 from ..metrics.score_files import csv_text
 from ..networks.pgdiffseg import PGDiffSeg
 from .attention import beside
 from .grad_cam import heat_maps, scaled
 from .heat import heat_inside, heated
-from .seen import Seen, seen_cases
+from .seen import Seen
 from .strip import write_strip
+from .subject import Subject
 
 logger = logging.getLogger(__name__)
 
@@ -31,36 +29,21 @@ class PriorFigures:
     The classifier is explained by the last unit's map, of several classes the most probable one. Beside it `prior.csv`.
 
     Args:
-        dataset:    items with `image` (preprocessed) and, where there is one, `label` (own size).
-        network:    a `Denoiser` with its weights.
-        inferer:    which finds a mask where there is no label.
-        output_dir: where the files go.
-        device:     of the network.
-
-    Raises:
-        ValueError: where the folder can not be written to.
+        subject: what is looked into; its inferer finds a mask where there is no label.
     """
 
-    def __init__(
-        self,
-        dataset: Dataset,
-        network: nn.Module,
-        inferer: EnsembleInferer,
-        output_dir: str,
-        device: torch.device | str = "cpu",
-    ) -> None:
-        self.dataset, self.network, self.inferer = dataset, cast(PGDiffSeg, unwrap(network)), inferer
-        self.folder, self.device = Path(output_dir), torch.device(device)
-        check_writable(self.folder)
+    def __init__(self, subject: Subject) -> None:
+        self.subject, self.folder = subject, subject.folder
 
     def run(self) -> list[dict[str, Any]]:
         """Look, draw, write; the rows of the table, none of a network without a prior branch."""
-        if not isinstance(self.network, PGDiffSeg):
-            logger.info(f"{type(self.network).__name__} has no prior branch: its figure is left out")
+        network = self.subject.network
+        if not isinstance(network, PGDiffSeg):
+            logger.info(f"{type(network).__name__} has no prior branch: its figure is left out")
             return []
         pictures, rows = [], []
-        for seen in seen_cases(self.dataset, self.network, self.inferer, self.device):
-            heat, logits, location = prior_map(self.network, seen.image)  # (1, h, w), (1, classes), (1, 1, H, W)
+        for seen in self.subject.cases():
+            heat, logits, location = prior_map(network, seen.image)  # (1, h, w), (1, classes), (1, 1, H, W)
             own = [heated(seen.picture, scaled(heat)[0].numpy()), heated(seen.picture, location[0, 0].numpy())]
             said, (names, side) = _said(logits), beside(seen)
             words = ", ".join(

@@ -7,25 +7,24 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from monai.data import Dataset
 from torch import Tensor, nn
 
-from ..diffusion.denoiser import Denoiser, unwrap
-from ..diffusion.inferer import EnsembleInferer, evaluated
-from ..files import check_writable, write_text_atomically
+from ..diffusion.inferer import evaluated
+from ..files import write_text_atomically
 from ..layers.ff_parser import FFParser
 from ..metrics.score_files import csv_text
 from .attention import beside
 from .figure import save_figure
 from .heat import resized
-from .seen import Seen, seen_cases
+from .seen import Seen
 from .strip import write_strip
+from .subject import Subject
 
 logger = logging.getLogger(__name__)
 
@@ -36,30 +35,12 @@ class SpectrumFigures:
     """`spectrum.png` and `spectrum.csv` of the filters; per case `spectrum_<name>.png` of the features, and their CSV.
 
     Args:
-        dataset:    items with `image` (preprocessed) and, where there is one, `label` (own size).
-        network:    a `Denoiser` with its weights.
-        inferer:    whose sampler and noise are taken.
-        output_dir: where the files go.
-        most_steps: timesteps shown, evenly spread over those of the sampler.
-        device:     of the network.
-
-    Raises:
-        ValueError: where the folder can not be written to.
+        subject: what is looked into.
     """
 
-    def __init__(
-        self,
-        dataset: Dataset,
-        network: nn.Module,
-        inferer: EnsembleInferer,
-        output_dir: str,
-        most_steps: int = 8,
-        device: torch.device | str = "cpu",
-    ) -> None:
-        self.dataset, self.network, self.inferer = dataset, cast(Denoiser, unwrap(network)), inferer
+    def __init__(self, subject: Subject) -> None:
+        self.subject, self.network, self.folder = subject, subject.network, subject.folder
         self.parsers = {name: own for name, own in self.network.named_modules() if isinstance(own, FFParser)}
-        self.folder, self.most_steps, self.device = Path(output_dir), most_steps, torch.device(device)
-        check_writable(self.folder)
 
     def run(self) -> list[dict[str, Any]]:
         """Look, draw, write; the rows of the table of filters, none of a network without FF-Parser."""
@@ -67,7 +48,7 @@ class SpectrumFigures:
             logger.info(f"{type(self.network).__name__} has no FF-Parser: its figures are left out")
             return []
         size, strengths = None, list[dict[str, Any]]()
-        for seen in seen_cases(self.dataset, self.network, self.inferer, self.device):
+        for seen in self.subject.cases():
             features = self._features(seen)
             size = {name: parts[0][1].shape[1:] for name, parts in features.items()}
             self._draw(seen, features)
@@ -93,7 +74,7 @@ class SpectrumFigures:
         """By parser: timestep, features before and after it at each timestep, (C, H, W) each."""
         found: dict[str, list[tuple[int, np.ndarray, np.ndarray]]] = {name: [] for name in self.parsers}
         with torch.no_grad(), evaluated(self.network):
-            for timestep, x in self.inferer.states(seen.image, self.network, self.most_steps):
+            for timestep, x in self.subject.states(seen.image):
                 with _passed(self.parsers) as passed:
                     self.network.denoise(x, torch.tensor([timestep], device=x.device), self.network.encode(seen.image))
                 for name, (before, after) in passed.items():
