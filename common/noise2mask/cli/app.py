@@ -14,6 +14,7 @@ from rich.table import Table
 
 from ..bundles import all_bundles, find_bundle
 from ..refusals import ServerError, disk_is_full, refusal_in
+from .how import How
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -141,9 +142,9 @@ def segment(
     how = _how(weights, preset, set_, steps=steps, samples=samples, seed=seed)
     found = find_bundle(bundle)
     if tile_size is not None and input_ is not None and dicomweb is None and study is None:
-        run_slides(found, input_, output, tile_size, console, *how)
+        run_slides(found, input_, output, tile_size, console, how)
     elif input_ is not None and dicomweb is None and study is None:
-        run_segmentation(found, input_, output, *how)
+        run_segmentation(found, input_, output, how)
         show_cases([output], console)
     elif dicomweb is not None and study is not None and input_ is None:
         from .serve import segment_study
@@ -186,7 +187,7 @@ def explain(
     own: dict[str, Any] = {"most_cases": cases, "others": with_, "references": references and str(references)}
     own = {name: value for name, value in own.items() if value is not None}
     how = _how(weights, preset, set_, steps=steps, samples=samples, seed=seed)
-    run_explanation(find_bundle(bundle), input_, what, output, section, layout, own, console, *how)
+    run_explanation(find_bundle(bundle), input_, what, output, section, layout, own, console, how)
 
 
 @app.command()
@@ -207,7 +208,7 @@ def generate(
     from .run import run_generation
 
     how = _how(weights, preset, set_, steps=steps, samples=samples, seed=seed)
-    run_generation(find_bundle(bundle), masks, references, output, section, console, *how)
+    run_generation(find_bundle(bundle), masks, references, output, section, console, how)
 
 
 @app.command()
@@ -232,10 +233,10 @@ def watch(
     watch_archive(dicomweb, modality, days, interval, find_bundle(bundle), output, how)
 
 
-def _how(weights: Path | None, preset: list[str] | None, settings: list[str] | None, **sampling: int | None) -> Any:
-    """How to segment, as `run_segmentation` takes it: what was not given stays as the bundle has it."""
+def _how(weights: Path | None, preset: list[str] | None, settings: list[str] | None, **sampling: int | None) -> How:
+    """What was given."""
     given = {name: value for name, value in sampling.items() if value is not None}
-    return weights, preset or [], given, settings or []
+    return How(weights, preset or [], given, settings or [])
 
 
 @app.command()

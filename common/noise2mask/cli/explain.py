@@ -1,7 +1,7 @@
 """What `noise2mask explain` runs: a figure by the bundle's explain.yaml, or one of its studies."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,6 +9,7 @@ from rich.console import Console
 
 from ..bundles import Bundle
 from ..names import check_name
+from .how import How
 from .run import data_overlay, is_first, run_config, training_presets, where
 
 FIGURES = ("attention", "sampling", "compare", "uncertainty")  # of explain.yaml
@@ -37,10 +38,7 @@ def run_explanation(
     layout: str | None,
     own: Mapping[str, Any],
     console: Console,
-    weights: Path | None,
-    presets: Sequence[str],
-    sampling: Mapping[str, Any],
-    settings: Sequence[str],
+    how: How,
 ) -> None:
     """One figure of a bundle, with the numbers behind it.
 
@@ -55,12 +53,12 @@ def run_explanation(
         raise ValueError("Figures are made by one process: run it without torchrun.")
     _check_used(bundle, what, own)
     if what == "compare":
-        own = {**own, "sampling": dict(sampling)}
-    given = {**sampling, "output_dir": str(output)}
+        own = {**own, "sampling": dict(how.sampling)}
+    given = {**how.sampling, "output_dir": str(output)}
     if what in FIGURES:
-        _run_figures(bundle, source, what, section, layout, {**own, **given}, weights, presets, settings)
+        _run_figures(bundle, source, what, section, layout, {**own, **given}, how)
     else:
-        _run_study(bundle, source, what, section, layout, given, weights, presets, settings)
+        _run_study(bundle, source, what, section, layout, given, how)
     if is_first():
         console.print(f"pictures and the numbers behind them: {output}", soft_wrap=True)
 
@@ -80,12 +78,10 @@ def _run_figures(
     section: str,
     layout: str | None,
     own: Mapping[str, Any],
-    weights: Path | None,
-    presets: Sequence[str],
-    settings: Sequence[str],
+    how: How,
 ) -> None:
     """By explain.yaml, over inference.yaml and, of a bundle that segments, evaluate.yaml."""
-    model_file, (inference, *rest) = bundle.inference_configs(weights, presets)
+    model_file, (inference, *rest) = bundle.inference_configs(how.weights, how.presets)
     given: dict[str, Any] = {"what": what, "model_file": str(model_file), "input": str(source), "section": section}
     names = ["explain"]
     if not bundle.generates:
@@ -93,7 +89,7 @@ def _run_figures(
         names = ["evaluate", *data_overlay(bundle, source, layout), *names]
         given["layout"] = there["layout"]
     configs = [inference, *map(bundle.config, names), *rest]
-    run_config(bundle, "explaining", configs, {**given, **own}, settings)
+    run_config(bundle, "explaining", configs, {**given, **own}, how.settings)
 
 
 def _run_study(
@@ -103,9 +99,7 @@ def _run_study(
     section: str,
     layout: str | None,
     own: Mapping[str, Any],
-    weights: Path | None,
-    presets: Sequence[str],
-    settings: Sequence[str],
+    how: How,
 ) -> None:
     """By the study's own config."""
     study = STUDIES[what]
@@ -114,15 +108,18 @@ def _run_study(
     overlay = data_overlay(bundle, source, layout)
     given = {**where(source, layout), **own}
     if what == "nfe":
-        model_file, (inference, *rest) = bundle.inference_configs(weights, presets)
+        model_file, (inference, *rest) = bundle.inference_configs(how.weights, how.presets)
         configs = [inference, *map(bundle.config, ["evaluate", *overlay, study.config]), *rest]
         given |= {"model_file": str(model_file), "section": section}
-    elif weights is not None:
+    elif how.weights is not None:
         raise ValueError(f"{what} trains networks of its own: leave --weights out.")
     elif what == "probe":
         names = ["train", *overlay, study.config]
-        configs = [*map(bundle.config, names), *(path for name in presets for path in training_presets(bundle, name))]
+        configs = [
+            *map(bundle.config, names),
+            *(path for name in how.presets for path in training_presets(bundle, name)),
+        ]
     else:
         configs = [bundle.config(study.config)]
-        given |= {"overlays": [*overlay, *(f"presets/{name}" for name in presets)], "section": section}
-    run_config(bundle, study.run_id, configs, given, settings)
+        given |= {"overlays": [*overlay, *(f"presets/{name}" for name in how.presets)], "section": section}
+    run_config(bundle, study.run_id, configs, given, how.settings)

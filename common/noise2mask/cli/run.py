@@ -18,6 +18,7 @@ from ..data.layouts import layout_of
 from ..files import check_writable
 from ..quiet import quiet
 from ..settings import check_settings, parsed
+from .how import How
 
 if TYPE_CHECKING:
     from ..clinical.series import Case
@@ -58,69 +59,42 @@ def run_evaluation(
     run_config(bundle, "evaluating", configs, own, settings)
 
 
-def run_segmentation(
-    bundle: Bundle,
-    source: Path,
-    output: Path,
-    weights: Path | None,
-    presets: Sequence[str],
-    sampling: Mapping[str, Any],
-    settings: Sequence[str],
-) -> list[Path]:
+def run_segmentation(bundle: Bundle, source: Path, output: Path, how: How) -> list[Path]:
     """Segment; where DICOM is given, write DICOM objects as well, and return their paths."""
     if bundle.generates:
         raise ValueError(f"{bundle.name} makes images and segments none: use noise2mask generate.")
-    model_file, configs = bundle.inference_configs(weights, presets)
-    cases = _dicom(source, output, bundle, configs, settings)
+    model_file, configs = bundle.inference_configs(how.weights, how.presets)
+    cases = _dicom(source, output, bundle, configs, how.settings)
     source = _listed(cases, output / "series") if cases else source
     configs += [bundle.config(name) for name in _ranks("multi_gpu_evaluate")]
-    own = {"model_file": str(model_file), "input": str(source), "output_dir": str(output), **sampling}
-    run_config(bundle, "inferring", configs, own, settings)
+    own = {"model_file": str(model_file), "input": str(source), "output_dir": str(output), **how.sampling}
+    run_config(bundle, "inferring", configs, own, how.settings)
     return _objects(cases, output, bundle) if cases else []
 
 
-def run_slides(
-    bundle: Bundle,
-    source: Path,
-    output: Path,
-    tile_size: int,
-    console: Console,
-    weights: Path | None,
-    presets: Sequence[str],
-    sampling: Mapping[str, Any],
-    settings: Sequence[str],
-) -> None:
+def run_slides(bundle: Bundle, source: Path, output: Path, tile_size: int, console: Console, how: How) -> None:
     """Segment whole slides."""
     if not list((bundle.root / "configs").glob("slides.*")):
         raise ValueError(f"{bundle.name} segments no slides: leave --tile-size out, or take diffusiondci_segmentation.")
-    model_file, (inference, *rest) = bundle.inference_configs(weights, presets)
+    model_file, (inference, *rest) = bundle.inference_configs(how.weights, how.presets)
     own = {"model_file": str(model_file), "input": str(source), "output_dir": str(output), "tile_size": tile_size}
     configs = [inference, bundle.config("slides"), *rest]
     configs += [bundle.config(name) for name in _ranks("multi_gpu_evaluate")]
-    run_config(bundle, "inferring", configs, {**own, **sampling}, settings)
+    run_config(bundle, "inferring", configs, {**own, **how.sampling}, how.settings)
     if is_first():
         console.print(f"label maps, uncertainty and {output / 'classes.csv'}", soft_wrap=True)
 
 
 def run_generation(
-    bundle: Bundle,
-    masks: Path,
-    references: Path,
-    output: Path,
-    section: str,
-    console: Console,
-    weights: Path | None,
-    presets: Sequence[str],
-    sampling: Mapping[str, Any],
-    settings: Sequence[str],
+    bundle: Bundle, masks: Path, references: Path, output: Path, section: str, console: Console, how: How
 ) -> None:
     """Make images for masks; of several processes, the first says how many there are now."""
     if not bundle.generates:
         raise ValueError(f"{bundle.name} makes no images: take a bundle that generates (noise2mask list).")
-    model_file, configs = bundle.inference_configs(weights, presets)
+    model_file, configs = bundle.inference_configs(how.weights, how.presets)
     configs += [bundle.config(name) for name in _ranks("multi_gpu_evaluate")]
     own = {"model_file": str(model_file), "input": str(masks), "references": str(references), "section": section}
-    run_config(bundle, "inferring", configs, own | {"output_dir": str(output), **sampling}, settings)
+    run_config(bundle, "inferring", configs, own | {"output_dir": str(output), **how.sampling}, how.settings)
     if is_first():
         images = json.loads((output / "report.json").read_text(encoding="utf-8"))["images"]
         console.print(f"{images} images: {output / 'images'}, picture {output / 'generated.png'}", soft_wrap=True)

@@ -2,11 +2,11 @@
 
 from logging.config import fileConfig
 from pathlib import Path
-from typing import Any
 
 from ..bundles import Bundle
 from ..segmenter import Segmenter
 from ..settings import parsed
+from .how import How
 from .run import run_segmentation
 
 try:
@@ -16,12 +16,11 @@ try:
 except ImportError as error:
     raise ValueError(f"An archive needs more packages ({error}): pip install noise2mask[clinical].") from error
 
-How = tuple[Any, ...]  # weights, presets, sampling and settings of `run_segmentation`
-
 
 def segment_study(url: str, study: str, modality: str | None, bundle: Bundle, output: Path, how: How) -> list[Path]:
     """Fetch, segment and store the series of a study; the folders of their results."""
-    bundle.inference_configs(*how[:2])  # weights and presets that are missing are said before anything is fetched
+    # What is missing is said before anything is fetched
+    bundle.inference_configs(how.weights, how.presets)
     return serve_study(Archive(url), study, modality, output, _segment(bundle, how))
 
 
@@ -35,9 +34,8 @@ def watch_archive(url: str, modality: str, days: int, interval: float, bundle: B
 
 def _check(bundle: Bundle, how: How) -> None:
     """Refuse weights and settings that are not there, or do not fit: before any series, and when one is refused."""
-    weights, presets, sampling, settings = how
-    Segmenter(str(bundle.root), weights, presets, **sampling, **parsed(settings))
+    Segmenter(str(bundle.root), how.weights, how.presets, **how.sampling, **parsed(how.settings))
 
 
 def _segment(bundle: Bundle, how: How) -> Segment:
-    return lambda files, folder: run_segmentation(bundle, files, folder, *how)
+    return lambda files, folder: run_segmentation(bundle, files, folder, how)
