@@ -150,3 +150,10 @@ def test_weights_of_another_bundles_network_are_named(tmp_path):
     words = "is of a DSDMWithReference, diffusiondci_segmentation expects a DCISegmenter or PlainSegmenter"
     with pytest.raises(ValueError, match=words):
         find_bundle("diffusiondci_segmentation").inference_configs(tmp_path / "model.pt", [])
+
+
+def test_overlays_are_called_as_they_lie_in_the_configs():
+    bundle = find_bundle("pgdiffseg")
+    names = {"joint": "joint", "data/busi": "data/busi", "paper": "presets/paper"}
+    assert {name: bundle.overlay(name) for name in names} == names
+    assert all(bundle.preset(name) == bundle.config(config) for name, config in names.items())

@@ -148,8 +148,12 @@ class Bundle(NamedTuple):
         Raises:
             ValueError: where there is none; it names those there are.
         """
+        return self.config(self.overlay(name))
+
+    def overlay(self, name: str) -> str:
+        """What `config` calls a preset: its name, or presets/ with it."""
         beside = self.root / "configs" / f"{name}{SUFFIXES[0]}"
-        return beside if beside.is_file() else self.config(f"presets/{name}")
+        return name if beside.is_file() else f"presets/{name}"
 
     def config(self, name: str) -> Path:
         """A config such as "train", "data/busi" or "presets/paper".

@@ -121,5 +121,5 @@ def _run_study(
         ]
     else:
         configs = [bundle.config(study.config)]
-        given |= {"overlays": [*overlay, *(f"presets/{name}" for name in how.presets)], "section": section}
+        given |= {"overlays": [*overlay, *map(bundle.overlay, how.presets)], "section": section}
     run_config(bundle, study.run_id, configs, given, how.settings)
