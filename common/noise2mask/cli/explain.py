@@ -1,6 +1,5 @@
 """What `noise2mask explain` runs: a figure by the bundle's explain.yaml, or one of its studies."""
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,7 +9,7 @@ from rich.console import Console
 from ..bundles import Bundle
 from ..names import check_name
 from .how import How
-from .run import data_overlay, is_first, run_config, training_presets, where
+from .run import data_overlay, processes, run_config, training_presets, where
 
 FIGURES = ("attention", "sampling", "compare", "uncertainty")  # of explain.yaml
 
@@ -49,7 +48,7 @@ def run_explanation(
         ValueError: where there is no such figure, or not of this bundle.
     """
     check_name("--what", what, (*FIGURES, *STUDIES))
-    if "WORLD_SIZE" in os.environ and os.environ["WORLD_SIZE"] != "1":
+    if processes() > 1:
         raise ValueError("Figures are made by one process: run it without torchrun.")
     _check_used(bundle, what, own)
     if what == "compare":
@@ -59,8 +58,7 @@ def run_explanation(
         _run_figures(bundle, source, what, section, layout, {**own, **given}, how)
     else:
         _run_study(bundle, source, what, section, layout, given, how)
-    if is_first():
-        console.print(f"pictures and the numbers behind them: {output}", soft_wrap=True)
+    console.print(f"pictures and the numbers behind them: {output}", soft_wrap=True)
 
 
 def _check_used(bundle: Bundle, what: str, own: Mapping[str, Any]) -> None:

@@ -81,7 +81,7 @@ def run_slides(bundle: Bundle, source: Path, output: Path, tile_size: int, conso
     configs = [inference, bundle.config("slides"), *rest]
     configs += [bundle.config(name) for name in _ranks("multi_gpu_evaluate")]
     run_config(bundle, "inferring", configs, {**own, **how.sampling}, how.settings)
-    if is_first():
+    if _is_first():
         console.print(f"label maps, uncertainty and {output / 'classes.csv'}", soft_wrap=True)
 
 
@@ -95,7 +95,7 @@ def run_generation(
     configs += [bundle.config(name) for name in _ranks("multi_gpu_evaluate")]
     own = {"model_file": str(model_file), "input": str(masks), "references": str(references), "section": section}
     run_config(bundle, "inferring", configs, own | {"output_dir": str(output), **how.sampling}, how.settings)
-    if is_first():
+    if _is_first():
         images = json.loads((output / "report.json").read_text(encoding="utf-8"))["images"]
         console.print(f"{images} images: {output / 'images'}, picture {output / 'generated.png'}", soft_wrap=True)
 
@@ -119,8 +119,8 @@ def _dicom(
     files = dicom_files(source)
     if not files:
         return []
-    if _processes() > 1:
-        raise ValueError(f"{source} is DICOM, for one process, but there are {_processes()}: run it without torchrun.")
+    if processes() > 1:
+        raise ValueError(f"{source} is DICOM, for one process, but there are {processes()}: run it without torchrun.")
     _check_apart(source, output)
     try:
         from ..clinical.results import check_objects
@@ -155,7 +155,7 @@ def _objects(cases: "Sequence[Case]", output: Path, bundle: Bundle) -> list[Path
 
 def show_cases(outputs: Sequence[Path], console: Console) -> None:
     """The cases of some reports, the most uncertain first; of several processes, the first shows them."""
-    if not is_first():
+    if not _is_first():
         return
     reports = [json.loads((output / "report.json").read_text(encoding="utf-8")) for output in outputs]
     cases = [(case, output) for report, output in zip(reports, outputs, strict=True) for case in report["cases"]]
@@ -191,19 +191,19 @@ def where(data: Path, layout: str | None) -> dict[str, Any]:
     return {"dataset_dir": str(data), "layout": layout or layout_of(data)}
 
 
-def _processes() -> int:
+def processes() -> int:
     """How many torchrun has started."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
-def is_first() -> bool:
+def _is_first() -> bool:
     """Whether torchrun has started this process as the first, or not at all."""
     return os.environ.get("RANK", "0") == "0"
 
 
 def _ranks(overlay: str) -> list[str]:
     """The overlay for several processes, where torchrun has started them."""
-    return [overlay] if _processes() > 1 else []
+    return [overlay] if processes() > 1 else []
 
 
 def run_config(

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from ..explain.case_file import UNLABELLED, CaseRecord, shown_number
-from ..explain.colours import colour_of
+from ..explain.colours import coloured
 
 MOST_SIDE = 256  # of a tile: a screen shows no more beside a second picture
 MOST_SHEET = 4096  # pixels of a sheet's side, which browsers decode anywhere
@@ -65,7 +65,7 @@ def thumbnail(record: CaseRecord) -> str:
         if numbers is not None:
             small = np.array(Image.fromarray(numbers).resize(size, Image.Resampling.NEAREST))
             for number in set(np.unique(small)) - {0, UNLABELLED}:
-                colours[_outline(small == number)] = _rgb(colour_of(int(number) + shift))
+                colours[_outline(small == number)] = coloured(number + shift)
     return _uri(Image.fromarray(colours), quality=80)
 
 
@@ -159,7 +159,3 @@ def _outline(mask: np.ndarray) -> np.ndarray:
     padded = np.pad(mask, 1)
     inner = padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
     return mask & ~inner
-
-
-def _rgb(colour: str) -> list[int]:
-    return [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
