@@ -133,6 +133,50 @@ def test_a_volume_is_its_slices(network):
     assert close(inferer()(volumes, network), samples.mean(dim=1))
 
 
+# Views
+
+VIEWS = [[], [1], [0, 1]]
+
+
+@pytest.mark.parametrize("chunk_size", [64, 2, 1])
+def test_a_sample_of_a_view_is_that_of_the_mirrored_image_mirrored_back(network, chunk_size):
+    samples = inferer(samples=4, flips=VIEWS, chunk_size=chunk_size).sample(images(), network)
+    for n in range(4):
+        dims = [2 + axis for axis in VIEWS[n % 3]]
+        alone = inferer(seed=n, samples=1).sample(images().flip(dims), network)[:, 0]
+        assert close(samples[:, n], alone.flip(dims))
+
+
+def test_views_of_a_volume_are_those_of_its_slices(network):
+    volume = torch.stack([images(2), images(2).flip(2)], dim=-1)  # (2, 1, 8, 8, 2)
+    run = inferer(flips=VIEWS, zooms=[1.0, 1.5])
+    assert close(run.sample(volume, network)[..., 1], run.sample(volume[..., 1], network))
+
+
+def test_with_both_views_a_mirrored_image_has_the_mirrored_mask():
+    run = inferer(steps=0, flips=[[], [1]])  # Echo's coarse mask is the image
+    image = images().abs()
+    assert run.samples == 2 and close(run(image.flip(3), Echo()), run(image, Echo()).flip(3))
+
+
+def test_a_truncated_start_is_mirrored_with_its_view(network):
+    coarse = images().abs()
+    run = inferer(samples=2, steps=1, start=2, flips=[[], [0]])
+    alone = inferer(samples=1, steps=1, start=2, seed=1).sample(images().flip(2), network, coarse=coarse.flip(2))
+    assert close(run.sample(images(), network, coarse=coarse)[:, 1], alone[:, 0].flip(2))
+
+
+def test_the_callback_sees_mirrored_views_as_the_image_lies(network):
+    seen, run = {}, inferer(samples=2, flips=[[], [1]])
+    last = run.sample(images(), network, callback=lambda state: seen.update({state.samples[0]: state}))
+    assert close((seen[1].x0.clamp(-0.3, 0.3) / 0.3 + 1) / 2, last[:, 1])
+
+
+def test_slices_have_no_third_axis_to_mirror(network):
+    with pytest.raises(ValueError, match="flips has axis 2, this network takes images with axes 0 to 1"):
+        inferer(flips=[[], [2]]).sample(images(), network)
+
+
 # Starting
 
 
@@ -321,6 +365,8 @@ def test_a_progress_bar_counts_every_evaluation(network, monkeypatch, sampler, c
         ({"target": "noise"}, "target is 'noise'"),
         ({"mask_scale": 0}, "mask_scale is 0, expected more than 0"),
         ({"samples": 0}, "at least 1, found 0"),
+        ({"flips": []}, r"flips is \[\]; expected lists"),
+        ({"zooms": [1, 0]}, r"zooms is \[1, 0\]; expected factors above 0"),
         ({"chunk_size": 0}, "at least 1, found 3 and 0"),
     ],
 )

@@ -34,6 +34,7 @@ class FeatureInferer(EnsembleInferer):
         timestep:       at which features are taken.
         out_channels:   K.
         samples:        N.
+        flips, zooms:   of views, which the noises take in turn, as of `EnsembleInferer`.
         seed:           noise n of every image is seeded with seed + n.
         fusion:         "mean", "majority" or "staple".
         chunk_size:     images * noises evaluated at once, which bounds the memory.
@@ -51,6 +52,8 @@ class FeatureInferer(EnsembleInferer):
         timestep: int = 200,
         out_channels: int = 3,
         samples: int = 1,
+        flips: Sequence[Sequence[int]] = ((),),
+        zooms: Sequence[float] = (1.0,),
         seed: int = 0,
         fusion: str = "mean",
         chunk_size: int = 64,
@@ -61,6 +64,8 @@ class FeatureInferer(EnsembleInferer):
             "noise_schedule": noise_schedule,
             "out_channels": out_channels,
             "samples": samples,
+            "flips": flips,
+            "zooms": zooms,
             "seed": seed,
         }
         own |= {"fusion": fusion, "chunk_size": chunk_size, "progress": progress}

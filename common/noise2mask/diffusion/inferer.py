@@ -9,6 +9,7 @@ volumes), N samples, K classes, H W D size, T trained timesteps.
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from math import lcm
 from typing import Any, NamedTuple, cast
 
 import torch
@@ -27,6 +28,7 @@ from .samplers import DEFAULT_SPACING, SAMPLERS, VARIANCES, Denoised, evaluation
 from .target import check_kind, check_mask_scale, split_variance, to_x0
 from .timesteps import select_timesteps
 from .uncertainty import triage
+from .views import View, views_of
 
 
 class Intermediate(NamedTuple):
@@ -52,6 +54,10 @@ class EnsembleInferer(Inferer):
         steps:          length of the list of timesteps, 1 .. T; 0 takes the network's own coarse mask as it is, once.
         spacing:        "log_snr" or "uniform"; None takes the sampler's own default.
         samples:        N.
+        flips:          axes along which the views of an image are mirrored, such as [[], [1]]: 0 rows, 1 columns, 2
+                        slices (of a network of three dimensions). A mirrored image must look like one.
+        zooms:          sizes at which they are seen, such as [1.0, 1.2]. Sample n takes flips[n] and zooms[n], each
+                        list over and over again, and is laid back onto the image: `views.py`.
         seed:           sample n of every image takes its noise from seed + n.
         fusion:         "mean", "majority" or "staple".
         exclusive:      classes exclude one another (one-hot masks, K >= 2).
@@ -78,6 +84,8 @@ class EnsembleInferer(Inferer):
         steps: int = 2,
         spacing: str | None = None,
         samples: int = 5,
+        flips: Sequence[Sequence[int]] = ((),),
+        zooms: Sequence[float] = (1.0,),
         seed: int = 0,
         fusion: str = "mean",
         exclusive: bool = False,
@@ -88,7 +96,7 @@ class EnsembleInferer(Inferer):
         progress: bool = False,
     ) -> None:
         super().__init__()
-        samples = samples if steps else 1  # the coarse mask is always the same
+        samples = samples if steps else lcm(len(flips), len(zooms))  # of one view the coarse mask is always the same
         self._arguments = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
         check_kind(target)
         check_mask_scale(mask_scale)
@@ -105,6 +113,7 @@ class EnsembleInferer(Inferer):
         spacing = spacing or DEFAULT_SPACING[sampler]
         self.timesteps = select_timesteps(noise_schedule, steps, spacing, start) if steps else []
         self.samples = samples
+        self.views = views_of(flips, zooms, samples)
         self.seed = seed
         self.fusion = fusion
         self.exclusive = exclusive
@@ -195,8 +204,25 @@ class EnsembleInferer(Inferer):
         with evaluated(network) as denoiser:
             items = _to_items(image, denoiser.spatial_dims)  # (b, C, H, W[, D])
             starts = None if coarse is None else _to_items(coarse, denoiser.spatial_dims)  # (b, K, H, W[, D])
-            out = self._sample_items(items, denoiser, starts, callback)  # (b, N, K, H, W[, D])
+            out = self._sample_views(items, denoiser, starts, callback)  # (b, N, K, H, W[, D])
         return _from_items(out, image)  # (B, N, K, H, W[, D])
+
+    def _sample_views(
+        self,
+        images: Tensor,
+        network: Denoiser,
+        coarse: Tensor | None,
+        callback: Callable[[Intermediate], None] | None,
+    ) -> Tensor:
+        """(b, C, H, W[, D]) -> (b, N, K, H, W[, D]), view by view."""
+        out = images.new_empty((len(images), self.samples, self.out_channels, *images.shape[2:]))
+        for view, numbers in self.views:
+            start = None if coarse is None else view.of(coarse)  # (b, K, H, W[, D])
+            shown = None if callback is None else _laid_back(callback, view)
+            samples = self._sample_items(view.of(images), network, start, shown, numbers=numbers)  # (b, n, K, ...)
+            laid_back = view.back(samples.flatten(0, 1)).unflatten(0, samples.shape[:2])  # (b, n, K, H, W[, D])
+            out[:, numbers.start :: numbers.step] = laid_back
+        return out  # (b, N, K, H, W[, D])
 
     def _sample_items(
         self,
@@ -206,22 +232,24 @@ class EnsembleInferer(Inferer):
         callback: Callable[[Intermediate], None] | None,
         others: Sequence[Tensor] = (),
         seeds: Sequence[int] | None = None,
+        numbers: range | None = None,
     ) -> Tensor:
-        """(b, C, H, W[, D]), what else is encoded of each, their seeds -> (b, N, K, H, W[, D]), chunk by chunk."""
-        out = images.new_empty((len(images), self.samples, self.out_channels, *images.shape[2:]))
+        """(b, C, H, W[, D]), what else is encoded of each, their seeds, n samples' numbers -> (b, n, K, H, W[, D])."""
+        numbers = range(self.samples) if numbers is None else numbers
+        out = images.new_empty((len(images), len(numbers), self.out_channels, *images.shape[2:]))
         chunk_size = max(1, self.chunk_size // (images.shape[4] if images.ndim == 5 else 1))
-        together = min(self.samples, chunk_size)  # samples of one image in one batch
-        with self._bar(len(images), chunk_size // together, together) as bar:
+        together = min(len(numbers), chunk_size)  # samples of one image in one batch
+        with self._bar(len(images), chunk_size // together, len(numbers), together) as bar:
             for some in _ranges(len(images), chunk_size // together):
                 condition = network.encode(*(own[some.start : some.stop] for own in (images, *others)))
                 start = None if coarse is None else coarse[some.start : some.stop]  # (b, K, H, W[, D])
                 seed = self.seed if seeds is None else seeds[some.start : some.stop]
-                for numbers in _ranges(self.samples, together):
-                    show = _Show(some, numbers, callback)
-                    x0 = self._run(network, condition, numbers, start, seed, show, bar)  # (b * n, K, H, W[, D])
-                    soft = ((x0 / self.mask_scale + 1) / 2).clamp(0, 1)  # (b * n, K, H, W[, D])
-                    out[some.start : some.stop, numbers.start : numbers.stop] = soft.unflatten(0, (len(some), -1))
-        return out  # (b, N, K, H, W[, D])
+                for at in _ranges(len(numbers), together):
+                    show = _Show(some, numbers[at.start : at.stop], callback)
+                    x0 = self._run(network, condition, show.samples, start, seed, show, bar)  # (b * m, K, H, W[, D])
+                    soft = ((x0 / self.mask_scale + 1) / 2).clamp(0, 1)  # (b * m, K, H, W[, D])
+                    out[some.start : some.stop, at.start : at.stop] = soft.unflatten(0, (len(some), -1))
+        return out  # (b, n, K, H, W[, D])
 
     def _run(
         self,
@@ -270,9 +298,9 @@ class EnsembleInferer(Inferer):
 
         return denoise
 
-    def _bar(self, images: int, images_at_once: int, samples_at_once: int) -> tqdm:
+    def _bar(self, images: int, images_at_once: int, samples: int, samples_at_once: int) -> tqdm:
         """A progress bar that counts network evaluations."""
-        chunks = -(-images // images_at_once) * -(-self.samples // samples_at_once)
+        chunks = -(-images // images_at_once) * -(-samples // samples_at_once)
         total = chunks * evaluations(self.sampler, len(self.timesteps))
         return tqdm(total=total, desc="sampling", unit="evaluation", disable=not self.progress, leave=False)
 
@@ -286,6 +314,11 @@ class _Show:
     def __call__(self, step: int, timestep: int, x: Tensor, x0: Tensor) -> None:
         if self.callback is not None:
             self.callback(Intermediate(self.images, self.samples, step, timestep, x, x0))
+
+
+def _laid_back(callback: Callable[[Intermediate], None], view: View) -> Callable[[Intermediate], None]:
+    """It is shown what is sampled of a view in the image's place."""
+    return lambda state: callback(state._replace(x=view.back(state.x), x0=view.back(state.x0)))
 
 
 @contextmanager
