@@ -11,7 +11,9 @@ import torch
 from monai.bundle import ConfigParser
 from PIL import Image
 
+from noise2mask.explain.training_curve import training_curve
 from noise2mask.files import load_plain
+from noise2mask.report.curves import read_scalars
 
 from .runs import assert_equal_runs, flat, scalars
 
@@ -51,6 +53,14 @@ def test_events_hold_the_loss_of_every_iteration_and_the_scores_of_every_validat
     found = scalars(trained)
     assert list(found["train_loss"]) == list(range(1, 16))
     assert [list(found[name]) for name in ("diffusion_loss", "dice", "dice_lesion")] == [[1, 2, 3]] * 3
+
+
+def test_events_hold_the_seconds_of_every_epoch_of_both_phases(trained):
+    seconds = {tag: own for tag, own in read_scalars(trained).items() if tag.endswith("_seconds")}
+    assert set(seconds) == {"prior_seconds", "diffusion_seconds"}
+    assert training_curve([trained])["total_minutes"] == round(
+        sum(sum(own.values()) for own in seconds.values()) / 60, 1
+    )
 
 
 def test_a_run_writes_to_its_output_folder_alone(commands, training, tmp_path):

@@ -76,6 +76,15 @@ def test_triage_is_judged_by_its_rank_correlation_with_dice():
     assert math.isnan(summarise([case(), case(patient="b")])["triage"]["spearman_with_dice"])
 
 
+def test_a_probability_is_judged_as_triage_as_samples_are():
+    halves = torch.stack([LABEL, LABEL])  # the samples do not matter
+    sure = {"patient": "a", "triage": 0.0, **case_scores(LABEL, LABEL, LABEL, halves)}
+    unsure = {"patient": "b", "triage": 0.0, **case_scores(MASK, LABEL, 0.6 * MASK, halves)}
+    assert (sure["probability_triage"], unsure["probability_triage"]) == (0, pytest.approx(1 - 1.2 / 1.6))
+    found = summarise([sure, unsure])["triage"]
+    assert found["probability_spearman_with_dice"] == pytest.approx(-1) and math.isnan(found["spearman_with_dice"])
+
+
 def test_energy_distance_is_averaged_over_the_images_that_have_it():
     cases = [case(annotations=torch.stack([EMPTY, EMPTY])), case(patient="b")]
     assert summarise(cases)["means"]["energy_distance"] == pytest.approx(cases[0]["energy_distance"])

@@ -2,11 +2,14 @@
 
     python -m noise2mask.explain.card keep SCORES/scores.json bundles/BUNDLE/docs/results/NAME.json --title TITLE
     python -m noise2mask.explain.card fill bundles/BUNDLE
+    python -m noise2mask.explain.card draw bundles/BUNDLE/docs/results/curves.png NAME NAME
 
 `keep` takes what a card shows out of an evaluation's scores.json or a study's settings_study.json; with `--kinds benign
-malignant` it marks the cases whose file names begin so. `fill` writes the
+malignant` it marks the cases whose file names begin so, and with `--training RUN` (RUN_BEFORE RUN, where one began with
+the weights of the other) it keeps the curve of the training. `fill` writes the
 tables anew: between `<!-- table: NAME NAME -->` and `<!-- end -->` stands the table of these results, between
-`<!-- subgroups: NAME NAME -->` and `<!-- end -->` that of two results on groups of the same images.
+`<!-- subgroups: NAME NAME -->` and `<!-- end -->` that of two results on groups of the same images, and with `curves`
+in the place of `table` how their trainings ended. `draw` makes a figure of these curves.
 """
 
 import argparse
@@ -24,6 +27,7 @@ from ..files import write_text_atomically
 from ..metrics.table import markdown, number, with_interval
 from ..studies.settings_study import study_table
 from .paired import difference, same_images, subgroup_table
+from .training_curve import NOT_CONVERGED, curve_table, said_of_end, training_curve, write_training_curves
 
 SECTIONS = (
     "Intended use", "Data", "Preprocessing", "Architecture", "Training", "Results", "Failures", "Uncertainty",
@@ -38,17 +42,20 @@ POOLED = {
     "accuracy": "accuracy",
 }
 OF_IMAGES = ("frechet_distance", "mmd")  # scores of a bundle that generates
+PROBABILITY, END = "the same, by probability", "curve at its end"
+NEWER = (PROBABILITY, END)  # columns that results lack which were kept before there were any
 OF_LESIONS = ("Dice, lesion", "false masks", "the same, lesion")  # columns beside those of all images
-BLOCK = re.compile(r"(<!-- (table|subgroups): ([\w ]+) -->\n).*?(<!-- end -->)", re.S)
+BLOCK = re.compile(r"(<!-- (table|subgroups|curves): ([\w ]+) -->\n).*?(<!-- end -->)", re.S)
 
 
-def kept(path: Path, title: str, kinds: Sequence[str] = ()) -> dict[str, Any]:
+def kept(path: Path, title: str, kinds: Sequence[str] = (), training: Sequence[Path] = ()) -> dict[str, Any]:
     """What a card shows of a result, without paths and without what names an image.
 
     Args:
         path:  scores.json, beside its cases.csv, or settings_study.json.
         title: of its row or its rows.
         kinds: beginnings of the images' file names that say of which kind a case is, such as benign and malignant.
+        training: folders of the trainings that made the weights, in their order.
     """
     content = json.loads(path.read_text(encoding="utf-8"))
     if "rows" in content:
@@ -64,6 +71,7 @@ def kept(path: Path, title: str, kinds: Sequence[str] = ()) -> dict[str, Any]:
         | {name: content[name] for name in SHOWN}
         | ({CLASSES: content[CLASSES]} if CLASSES in content else {})
         | _kept_structures(content.get("structures", {}))
+        | ({"training": training_curve(training)} if training else {})
         | {"cases": _kept_cases(cases, kinds, content["sampling"]["samples"])}
     )
 
@@ -121,7 +129,7 @@ def filled(card: str, results: Path) -> str:
 
     def block(found: re.Match[str]) -> str:
         content = [_read(results / f"{name}.json") for name in found[3].split()]
-        make = _table if found[2] == "table" else _subgroups
+        make = {"table": _table, "subgroups": _subgroups, "curves": _curves}[found[2]]
         return f"{found[1]}{make(found[3], content)}\n{found[4]}"
 
     return BLOCK.sub(block, card)
@@ -148,6 +156,13 @@ def _subgroups(names: str, results: Sequence[Mapping[str, Any]]) -> str:
     if len(results) != 2 or any("rows" in result for result in results):
         raise ValueError(f"The subgroups {names!r} are not of two evaluations; expected two: correct the card.")
     return subgroup_table(*results)
+
+
+def _curves(names: str, results: Sequence[Mapping[str, Any]]) -> str:
+    without = [name for name, result in zip(names.split(), results, strict=True) if "training" not in result]
+    if without:
+        raise ValueError(f"{', '.join(without)} of the curves {names!r} have no training: keep them with --training.")
+    return curve_table(results)
 
 
 def card_problems(root: Path) -> list[str]:
@@ -202,6 +217,7 @@ def score_table(results: Sequence[Mapping[str, Any]]) -> str:
     rows = [_row(result, results[0], names) | _pooled(result, pooled) for result in results]
     always = all(result["counts"]["images"] == result["counts"]["with_lesion"] for result in results)
     head = [name for name in rows[0] if not (always and name in OF_LESIONS)]
+    head = [name for name in head if name not in NEWER or any(row[name] != "-" for row in rows)]
     return markdown(head, [[row[name] for name in head] for row in rows])
 
 
@@ -219,7 +235,10 @@ def _row(result: Mapping[str, Any], first: Mapping[str, Any], structures: Sequen
         "lesions missed": f"{counts['lesions_missed']} of {counts['with_lesion']}",
         "false masks": f"{counts['false_masks']} of {counts['images'] - counts['with_lesion']}",
         "calibration error": number(means["expected_calibration_error"]),
+        "calibration error, pooled": number(result["pooled"].get("expected_calibration_error"), 4),
         "triage against Dice": number(result["triage"]["spearman_with_dice"], 2),
+        PROBABILITY: number(result["triage"].get("probability_spearman_with_dice"), 2),
+        END: said_of_end(result.get("training")),
         "Dice minus that of the first row": on_all,
         "the same, lesion": on_lesions,
     }
@@ -247,6 +266,8 @@ def _differences(result: Mapping[str, Any], first: Mapping[str, Any]) -> list[st
         return ["-", "-"]
     if not same_images(result, first):
         return ["other images"] * 2
+    if any(said_of_end(one.get("training")) == NOT_CONVERGED for one in (result, first)):
+        return [NOT_CONVERGED] * 2
     return [difference(result, first, lambda case: True), difference(result, first, lambda case: case["area"] > 0)]
 
 
@@ -268,12 +289,18 @@ def main() -> None:
     keep.add_argument("source", type=Path)
     keep.add_argument("target", type=Path)
     keep.add_argument("--title", required=True)
+    keep.add_argument("--training", nargs="+", type=Path, default=[], help="folders of the trainings, in their order")
     keep.add_argument("--kinds", nargs="+", default=[], help="beginnings of file names that say what kind a case is")
     fill = commands.add_parser("fill")
     fill.add_argument("bundle", type=Path)
+    draw = commands.add_parser("draw")
+    draw.add_argument("picture", type=Path)
+    draw.add_argument("names", nargs="+")
     given = parser.parse_args()
     if given.command == "keep":
-        write_text_atomically(written(kept(given.source, given.title, given.kinds)), given.target)
+        write_text_atomically(written(kept(given.source, given.title, given.kinds, given.training)), given.target)
+    elif given.command == "draw":
+        write_training_curves([_read(given.picture.with_name(f"{name}.json")) for name in given.names], given.picture)
     else:
         card = given.bundle / "docs" / "README.md"
         write_text_atomically(filled(card.read_text(encoding="utf-8"), card.parent / "results"), card)

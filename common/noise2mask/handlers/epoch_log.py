@@ -12,8 +12,11 @@ from .gradients import NORMS
 logger = logging.getLogger(__name__)
 
 
+SECONDS = "_seconds"  # after the phase's name: how long an epoch took, its validation included
+
+
 class EpochLog:
-    """Logs a trainer's epochs; the mean loss is also put into `engine.state.metrics` for TensorBoard and MLflow.
+    """Logs a trainer's epochs; mean loss and seconds also go into `engine.state.metrics`, for TensorBoard and MLflow.
 
     Of an iteration's output only the loss and the norms of `ClipGradients` are kept, in the decollated form that
     MONAI's handlers for TensorBoard and MLflow read; list them after this one.
@@ -48,9 +51,10 @@ class EpochLog:
     def log(self, engine: Engine) -> None:
         """The line, on the first rank."""
         loss = self.total / max(1, self.count)
-        engine.state.metrics[f"{self.phase}_loss"] = loss
+        seconds = time.perf_counter() - self.started
+        engine.state.metrics |= {f"{self.phase}_loss": loss, f"{self.phase}{SECONDS}": seconds}
         words = [f"{self.phase} epoch {engine.state.epoch}/{engine.state.max_epochs}", f"loss {loss:.4f}"]
         if self.evaluator is not None and self.evaluator.state.epoch == engine.state.epoch:
             words += [f"{name} {value:.4f}" for name, value in self.evaluator.state.metrics.items()]
         if idist.get_rank() == 0:
-            logger.info("  ".join([*words, f"{time.perf_counter() - self.started:.1f} s"]))
+            logger.info("  ".join([*words, f"{seconds:.1f} s"]))

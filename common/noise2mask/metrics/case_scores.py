@@ -12,6 +12,7 @@ from torch import Tensor
 
 from .calibration import calibration_bins, expected_calibration_error
 from .ensemble import generalised_energy_distance, sample_dice
+from .expected_dice import expected_dice
 from .hausdorff_distance import hausdorff_distance_95
 from .interval import over_patients
 from .overlap import Counts, count, overlap, pooled
@@ -60,6 +61,7 @@ def case_scores(
     if annotations is not None:
         scores["energy_distance"] = generalised_energy_distance(hard, annotations)
     scores["expected_calibration_error"] = expected_calibration_error(bins)
+    scores["probability_triage"] = 1 - expected_dice(mask, probability if labelled is None else probability * labelled)
     return {**counts._asdict(), **scores, BINS: bins}
 
 
@@ -129,6 +131,7 @@ def _summary(cases: Sequence[Mapping[str, Any]], exclusive: bool) -> dict[str, A
     columns, unit = _columns(images), unit_of(case.get("group_by", "patient") for case in firsts)
     patients = [case["patient"] for case in firsts]
     over = {name: over_patients(values, patients) for name, values in columns.items()}
+    by_probability = [_mean([case.get("probability_triage", np.nan) for case in own]) for own in images.values()]
     bins = sum(case[BINS] for case in cases)
     left_out = sum(bool(np.isnan(case["hd95"])) for case in cases)
     return {
@@ -140,7 +143,10 @@ def _summary(cases: Sequence[Mapping[str, Any]], exclusive: bool) -> dict[str, A
             "expected_calibration_error": expected_calibration_error(bins),
         },
         "calibration": {name: row.tolist() for name, row in zip(("pixels", "probability", "label"), bins, strict=True)},
-        "triage": {"spearman_with_dice": _rank_correlation([case["triage"] for case in firsts], columns["dice"])},
+        "triage": {
+            "spearman_with_dice": _rank_correlation([case["triage"] for case in firsts], columns["dice"]),
+            "probability_spearman_with_dice": _rank_correlation(by_probability, columns["dice"]),
+        },
         "counts": {
             "images": len(images),
             "with_lesion": sum(any(map(_has_lesion, own)) for own in images.values()),

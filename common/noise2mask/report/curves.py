@@ -20,7 +20,12 @@ class Curve(NamedTuple):
 
 
 def read_curves(folder: Path) -> dict[str, Curve]:
-    """By tag. Of a step that was done twice, as after an interruption, the later value counts.
+    """By tag, as `read_scalars` reads them; those of many steps averaged."""
+    return {tag: _curve(tag, steps) for tag, steps in sorted(read_scalars(folder).items())}
+
+
+def read_scalars(folder: Path) -> dict[str, dict[int, float]]:
+    """By tag and step. Of a step that was done twice, as after an interruption, the later value counts.
 
     Damaged files of events give no curve, or its beginning.
     """
@@ -34,12 +39,12 @@ def read_curves(folder: Path) -> dict[str, Curve]:
             for event in events.Scalars(tag):
                 steps = found.setdefault(tag, {})
                 steps[event.step] = max(steps.get(event.step, (0.0, 0.0)), (event.wall_time, event.value))
-    return {tag: _curve(tag, steps) for tag, steps in sorted(found.items())}
+    return {tag: {step: value for step, (_, value) in steps.items()} for tag, steps in found.items()}
 
 
-def _curve(tag: str, events: dict[int, tuple[float, float]]) -> Curve:
+def _curve(tag: str, events: dict[int, float]) -> Curve:
     steps = np.array(sorted(events), float)
-    values = np.array([events[int(step)][1] for step in steps])
+    values = np.array([events[int(step)] for step in steps])
     axis = "iteration" if tag == PER_ITERATION else "epoch"
     averaged = -(-len(steps) // MOST_POINTS)  # rounded up
     edges = np.arange(0, len(steps), averaged)

@@ -1,0 +1,111 @@
+"""How a validation score rose over a training, and whether it was still rising when the training ended.
+
+Networks are compared at equal time. One that is still becoming better then is not at its best, and a difference from it
+says nothing of the method: a card says "not converged" and claims nothing.
+"""
+
+from collections.abc import Mapping, Sequence
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from ..handlers.epoch_log import SECONDS
+from ..metrics.table import markdown, number
+from ..report.curves import read_scalars
+from .colours import colour_of
+from .figure import save_figure
+from .settings_figure import COLOURS
+
+SCORES = ("dice", "pseudo_dice")  # the tags of validation; the second is nnU-Net's own
+LAST = 0.25  # of the time: its end
+FLAT = 0.005  # what a flat end may add to the best score before it
+FEWEST = 4  # validations, from which an end can be told from what is before it
+NOT_CONVERGED = "not converged"
+SHOWN = (0.25, 0.5, 0.75, 1.0)  # parts of the time in a table
+
+
+def training_curve(folders: Sequence[Path]) -> dict[str, Any]:
+    """Validation score by minutes of training, of trainings that began with one another's weights, in their order.
+
+    Args:
+        folders: their output folders, with what they wrote for TensorBoard.
+
+    Returns:
+        `score` (the tag), and of each validation of the last training `minutes` (since the beginning of the first) and
+        `values`; `total_minutes` of all.
+
+    Raises:
+        ValueError: where a folder has no score or no times.
+    """
+    before, found = 0.0, dict[str, Any]()
+    for folder in folders:
+        scalars = read_scalars(folder)
+        score = next((name for name in SCORES if name in scalars), None)
+        times = {tag: own for tag, own in scalars.items() if tag.endswith(SECONDS)}
+        if score is None or not times:
+            raise ValueError(
+                f"{folder} has no curve of {' or '.join(SCORES)} with times, expected a training's folder."
+            )
+        main = max(times, key=lambda tag: max(times[tag]) >= max(scalars[score]) and len(times[tag]))
+        before += sum(sum(own.values()) for tag, own in times.items() if tag != main)
+        clock = dict(
+            zip(sorted(times[main]), accumulate(times[main][step] for step in sorted(times[main])), strict=True)
+        )
+        steps = [step for step in sorted(scalars[score]) if step in clock]
+        found = {"score": score, "minutes": [round((before + clock[step]) / 60, 2) for step in steps]}
+        found["values"] = [round(scalars[score][step], 4) for step in steps]
+        before += sum(times[main].values())
+    return found | {"total_minutes": round(before / 60, 1)}
+
+
+def gain_at_end(curve: Mapping[str, Any]) -> float:
+    """How much the best score of the last quarter of the time is above the best before; infinite where none tells."""
+    minutes, values = np.array(curve["minutes"]), np.array(curve["values"])
+    end = minutes > (1 - LAST) * minutes.max() if len(minutes) else minutes
+    if len(values) < FEWEST or end.all():
+        return float("inf")
+    return round(float(values[end].max() - values[~end].max()), 6)
+
+
+def converged(curve: Mapping[str, Any]) -> bool:
+    """Whether the curve is flat at its end."""
+    return gain_at_end(curve) <= FLAT
+
+
+def said_of_end(curve: Mapping[str, Any] | None) -> str:
+    """In a table; "-" where no curve is known."""
+    return "-" if curve is None else "flat" if converged(curve) else NOT_CONVERGED
+
+
+def curve_table(results: Sequence[Mapping[str, Any]]) -> str:
+    """A row per kept result with a `training`: the best validation score at parts of its time, and how it ends."""
+    parts = [f"best after {100 * part:.0f} %" for part in SHOWN]
+    head = ["network", "minutes", "score of validation", *parts, "last quarter added", "at its end"]
+    rows = []
+    for result in results:
+        curve = result["training"]
+        minutes, values = np.array(curve["minutes"]), np.array(curve["values"])
+        best = [values[minutes <= part * minutes.max() + 1e-6] for part in SHOWN]
+        bests = [number(own.max()) if len(own) else "-" for own in best]
+        gain = gain_at_end(curve)
+        added = "-" if np.isinf(gain) else f"{gain:+.3f}"
+        name = curve["score"].replace("_", " ")
+        rows.append([result["title"], f"{curve['total_minutes']:.0f}", name, *bests, added, said_of_end(curve)])
+    return markdown(head, rows)
+
+
+def write_training_curves(results: Sequence[Mapping[str, Any]], path: Path) -> Path:
+    """The curves of kept results in one figure, over minutes of training."""
+    figure = Figure(figsize=(8, 4.2), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    for place, result in enumerate(results):
+        curve, colour = result["training"], colour_of(COLOURS[place % len(COLOURS)])
+        axes.plot(curve["minutes"], curve["values"], marker=".", color=colour, label=result["title"])
+    axes.set(xlabel="minutes of training", ylabel="score of validation")
+    axes.legend(fontsize=8)
+    return save_figure(figure, path)

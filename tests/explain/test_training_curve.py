@@ -1,0 +1,84 @@
+"""Curves of trainings: minutes, and whether they were flat at their end."""
+
+import pytest
+from torch.utils.tensorboard import SummaryWriter
+
+from noise2mask.explain.card import filled, score_table, written
+from noise2mask.explain.training_curve import converged, gain_at_end, training_curve, write_training_curves
+
+
+def curve(*values):
+    return {"score": "dice", "minutes": [float(i + 1) for i in range(len(values))], "values": values}
+
+
+def result(title="one", *values, **parts):
+    return {"title": title, "training": {**curve(*values), "total_minutes": float(len(values))}, **parts}
+
+
+def written_events(folder, epochs, seconds, **scores):
+    """Epochs that take equally long, and scores by epoch."""
+    with SummaryWriter(str(folder)) as writer:
+        for epoch in range(1, epochs + 1):
+            writer.add_scalar("diffusion_seconds", seconds, epoch)
+        for name, own in scores.items():
+            for epoch, value in own.items():
+                writer.add_scalar(name, value, epoch)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("values", "flat"),
+    [
+        ((0.1, 0.5, 0.7, 0.7), True),  # the last quarter is the last of four
+        ((0.1, 0.5, 0.7, 0.705), True),  # as much as is allowed
+        ((0.1, 0.5, 0.7, 0.72), False),
+        ((0.1, 0.8, 0.7, 0.79), True),  # it was better before
+        ((0.7, 0.7, 0.7), False),  # too few to tell
+        ((), False),
+    ],
+)
+def test_a_curve_is_flat_where_its_last_quarter_adds_next_to_nothing(values, flat):
+    assert converged(curve(*values)) == flat
+
+
+def test_what_the_last_quarter_adds():
+    assert gain_at_end(curve(0.1, 0.5, 0.7, 0.72)) == pytest.approx(0.02)
+
+
+def test_minutes_are_those_of_all_trainings_and_phases(tmp_path):
+    first = written_events(tmp_path / "first", 4, 30.0, dice={2: 0.1, 4: 0.2})
+    second = written_events(tmp_path / "second", 3, 60.0, dice={1: 0.3, 3: 0.5})
+    with SummaryWriter(str(second)) as writer:
+        writer.add_scalar("prior_seconds", 120.0, 1)
+    found = training_curve([first, second])
+    assert found["minutes"] == [2 + 2 + 1, 2 + 2 + 3] and found["total_minutes"] == 7
+    assert found["values"] == pytest.approx([0.3, 0.5]) and found["score"] == "dice"
+
+
+def test_a_folder_without_a_curve_is_named(tmp_path):
+    with pytest.raises(ValueError, match=f"{tmp_path} has no curve"):
+        training_curve([tmp_path])
+
+
+def test_a_card_says_how_trainings_ended(tmp_path):
+    (tmp_path / "one.json").write_text(written(result("one", 0.1, 0.5, 0.7, 0.72)))
+    row = filled("<!-- curves: one -->\n<!-- end -->", tmp_path).splitlines()[3]
+    assert row == "| one | 4 | dice | 0.100 | 0.500 | 0.700 | 0.720 | +0.020 | not converged |"
+    (tmp_path / "one.json").write_text('{"title": "one"}')
+    with pytest.raises(ValueError, match="one of the curves 'one' have no training"):
+        filled("<!-- curves: one -->\n<!-- end -->", tmp_path)
+
+
+def test_nothing_is_claimed_of_a_network_that_was_still_rising():
+    from .test_card import SCORES
+
+    own = {**SCORES, "hd95_unit": "mm"}
+    flat, rising = result("flat", 0.5, 0.5, 0.5, 0.5, **own), result("rising", 0.1, 0.2, 0.3, 0.4, **own)
+    rows = score_table([{**own, **flat}, {**own, **rising}, {**own, **flat}]).splitlines()[2:]
+    assert rows[1].endswith("| not converged | not converged | not converged |") and "+0.000" not in rows[1]
+    assert "| flat | +0.000" in rows[2]
+
+
+def test_curves_are_drawn(tmp_path):
+    path = write_training_curves([result("one", 0.1, 0.2), result("two", 0.3, 0.4)], tmp_path / "curves.png")
+    assert path.read_bytes().startswith(b"\x89PNG")
