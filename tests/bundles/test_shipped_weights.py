@@ -13,6 +13,7 @@ from noise2mask.data.demo import main as make_demo
 from noise2mask.data.demo_tissue import write_demo as write_tissue
 from noise2mask.digest import PUBLISHED, sha256
 from noise2mask.handlers.trained_on import images_file, read_images
+from noise2mask.networks.weights import restriction
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = [bundle for bundle in all_bundles() if bundle.weights.is_file() and bundle.root.is_relative_to(ROOT)]
@@ -44,6 +45,7 @@ def test_inference_is_set_to_what_they_were_trained_with(bundle):
 @each
 def test_they_come_with_terms_with_what_they_were_trained_on_and_with_scores(bundle):
     assert "research" in (bundle.weights.parent / "LICENSE").read_text()
+    assert bool(restriction(bundle.weights)) == (bundle.name != "medsegdiff_v2")  # the hippocampus has a licence
     assert len(read_images(bundle.weights) or ()) > 100 and images_file(bundle.weights).stat().st_size < 2**20
     of_task = {"frechet_distance", "mmd"} if bundle.generates else {"dice", "dice_lesion"}
     assert of_task <= set(bundle.metadata["eval_metrics"])

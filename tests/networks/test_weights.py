@@ -57,6 +57,16 @@ def test_a_file_that_holds_no_weights_is_named(path, content):
         load_weights(nn.Linear(2, 3), path)
 
 
+def test_weights_for_research_alone_say_so_when_they_are_loaded(path, caplog):
+    torch.save(nn.Linear(2, 3).state_dict(), path)
+    path.with_name("LICENSE").write_text("Terms\nResearch use: of unclear origin.\n")
+    load_weights(nn.Linear(2, 3), path)
+    assert caplog.messages == [f"{path}: Research use: of unclear origin."]
+    path.with_name("LICENSE").write_text("Terms\nUse them as you like.\n")
+    load_weights(nn.Linear(2, 3), path)
+    assert len(caplog.messages) == 1
+
+
 def test_a_folder_in_place_of_weights_is_named(tmp_path):
     with pytest.raises(ValueError, match="is a folder, expected weights: give the model.pt in it"):
         load_weights(nn.Linear(2, 3), tmp_path)

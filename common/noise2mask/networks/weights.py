@@ -1,5 +1,6 @@
 """Loading published or trained weights into a network."""
 
+import logging
 import shutil
 import tempfile
 import zlib
@@ -15,10 +16,14 @@ from ..digest import PUBLISHED
 from ..files import load_plain
 
 PACKAGED = "models/model.pt"  # where a packaged bundle has its weights
+LICENSE = "LICENSE"  # of weights, beside them
+RESTRICTED = "Research use"  # how a line of it begins, where the terms of the training data are not clear
+
+logger = logging.getLogger(__name__)
 
 
 def load_weights(network: nn.Module, path: str | Path) -> nn.Module:
-    """Load a bare state dict, or one under "model", strictly.
+    """Load a bare state dict, or one under "model", strictly; and say what the weights may be used for, if told.
 
     Args:
         network: to be filled, in DistributedDataParallel or not.
@@ -33,6 +38,8 @@ def load_weights(network: nn.Module, path: str | Path) -> nn.Module:
     if Path(path).is_dir():
         raise ValueError(f"{path} is a folder, expected weights: give the model.pt in it.")
     with unpacked(Path(path)) as file:
+        if terms := restriction(file):
+            logger.warning(f"{path}: {terms}")
         try:
             content = load_plain(file)
         except ValueError as error:
@@ -59,9 +66,16 @@ def load_weights(network: nn.Module, path: str | Path) -> nn.Module:
     return network
 
 
+def restriction(path: Path) -> str:
+    """What weights may be used for, by the file LICENSE beside them, where that is restricted; else empty."""
+    terms = path.with_name(LICENSE)
+    lines = terms.read_text(encoding="utf-8").splitlines() if terms.is_file() else []
+    return next((line for line in lines if line.startswith(RESTRICTED)), "")
+
+
 @contextmanager
 def unpacked(path: Path) -> Iterator[Path]:
-    """The path of a file, or, of a packaged bundle, of a copy of its weights, with their digests beside them.
+    """The path of a file, or, of a packaged bundle, of a copy of its weights, with digests and terms beside them.
 
     Raises:
         ValueError: where the package can not be read, or holds no weights; it names it.
@@ -73,8 +87,8 @@ def unpacked(path: Path) -> Iterator[Path]:
         try:
             with ZipFile(path) as package:
                 names = [name for name in package.namelist() if name.endswith(f"/{PACKAGED}")]
-                sums = [name for name in package.namelist() if name.endswith(f"/models/{PUBLISHED}")]
-                for name in (*names, *sums):
+                beside = tuple(f"/models/{name}" for name in (PUBLISHED, LICENSE))
+                for name in (*names, *(name for name in package.namelist() if name.endswith(beside))):
                     with package.open(name) as source, open(Path(folder, Path(name).name), "wb") as target:
                         shutil.copyfileobj(source, target)
         except (OSError, RuntimeError, BadZipFile, zlib.error) as error:  # RuntimeError: it is encrypted

@@ -1,0 +1,102 @@
+"""The weights that ship make of a generated image what they made when they were published.
+
+After other weights or other defaults make what is stored anew, look at it, and commit it:
+
+    python -m tests.bundles.test_stored_masks
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import pytest
+from PIL import Image
+from scipy.ndimage import gaussian_filter
+
+import noise2mask
+from noise2mask.data.demo import main as make_demo
+
+STORED = Path(__file__).parent / "stored"
+SEGMENTING = ("pgdiffseg", "medsegdiff", "medsegdiff_v2", "diffusiondci_segmentation")
+GENERATING = "diffusiondci_generation"
+TILE = 64  # pixels
+
+
+def image_of(name: str) -> Path:
+    """Of the kind that its weights know."""
+    if name == "medsegdiff_v2":
+        return STORED / "ellipse.png"
+    return STORED / ("tissue.png" if name.startswith("diffusiondci") else "ultrasound.png")
+
+
+def ellipse() -> np.ndarray:
+    """A dark one in grey texture, which the weights take for a hippocampus: 192 x 128 pixels."""
+    rows, columns = np.mgrid[0:48, 0:32]
+    along, across = rotated(rows - 24, columns - 16, 10)
+    body = gaussian_filter(((across / 7) ** 2 + (along / 16) ** 2 < 1).astype(float), 1)
+    texture = gaussian_filter(np.random.default_rng(0).normal(size=(48, 32)), 2)
+    grey = np.clip(110 + 15 * texture / texture.std() - 50 * body, 0, 255).astype(np.uint8)
+    return np.asarray(Image.fromarray(grey).resize((128, 192), Image.Resampling.BILINEAR))
+
+
+def rotated(rows: np.ndarray, columns: np.ndarray, degrees: float) -> tuple[np.ndarray, np.ndarray]:
+    cosine, sine = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
+    return rows * cosine - columns * sine, columns * cosine + rows * sine
+
+
+def mask_of(name: str) -> np.ndarray:
+    return noise2mask.segment(name, image_of(name)).mask.astype(np.uint8)
+
+
+def generated(folder: Path) -> np.ndarray:
+    """An image for a mask of two halves, in the style of the tissue."""
+    halves = np.repeat([[1] * (TILE // 2) + [2] * (TILE // 2)], TILE, axis=0).astype(np.uint8)
+    Image.fromarray(halves).save(folder / "halves.png")
+    where = [folder / "halves.png", "--references", image_of(GENERATING), "-o", folder / "out", "--steps", "5"]
+    words = [sys.executable, "-m", "noise2mask.cli.app", "generate", GENERATING, *where]
+    subprocess.run([str(word) for word in words], check=True, capture_output=True)
+    return np.asarray(Image.open(folder / "out" / "images" / "halves_0.png"))
+
+
+def dice(first: np.ndarray, second: np.ndarray) -> float:
+    """Of all structures, each pixel with its own."""
+    hit = ((first == second) & (first > 0)).sum()
+    return 2 * hit / ((first > 0).sum() + (second > 0).sum())
+
+
+def test_dice_on_four_pixels():
+    assert dice(np.array([[1, 1], [2, 0]]), np.array([[1, 2], [2, 0]])) == 2 * 2 / 6
+
+
+@pytest.mark.parametrize("name", SEGMENTING)
+def test_a_generated_image_has_the_stored_mask(name):
+    stored = np.asarray(Image.open(STORED / f"{name}.png"))
+    assert stored.any() and dice(mask_of(name), stored) >= 0.99
+
+
+@pytest.mark.e2e
+def test_a_mask_has_the_stored_image(tmp_path):
+    stored = np.asarray(Image.open(STORED / f"{GENERATING}.png"), float)
+    assert stored.std() > 5 and np.abs(generated(tmp_path) - stored).mean() < 1  # of 255
+
+
+def store() -> None:
+    """Write images, their masks, and the image of a mask."""
+    STORED.mkdir(exist_ok=True)
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        make_demo(["--output", str(folder / "ultrasound"), "--patients", "1"])
+        make_demo(["--output", str(folder / "tissue"), "--patients", "1", "--kind", "tissue"])
+        first = {kind: min((folder / kind / "images").iterdir()) for kind in ("ultrasound", "tissue")}
+        Image.open(first["ultrasound"]).save(image_of("pgdiffseg"))
+        Image.fromarray(ellipse()).save(image_of("medsegdiff_v2"))
+        Image.open(first["tissue"]).crop((0, 0, TILE, TILE)).save(image_of(GENERATING))
+        for segmenter in SEGMENTING:
+            Image.fromarray(mask_of(segmenter)).save(STORED / f"{segmenter}.png")
+        Image.fromarray(generated(folder)).save(STORED / f"{GENERATING}.png")
+
+
+if __name__ == "__main__":
+    store()
