@@ -92,10 +92,9 @@ def test_where_a_crop_is_kept_is_told_in_the_axes_of_the_file(axcodes):
     found = Corruptd("image", "crop", 0.5, orientation)(item)
     marked = item["image"].clone()
     marked[...] = window(marked, 0.5)
-    assert found[KEPT].shape == given.shape and found[KEPT].sum() == window(item["image"], 0.5).sum()
-    assert torch.equal(found[KEPT], orientation.transform.inverse(marked).as_tensor() > 0)
+    assert torch.equal(found[KEPT], orientation.transform.inverse(marked).as_tensor()[0] > 0)
     assert orientation.inverse(found)["image"].shape == given.shape  # its history is its own
-    sides = [np.unique(part).size for part in found[KEPT][0].nonzero(as_tuple=True)]
+    sides = [np.unique(part).size for part in found[KEPT].nonzero(as_tuple=True)]
     assert sorted(own / whole for own, whole in zip(sides, given.shape[1:], strict=True)) == [0.5, 0.5, 1.0]
 
 

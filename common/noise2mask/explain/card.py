@@ -3,10 +3,11 @@
     python -m noise2mask.explain.card keep SCORES/scores.json bundles/BUNDLE/docs/results/NAME.json --title TITLE
     python -m noise2mask.explain.card fill bundles/BUNDLE
 
-`keep` takes what a card shows out of an evaluation's scores.json or a study's settings_study.json; with `--kinds benign
-malignant` it marks the cases whose file names begin so. `fill` writes the
+`keep` takes what a card shows out of an evaluation's scores.json or a study's settings_study.json or
+robustness_study.json; with `--kinds benign malignant` it marks the cases whose file names begin so. `fill` writes the
 tables anew: between `<!-- table: NAME NAME -->` and `<!-- end -->` stands the table of these results, between
-`<!-- subgroups: NAME NAME -->` and `<!-- end -->` that of two results on groups of the same images.
+`<!-- subgroups: NAME NAME -->` and `<!-- end -->` that of two results on groups of the same images, between
+`<!-- robustness: NAME NAME -->` and `<!-- end -->` that of robustness studies of the same images.
 """
 
 import argparse
@@ -24,6 +25,7 @@ from ..files import write_text_atomically
 from ..metrics.table import markdown, number, with_interval
 from ..studies.settings_study import study_table
 from .paired import difference, same_images, subgroup_table
+from .robustness_table import beside, is_robustness, place
 
 SECTIONS = (
     "Intended use", "Data", "Preprocessing", "Architecture", "Training", "Results", "Failures", "Uncertainty",
@@ -39,20 +41,21 @@ POOLED = {
 }
 OF_IMAGES = ("frechet_distance", "mmd")  # scores of a bundle that generates
 OF_LESIONS = ("Dice, lesion", "false masks", "the same, lesion")  # columns beside those of all images
-BLOCK = re.compile(r"(<!-- (table|subgroups): ([\w ]+) -->\n).*?(<!-- end -->)", re.S)
+BLOCK = re.compile(r"(<!-- (table|subgroups|robustness): ([\w ]+) -->\n).*?(<!-- end -->)", re.S)
 
 
 def kept(path: Path, title: str, kinds: Sequence[str] = ()) -> dict[str, Any]:
     """What a card shows of a result, without paths and without what names an image.
 
     Args:
-        path:  scores.json, beside its cases.csv, or settings_study.json.
+        path:  scores.json, beside its cases.csv, or settings_study.json, or robustness_study.json.
         title: of its row or its rows.
         kinds: beginnings of the images' file names that say of which kind a case is, such as benign and malignant.
     """
     content = json.loads(path.read_text(encoding="utf-8"))
     if "rows" in content:
-        return {"title": title, "rows": sorted(content["rows"].values(), key=_setting)}
+        rows = list(content["rows"].values())
+        return {"title": title, "rows": sorted(rows, key=place if is_robustness(rows) else _setting)}
     with open(path.with_name("cases.csv"), encoding="utf-8", newline="") as file:
         cases = sorted(csv.DictReader(file), key=_name)
     units = sorted({case["hd95_unit"] for case in cases})
@@ -115,13 +118,13 @@ def filled(card: str, results: Path) -> str:
         results: folder of the results it names.
 
     Raises:
-        ValueError: where a result is missing, a table would mix evaluations and studies, or subgroups are not of two
-            evaluations of the same images.
+        ValueError: where a result is missing, a table would mix evaluations and studies, subgroups are not of two
+            evaluations of the same images, or robustness is not of its studies.
     """
 
     def block(found: re.Match[str]) -> str:
         content = [_read(results / f"{name}.json") for name in found[3].split()]
-        make = _table if found[2] == "table" else _subgroups
+        make = {"table": _table, "subgroups": _subgroups, "robustness": _robustness}[found[2]]
         return f"{found[1]}{make(found[3], content)}\n{found[4]}"
 
     return BLOCK.sub(block, card)
@@ -130,6 +133,8 @@ def filled(card: str, results: Path) -> str:
 def _table(names: str, results: Sequence[Mapping[str, Any]]) -> str:
     if len({"rows" in result for result in results}) > 1:
         raise ValueError(f"The table {names!r} mixes evaluations and studies: make two of it.")
+    if any(is_robustness(result.get("rows", [{}])) for result in results):
+        raise ValueError(f"The table {names!r} is of robustness studies: call the block robustness.")
     if "rows" in results[0]:
         return markdown(*_studies(results))
     return score_table(results)
@@ -148,6 +153,10 @@ def _subgroups(names: str, results: Sequence[Mapping[str, Any]]) -> str:
     if len(results) != 2 or any("rows" in result for result in results):
         raise ValueError(f"The subgroups {names!r} are not of two evaluations; expected two: correct the card.")
     return subgroup_table(*results)
+
+
+def _robustness(names: str, results: Sequence[Mapping[str, Any]]) -> str:
+    return markdown(*beside(results))
 
 
 def card_problems(root: Path) -> list[str]:

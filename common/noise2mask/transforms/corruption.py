@@ -23,7 +23,7 @@ from ..meta import without_meta
 from ..names import check_name
 from .slice_orientation import SliceOrientationd
 
-KEPT = "kept"  # of an item that was cropped: (1, ...) bool in the axes of its file, where the image was kept
+KEPT = "kept"  # of an item that was cropped: (...) bool in the axes of its file, where the image was kept
 
 
 class Corruption(NamedTuple):
@@ -127,7 +127,7 @@ class Corruptd(MapTransform):
             found[key] = _filled(image, CORRUPTIONS[self.corruption].apply(without_meta(image), self.severity))
             if self.corruption == "crop":
                 inside = self.orientation.transform.inverse(_filled(image, window(image, self.severity)))
-                found[KEPT] = without_meta(inside)[:1] > 0
+                found[KEPT] = without_meta(inside)[0] > 0
         return found
 
 
