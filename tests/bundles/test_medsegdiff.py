@@ -206,6 +206,14 @@ def test_a_u_net_in_its_place_trains_and_is_scored(commands, demo, tmp_path):
     assert (
         scores["counts"]["images"] == 3 and scores["sampling"]["samples"] == len(scores["sampling"]["timesteps"]) == 1
     )
+    where = ("-o", tmp_path / "study", "--weights", tmp_path / "run" / "model.pt", "--section", "testing")
+    severities = {"study_noise": "[0.3]", "study_blur": "[]", "study_contrast": "[]", "study_crop": "[]"}
+    study = commands.command("explain", NAME, demo, "--what", "robustness", *where)
+    commands.run([*study, *options(severities, "--set")])
+    with open(tmp_path / "study" / "robustness_study.csv", newline="") as file:
+        first, noise = csv.DictReader(file)
+    assert_as_evaluated(first, scores)
+    assert first["triage"] == noise["triage"] == ""  # of one sample
 
 
 # Refusals
