@@ -82,11 +82,11 @@ class RobustnessStudy:
         for number in range(len(images)):
             try:
                 lines += self._scored(images[number], own_size)
-            except (RuntimeError, ValueError) as error:  # MONAI hides what a transform says in a RuntimeError
-                if severity is None:
+            except (RuntimeError, ValueError) as error:
+                said = error.__cause__ or error  # MONAI hides what a transform says in a RuntimeError
+                if severity is None or not isinstance(said, ValueError):
                     raise
-                said = f"{error.__cause__ or error} This is with {corruption} {severity}"
-                raise ValueError(f"{said}: leave this severity out.") from error
+                raise ValueError(f"{said} This is with {corruption} {severity}: leave this severity out.") from error
         summary = summarise(lines, self.inferer.exclusive)
         (low, high), means = summary["intervals"]["dice"], summary["means"]
         row = {"corruption": corruption, "severity": severity, "images": summary["counts"]["images"]}
