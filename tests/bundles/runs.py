@@ -1,5 +1,6 @@
 """What the output folders of trainings hold, and settings in a command."""
 
+import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -25,6 +26,16 @@ def assert_equal_runs(folder, expected):
             for key, value in ours.items():
                 same = torch.equal(value, theirs[key]) if torch.is_tensor(value) else value == theirs[key]
                 assert same, f"{name}: {part}{key} is {value}, expected {theirs[key]}"
+
+
+def assert_as_evaluated(row, scores):
+    """The first row of a robustness study, as its CSV has it, has the numbers of an evaluation."""
+    expected = {name: scores["means"][name] for name in ("dice", "expected_calibration_error")}
+    expected |= dict(zip(("dice_low", "dice_high"), scores["intervals"]["dice"], strict=True))
+    expected["triage_spearman_with_dice"] = scores["triage"]["spearman_with_dice"]
+    found = {name: float(row[name]) if row[name] else None for name in expected}
+    assert row["corruption"] == "none" and int(row["images"]) == scores["counts"]["images"]
+    assert found == pytest.approx(expected, abs=1e-6)
 
 
 def scalars(folder):

@@ -20,7 +20,7 @@ from noise2mask.networks.dsdm_with_reference import DSDMWithReference
 from noise2mask.networks.reference_encoder import ReferenceEncoder
 
 from ..conftest import BUNDLES, TINY
-from .runs import assert_equal_runs, options, scalars
+from .runs import assert_as_evaluated, assert_equal_runs, options, scalars
 
 pytestmark = pytest.mark.e2e
 NAME = "diffusiondci_segmentation"
@@ -158,7 +158,7 @@ def test_tiles_are_segmented_with_their_uncertainty(commands, tiles, trained, tm
     assert "finished earlier" in commands.run([*segment, "--samples", "3"])
 
 
-def test_evaluation_scores_all_classes_with_and_without_the_background(commands, tiles, trained, tmp_path):
+def test_evaluation_and_the_first_row_of_the_robustness_study_score_all_classes(commands, tiles, trained, tmp_path):
     evaluate = commands.command("evaluate", NAME, "--data", tiles, "--weights", trained / "model.pt", "-o", tmp_path)
     commands.run([*evaluate, "--preset", "data/demo", "--set", f"features_dir={tmp_path / 'features'}"])
     assert len(list((tmp_path / "features").glob("*.pt"))) == 5 * len(datalist(tiles, "testing"))
@@ -174,6 +174,13 @@ def test_evaluation_scores_all_classes_with_and_without_the_background(commands,
     pooled, iou = scores["classes"]["pooled"], tp / (tp + fp + fn)
     assert pooled["accuracy"] == pytest.approx(tp.sum() / (tp + fn).sum())
     assert pooled["iou"] == pytest.approx(iou[:2].mean()) and pooled["iou_with_background"] == pytest.approx(iou.mean())
+    configs = "inference.yaml evaluate.yaml data/demo.yaml robustness_study.yaml"
+    study = {"dataset_dir": tiles, "model_file": trained / "model.pt", "output_dir": tmp_path / "study"}
+    study |= {"study_noise": "[0.5]", "study_blur": "[]", "study_contrast": "[]", "study_crop": "[0.5]"}
+    commands.run(commands.bundle("studying", configs, *options(study), name=NAME))
+    first, *others = csv.DictReader((tmp_path / "study" / "robustness_study.csv").open())
+    assert_as_evaluated(first, scores)
+    assert [row["corruption"] for row in others] == ["noise", "crop"] and first["dice"] != others[0]["dice"]
 
 
 # Studies

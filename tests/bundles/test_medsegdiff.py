@@ -15,7 +15,7 @@ from PIL import Image
 from noise2mask.files import load_plain
 from noise2mask.networks.medsegdiff import MedSegDiff
 
-from .runs import assert_equal_runs, options, scalars
+from .runs import assert_as_evaluated, assert_equal_runs, options, scalars
 
 pytestmark = pytest.mark.e2e
 NAME = "medsegdiff"
@@ -128,6 +128,20 @@ def test_the_study_agrees_with_evaluation_and_has_no_prior(commands, run, weight
     assert row["sampler"] == "dpm_solver_pp" and not any("prior" in name for name in row)
 
 
+def test_the_robustness_study_agrees_with_evaluation(commands, run, weights, scored, tmp_path):
+    severities = {"study_noise": "[0.0]", "study_blur": "[0.05]", "study_contrast": "[]", "study_crop": "[0.6]"}
+    configs = "inference.yaml evaluate.yaml data/folder.yaml robustness_study.yaml"
+    own = {"model_file": weights, "output_dir": tmp_path, "steps": 2, "samples": 2}
+    commands.run(run("studying", configs, **own, **severities))
+    with open(tmp_path / "robustness_study.csv", newline="") as file:
+        first, noise, *others = csv.DictReader(file)
+    assert_as_evaluated(first, read(scored / "scores.json"))
+    names = ("dice", "expected_calibration_error", "triage")
+    assert [noise[name] for name in names] == [first[name] for name in names]
+    assert [row["corruption"] for row in others] == ["blur", "crop"]
+    assert all(row["dice"] != first["dice"] for row in others)
+
+
 def test_both_commands_segment_alike_with_the_default_sampling(commands, run, demo, weights, tmp_path):
     images = sorted((demo / "images").iterdir())[::12]
     (tmp_path / "in").mkdir()
@@ -192,6 +206,14 @@ def test_a_u_net_in_its_place_trains_and_is_scored(commands, demo, tmp_path):
     assert (
         scores["counts"]["images"] == 3 and scores["sampling"]["samples"] == len(scores["sampling"]["timesteps"]) == 1
     )
+    where = ("-o", tmp_path / "study", "--weights", tmp_path / "run" / "model.pt", "--section", "testing")
+    severities = {"study_noise": "[0.3]", "study_blur": "[]", "study_contrast": "[]", "study_crop": "[]"}
+    study = commands.command("explain", NAME, demo, "--what", "robustness", *where)
+    commands.run([*study, *options(severities, "--set")])
+    with open(tmp_path / "study" / "robustness_study.csv", newline="") as file:
+        first, noise = csv.DictReader(file)
+    assert_as_evaluated(first, scores)
+    assert first["triage"] == noise["triage"] == ""  # of one sample
 
 
 # Refusals

@@ -21,7 +21,7 @@ from noise2mask.files import load_plain
 from noise2mask.networks.medsegdiff_v2 import MedSegDiffV2
 from noise2mask.studies.ablation import file_name
 
-from .runs import assert_equal_runs, options, scalars
+from .runs import assert_as_evaluated, assert_equal_runs, options, scalars
 
 pytestmark = pytest.mark.e2e
 NAME = "medsegdiff_v2"
@@ -222,6 +222,17 @@ def test_the_study_agrees_with_evaluation_and_has_the_anchor(commands, run, weig
         anchor, two = csv.DictReader(file)
     assert float(two["dice"]) == pytest.approx(read(scored / "scores.json")["means"]["dice"], abs=1e-6)
     assert float(anchor["dice"]) == pytest.approx(float(anchor["dice_of_the_prior"]), abs=1e-6)
+
+
+def test_the_robustness_study_of_volumes_agrees_with_evaluation(commands, run, weights, scored, tmp_path):
+    severities = {"study_noise": "[]", "study_blur": "[]", "study_contrast": "[1.0]", "study_crop": "[0.6]"}
+    configs = "inference.yaml evaluate.yaml data/demo.yaml robustness_study.yaml"
+    own = {"model_file": weights, "output_dir": tmp_path, "steps": 2, "samples": 2}
+    commands.run(run("studying", configs, **own, **severities))
+    with open(tmp_path / "robustness_study.csv", newline="") as file:
+        first, contrast, crop = csv.DictReader(file)
+    assert_as_evaluated(first, read(scored / "scores.json"))
+    assert contrast["dice"] == first["dice"] != crop["dice"]
 
 
 def test_an_ablation_scores_each_row_in_every_way(commands, abdomen, tmp_path):

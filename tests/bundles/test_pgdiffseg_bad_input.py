@@ -147,7 +147,7 @@ def test_evaluation_refuses_what_it_can_not_score(commands, evaluating, weights,
     assert "sampling" not in text and not list((tmp_path / "scores").glob("*"))
 
 
-@pytest.mark.parametrize("study", ["sampler_study.yaml", "settings_study.yaml"])
+@pytest.mark.parametrize("study", ["sampler_study.yaml", "settings_study.yaml", "robustness_study.yaml"])
 def test_studies_refuse_what_they_can_not_score(commands, weights, data, tmp_path, study):
     lines = (data / "manifest.csv").read_text().splitlines()
     *_, last = (line.split(",")[0] for line in lines if line.endswith("testing"))

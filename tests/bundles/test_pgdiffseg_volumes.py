@@ -18,6 +18,8 @@ from noise2mask.metrics.overlap import count, overlap
 from noise2mask.networks.pgdiffseg import PGDiffSeg
 from noise2mask.networks.weights import load_weights
 
+from .runs import assert_as_evaluated
+
 pytestmark = pytest.mark.e2e
 AFFINE = np.array([[0, -2.0, 0, 30], [1.5, 0, 0, -20], [0, 0, 3.0, 7], [0, 0, 0, 1]])
 SHAPE = (20, 16)  # of a slice
@@ -149,6 +151,20 @@ def test_the_settings_study_agrees_with_evaluation(commands, demo, weights, tmp_
     assert float(row["dice"]) == pytest.approx(means["dice"], abs=1e-6)
     assert float(row["dice_lesion"]) == pytest.approx(means["dice_lesion"], abs=1e-6)
     assert float(row["dice_of_the_prior"]) == pytest.approx(dice_of_the_prior(demo, weights), abs=1e-6)
+
+
+def test_the_robustness_study_of_volumes_agrees_with_evaluation(
+    commands, nact, trained_on_volumes, scored_volumes, tmp_path
+):
+    options = ("--dataset_dir", nact, "--output_dir", tmp_path, "--model_file", trained_on_volumes[0], "--samples", "2")
+    severities = ("--study_noise", "[0.5]", "--study_blur", "[]", "--study_contrast", "[]", "--study_crop", "[0.5]")
+    configs = "inference.yaml evaluate.yaml data/nact.yaml robustness_study.yaml"
+    commands.run(commands.bundle("studying", configs, *options, *severities))
+    with open(tmp_path / "robustness_study.csv", newline="") as file:
+        first, noise, crop = csv.DictReader(file)
+    assert_as_evaluated(first, json.loads((scored_volumes / "scores.json").read_text()))
+    errors = [float(row["expected_calibration_error"]) for row in (first, noise, crop)]
+    assert len(set(errors)) == 3  # whatever the masks of hardly trained weights are
 
 
 def dice_of_the_prior(demo, weights):

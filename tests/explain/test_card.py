@@ -9,7 +9,7 @@ from statistics import mean
 
 import pytest
 
-from noise2mask.explain.card import SECTIONS, card_problems, filled, kept, main
+from noise2mask.explain.card import SECTIONS, card_problems, filled, kept, main, written
 from noise2mask.explain.paired import difference, groups
 from noise2mask.studies.ratio_study import ratio_table
 
@@ -163,6 +163,20 @@ def test_rows_of_a_study_make_its_table_and_are_not_mixed_with_evaluations(tmp_p
         filled("<!-- table: study one -->\n<!-- end -->", tmp_path)
     with pytest.raises(ValueError, match=r"other.json does not exist"):
         filled("<!-- table: other -->\n<!-- end -->", tmp_path)
+
+
+def test_robustness_studies_stand_in_a_block_of_their_own(tmp_path):
+    row = {"corruption": "none", "severity": None, "images": 3, "dice": 0.5, "dice_low": 0.25, "dice_high": 0.75}
+    rows = {"noise 0.2": row | {"corruption": "noise", "severity": 0.2, "triage": 0.5}, "none": row | {"triage": None}}
+    (tmp_path / "robustness_study.json").write_text(json.dumps({"basis": {"x": "y"}, "rows": rows}))
+    result = kept(tmp_path / "robustness_study.json", "one")
+    assert [own["corruption"] for own in result["rows"]] == ["none", "noise"] and "basis" not in result
+    (tmp_path / "one.json").write_text(written(result))
+    card = filled("<!-- robustness: one one -->\nold\n<!-- end -->\nafter\n", tmp_path).splitlines()
+    assert card[0] == "<!-- robustness: one one -->" and card[5:] == ["<!-- end -->", "after"]
+    assert card[4] == "| noise 0.2 |" + " 0.500 (0.250 to 0.750) | 0.500 |" * 2
+    with pytest.raises(ValueError, match="'one' is of robustness studies: call the block robustness"):
+        filled("<!-- table: one -->\n<!-- end -->", tmp_path)
 
 
 def test_what_pgdiffseg_says_of_its_failures_follows_from_the_kept_cases():

@@ -161,7 +161,8 @@ def explain(
         Path, typer.Argument(metavar="INPUT", help="Images, or a data set, whose labels are shown then.")
     ],
     what: Annotated[
-        str, typer.Option(help="attention, sampling, compare, uncertainty; of a data set nfe, probe, ratio.")
+        str,
+        typer.Option(help="attention, sampling, compare, uncertainty; of a data set nfe, robustness, probe, ratio."),
     ],
     output: Annotated[Path, typer.Option("-o", "--output", help="Where pictures and tables go.")] = Path(
         "runs/explain"

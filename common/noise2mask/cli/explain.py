@@ -19,10 +19,12 @@ class Study(NamedTuple):
 
     config: str
     run_id: str
+    of_weights: bool = False  # of a trained network, over inference.yaml and evaluate.yaml
 
 
 STUDIES = {
-    "nfe": Study("settings_study", "studying"),
+    "nfe": Study("settings_study", "studying", of_weights=True),
+    "robustness": Study("robustness_study", "studying", of_weights=True),
     "probe": Study("probe", "probing"),
     "ratio": Study("ratio_study", "studying"),
 }
@@ -105,7 +107,7 @@ def _run_study(
         raise ValueError(f"{bundle.name} has no figure {what!r}: take another bundle, or another figure.")
     overlay = data_overlay(bundle, source, layout)
     given = {**where(source, layout), **own}
-    if what == "nfe":
+    if study.of_weights:
         model_file, (inference, *rest) = bundle.inference_configs(how.weights, how.presets)
         configs = [inference, *map(bundle.config, ["evaluate", *overlay, study.config]), *rest]
         given |= {"model_file": str(model_file), "section": section}

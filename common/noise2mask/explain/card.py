@@ -4,12 +4,13 @@
     python -m noise2mask.explain.card fill bundles/BUNDLE
     python -m noise2mask.explain.card draw bundles/BUNDLE/docs/results/curves.png NAME NAME
 
-`keep` takes what a card shows out of an evaluation's scores.json or a study's settings_study.json; with `--kinds benign
-malignant` it marks the cases whose file names begin so, and with `--training RUN` (RUN_BEFORE RUN, where one began with
-the weights of the other) it keeps the curve of the training. `fill` writes the
-tables anew: between `<!-- table: NAME NAME -->` and `<!-- end -->` stands the table of these results, between
-`<!-- subgroups: NAME NAME -->` and `<!-- end -->` that of two results on groups of the same images, and with `curves`
-in the place of `table` how their trainings ended. `draw` makes a figure of these curves.
+`keep` takes what a card shows out of an evaluation's scores.json or a study's settings_study.json or
+robustness_study.json; with `--kinds benign malignant` it marks the cases whose file names begin so, and with
+`--training RUN` (RUN_BEFORE RUN, where one began with the weights of the other) it keeps the curve of the training.
+`fill` writes the tables anew: between `<!-- table: NAME NAME -->` and `<!-- end -->` stands the table of these results,
+and with another word in the place of `table`: `subgroups`, that of two results on groups of the same images;
+`robustness`, that of robustness studies of the same images; `curves`, how the trainings ended. `draw` makes a figure of
+these curves.
 """
 
 import argparse
@@ -27,6 +28,7 @@ from ..files import write_text_atomically
 from ..metrics.table import markdown, number, with_interval
 from ..studies.settings_study import study_table
 from .paired import difference, same_images, subgroup_table
+from .robustness_table import beside, is_robustness, place
 from .training_curve import NOT_CONVERGED, curve_table, said_of_end, training_curve, write_training_curves
 
 SECTIONS = (
@@ -45,21 +47,22 @@ OF_IMAGES = ("frechet_distance", "mmd")  # scores of a bundle that generates
 PROBABILITY, END = "the same, by probability", "curve at its end"
 NEWER = (PROBABILITY, END)  # columns that results lack which were kept before there were any
 OF_LESIONS = ("Dice, lesion", "false masks", "the same, lesion")  # columns beside those of all images
-BLOCK = re.compile(r"(<!-- (table|subgroups|curves): ([\w ]+) -->\n).*?(<!-- end -->)", re.S)
+BLOCK = re.compile(r"(<!-- (table|subgroups|robustness|curves): ([\w ]+) -->\n).*?(<!-- end -->)", re.S)
 
 
 def kept(path: Path, title: str, kinds: Sequence[str] = (), training: Sequence[Path] = ()) -> dict[str, Any]:
     """What a card shows of a result, without paths and without what names an image.
 
     Args:
-        path:  scores.json, beside its cases.csv, or settings_study.json.
+        path:  scores.json, beside its cases.csv, or settings_study.json, or robustness_study.json.
         title: of its row or its rows.
         kinds: beginnings of the images' file names that say of which kind a case is, such as benign and malignant.
         training: folders of the trainings that made the weights, in their order.
     """
     content = json.loads(path.read_text(encoding="utf-8"))
     if "rows" in content:
-        return {"title": title, "rows": sorted(content["rows"].values(), key=_setting)}
+        rows = list(content["rows"].values())
+        return {"title": title, "rows": sorted(rows, key=place if is_robustness(rows) else _setting)}
     with open(path.with_name("cases.csv"), encoding="utf-8", newline="") as file:
         cases = sorted(csv.DictReader(file), key=_name)
     units = sorted({case["hd95_unit"] for case in cases})
@@ -123,13 +126,13 @@ def filled(card: str, results: Path) -> str:
         results: folder of the results it names.
 
     Raises:
-        ValueError: where a result is missing, a table would mix evaluations and studies, or subgroups are not of two
-            evaluations of the same images.
+        ValueError: where a result is missing, a table would mix evaluations and studies, subgroups are not of two
+            evaluations of the same images, or robustness is not of its studies.
     """
 
     def block(found: re.Match[str]) -> str:
         content = [_read(results / f"{name}.json") for name in found[3].split()]
-        make = {"table": _table, "subgroups": _subgroups, "curves": _curves}[found[2]]
+        make = {"table": _table, "subgroups": _subgroups, "robustness": _robustness, "curves": _curves}[found[2]]
         return f"{found[1]}{make(found[3], content)}\n{found[4]}"
 
     return BLOCK.sub(block, card)
@@ -138,6 +141,8 @@ def filled(card: str, results: Path) -> str:
 def _table(names: str, results: Sequence[Mapping[str, Any]]) -> str:
     if len({"rows" in result for result in results}) > 1:
         raise ValueError(f"The table {names!r} mixes evaluations and studies: make two of it.")
+    if any(is_robustness(result.get("rows", [{}])) for result in results):
+        raise ValueError(f"The table {names!r} is of robustness studies: call the block robustness.")
     if "rows" in results[0]:
         return markdown(*_studies(results))
     return score_table(results)
@@ -156,6 +161,10 @@ def _subgroups(names: str, results: Sequence[Mapping[str, Any]]) -> str:
     if len(results) != 2 or any("rows" in result for result in results):
         raise ValueError(f"The subgroups {names!r} are not of two evaluations; expected two: correct the card.")
     return subgroup_table(*results)
+
+
+def _robustness(names: str, results: Sequence[Mapping[str, Any]]) -> str:
+    return markdown(*beside(results))
 
 
 def _curves(names: str, results: Sequence[Mapping[str, Any]]) -> str:

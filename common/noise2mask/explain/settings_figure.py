@@ -4,19 +4,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, Locator, LogLocator, NullLocator, StrMethodFormatter
 
-from .colours import colour_of
 from .figure import save_figure
+from .lines import draw_dice, look_of
 from .sampler_figure import TITLES
 
-LOOKS = (("o", "-"), ("s", "--"), ("^", "-."), ("D", ":"), ("v", "-"), ("P", "--"), ("X", "-."))  # marker and line
-COLOURS = (5, 6, 3, 1, 7, 2)  # numbers of structures' colours; yellow is too pale for a line
 APART = 1.04  # by which steps are multiplied from line to line, so that intervals do not hide one another
 
 
@@ -37,8 +34,9 @@ def write_settings_figure(rows: Sequence[Mapping[str, Any]], path: Path) -> Path
     quality, time = figure.subplots(1, 2)
     lines = settings_lines(rows)
     for number, (title, own) in enumerate(lines.items()):
-        _draw_dice(quality, own, APART ** (number - (len(lines) - 1) / 2), {**_look(number), "label": title})
-        time.plot([row["steps"] for row in own], [row["seconds_per_image"] for row in own], **_look(number))
+        apart = APART ** (number - (len(lines) - 1) / 2)
+        draw_dice(quality, [row["steps"] * apart for row in own], own, {**look_of(number), "label": title})
+        time.plot([row["steps"] for row in own], [row["seconds_per_image"] for row in own], **look_of(number))
     _draw_alone(quality, time, rows)
     steps = sorted({row["steps"] for own in lines.values() for row in own})
     for axes, label in ((quality, "mean Dice over patients, with its 95 % interval"), (time, "seconds per image")):
@@ -67,20 +65,6 @@ def without_steps(rows: Sequence[Mapping[str, Any]]) -> tuple[float | None, floa
         if not row["steps"]:
             return row["dice"], row["seconds_per_image"]
     return next((row["dice_of_the_prior"] for row in rows if "dice_of_the_prior" in row), None), None
-
-
-def _look(number: int) -> dict[str, Any]:
-    """Of a line, as matplotlib's keywords."""
-    marker, style = LOOKS[number % len(LOOKS)]
-    return {"marker": marker, "linestyle": style, "color": colour_of(COLOURS[number % len(COLOURS)]), "markersize": 5}
-
-
-def _draw_dice(axes: Axes, rows: Sequence[Mapping[str, Any]], apart: float, look: Mapping[str, Any]) -> None:
-    """One line with intervals, where there are some."""
-    ends = [[row["dice"] if row[name] is None else row[name] for row in rows] for name in ("dice_low", "dice_high")]
-    dice = [row["dice"] for row in rows]
-    reach = np.abs(np.array(ends) - dice)  # (2, rows)
-    axes.errorbar([row["steps"] * apart for row in rows], dice, reach, capsize=2, elinewidth=0.8, **look)
 
 
 def _draw_alone(quality: Axes, time: Axes, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -16,9 +16,8 @@ from matplotlib.figure import Figure
 from ..handlers.epoch_log import SECONDS
 from ..metrics.table import markdown, number
 from ..report.curves import read_scalars
-from .colours import colour_of
 from .figure import save_figure
-from .settings_figure import COLOURS
+from .lines import look_of
 
 SCORES = ("dice", "pseudo_dice")  # the tags of validation; the second is nnU-Net's own
 LAST = 0.25  # of the time: its end
@@ -104,8 +103,8 @@ def write_training_curves(results: Sequence[Mapping[str, Any]], path: Path) -> P
     FigureCanvasAgg(figure)
     axes = figure.subplots()
     for place, result in enumerate(results):
-        curve, colour = result["training"], colour_of(COLOURS[place % len(COLOURS)])
-        axes.plot(curve["minutes"], curve["values"], marker=".", color=colour, label=result["title"])
+        curve = result["training"]
+        axes.plot(curve["minutes"], curve["values"], label=result["title"], **look_of(place))
     axes.set(xlabel="minutes of training", ylabel="score of validation")
     axes.legend(fontsize=8)
     return save_figure(figure, path)

@@ -114,6 +114,7 @@ def scored(
     own_size: Callable[[Mapping[str, Any], Tensor], Tensor],
     channels: Sequence[tuple[str | None, int]] = ((None, 0),),
     exclusive: bool = False,
+    kept: Tensor | None = None,
 ) -> list[dict[str, Any]]:
     """One image's lines, one per structure: its name, patient and what that is, triage number and scores.
 
@@ -124,6 +125,7 @@ def scored(
         own_size:   takes the item and maps (N, h, w[, D]) to (N, ...).
         channels:   name and channel of what is scored.
         exclusive:  classes exclude one another: what has none of them in the label is not counted.
+        kept:       (...) bool, what is counted of the image; None: all of it.
     """
     path, meta = item["image"].meta["filename_or_obj"], item["image"].meta
     mask, label, probability = (_plain(item[key]) for key in ("mask", "label", "probability"))  # (K, ...) each
@@ -143,6 +145,8 @@ def scored(
     labelled = label.any(dim=0) if exclusive else None  # (...)
     if labelled is not None and not labelled.any():
         raise ValueError(f"The label of {path} has no labelled pixel; expected some: take it out of this section.")
+    if kept is not None:
+        labelled = kept if labelled is None else kept & labelled
     for name, k in channels:
         try:
             own = own_size(item, samples[:, k])  # (N, ...)
