@@ -3,8 +3,11 @@
 import pytest
 from torch.utils.tensorboard import SummaryWriter
 
-from noise2mask.explain.card import filled, score_table, written
+from noise2mask.explain.card import filled, written
+from noise2mask.explain.score_rows import score_table
 from noise2mask.explain.training_curve import converged, gain_at_end, training_curve, write_training_curves
+
+from .test_card import SCORES
 
 
 def curve(*values):
@@ -70,8 +73,6 @@ def test_a_card_says_how_trainings_ended(tmp_path):
 
 
 def test_nothing_is_claimed_of_a_network_that_was_still_rising():
-    from .test_card import SCORES
-
     own = {**SCORES, "hd95_unit": "mm"}
     flat, rising = result("flat", 0.5, 0.5, 0.5, 0.5, **own), result("rising", 0.1, 0.2, 0.3, 0.4, **own)
     rows = score_table([{**own, **flat}, {**own, **rising}, {**own, **flat}]).splitlines()[2:]

@@ -9,8 +9,8 @@ robustness_study.json; with `--kinds benign malignant` it marks the cases whose 
 `--training RUN` (RUN_BEFORE RUN, where one began with the weights of the other) it keeps the curve of the training.
 `fill` writes the tables anew: between `<!-- table: NAME NAME -->` and `<!-- end -->` stands the table of these results,
 and with another word in the place of `table`: `subgroups`, that of two results on groups of the same images;
-`robustness`, that of robustness studies of the same images; `curves`, how the trainings ended. `draw` makes a figure of
-these curves.
+`robustness`, that of robustness studies of the same images; `curves`, how the trainings ended; `costs`, what
+benchmarks/peers.py has measured. `draw` makes a figure of the curves.
 """
 
 import argparse
@@ -25,11 +25,13 @@ from typing import Any
 import yaml
 
 from ..files import write_text_atomically
-from ..metrics.table import markdown, number, with_interval
+from ..metrics.table import markdown
 from ..studies.settings_study import study_table
-from .paired import difference, same_images, subgroup_table
+from .costs import cost_table
+from .paired import subgroup_table
 from .robustness_table import beside, is_robustness, place
-from .training_curve import NOT_CONVERGED, curve_table, said_of_end, training_curve, write_training_curves
+from .score_rows import CLASSES, score_table
+from .training_curve import curve_table, training_curve, write_training_curves
 
 SECTIONS = (
     "Intended use", "Data", "Preprocessing", "Architecture", "Training", "Results", "Failures", "Uncertainty",
@@ -37,17 +39,8 @@ SECTIONS = (
 )  # fmt: skip
 DISCLAIMER = "Research software. Not a medical device. Not for diagnosis."
 SHOWN = ("means", "intervals", "pooled", "triage", "counts", "policy", "sampling")  # of scores.json
-CLASSES = "classes"  # of scores.json, where the background is scored, too
-POOLED = {
-    "dice_with_background": "mDice, pooled, with background",
-    "iou_with_background": "mIoU, the same",
-    "accuracy": "accuracy",
-}
 OF_IMAGES = ("frechet_distance", "mmd")  # scores of a bundle that generates
-PROBABILITY, END = "the same, by probability", "curve at its end"
-NEWER = (PROBABILITY, END)  # columns that results lack which were kept before there were any
-OF_LESIONS = ("Dice, lesion", "false masks", "the same, lesion")  # columns beside those of all images
-BLOCK = re.compile(r"(<!-- (table|subgroups|robustness|curves): ([\w ]+) -->\n).*?(<!-- end -->)", re.S)
+BLOCK = re.compile(r"(<!-- (table|subgroups|robustness|curves|costs): ([\w ]+) -->\n).*?(<!-- end -->)", re.S)
 
 
 def kept(path: Path, title: str, kinds: Sequence[str] = (), training: Sequence[Path] = ()) -> dict[str, Any]:
@@ -132,7 +125,7 @@ def filled(card: str, results: Path) -> str:
 
     def block(found: re.Match[str]) -> str:
         content = [_read(results / f"{name}.json") for name in found[3].split()]
-        make = {"table": _table, "subgroups": _subgroups, "robustness": _robustness, "curves": _curves}[found[2]]
+        make = MAKERS[found[2]]
         return f"{found[1]}{make(found[3], content)}\n{found[4]}"
 
     return BLOCK.sub(block, card)
@@ -172,6 +165,19 @@ def _curves(names: str, results: Sequence[Mapping[str, Any]]) -> str:
     if without:
         raise ValueError(f"{', '.join(without)} of the curves {names!r} have no training: keep them with --training.")
     return curve_table(results)
+
+
+def _costs(names: str, results: Sequence[Mapping[str, Any]]) -> str:
+    return "\n\n".join(map(cost_table, results))
+
+
+MAKERS = {
+    "table": _table,
+    "subgroups": _subgroups,
+    "robustness": _robustness,
+    "curves": _curves,
+    "costs": _costs,
+}
 
 
 def card_problems(root: Path) -> list[str]:
@@ -214,74 +220,6 @@ def _metric_problems(root: Path, metadata: Mapping[str, Any]) -> list[str]:
     numbers = content.get("means", {name: value["generated"] for name, value in content.items() if name in OF_IMAGES})
     shown = {name: round(numbers[name], 3) for name in ("dice", "dice_lesion", "hd95", *OF_IMAGES) if name in numbers}
     return [] if metadata["eval_metrics"] == shown else [f"eval_metrics are {metadata['eval_metrics']}, not {shown}"]
-
-
-def score_table(results: Sequence[Mapping[str, Any]]) -> str:
-    """A row per evaluation; means over patients, of several structures those of each as well.
-
-    Columns that tell images with a lesion from those without are left out where every image has one.
-    """
-    names = list(results[0].get("structures", {}))
-    pooled = POOLED if any(CLASSES in result for result in results) else {}
-    rows = [_row(result, results[0], names) | _pooled(result, pooled) for result in results]
-    always = all(result["counts"]["images"] == result["counts"]["with_lesion"] for result in results)
-    head = [name for name in rows[0] if not (always and name in OF_LESIONS)]
-    head = [name for name in head if name not in NEWER or any(row[name] != "-" for row in rows)]
-    return markdown(head, [[row[name] for name in head] for row in rows])
-
-
-def _row(result: Mapping[str, Any], first: Mapping[str, Any], structures: Sequence[str]) -> dict[str, str]:
-    """Column -> text."""
-    means, counts = result["means"], result["counts"]
-    on_all, on_lesions = _differences(result, first)
-    row = {
-        "network": result["title"],
-        "Dice, all images": _with_interval(result, "dice"),
-        "Dice, lesion": _with_interval(result, "dice_lesion"),
-        "IoU, lesion": number(means["iou_lesion"]),
-        "HD95": _distance(result, result["hd95_unit"]),
-        "Dice, pooled": number(result["pooled"]["dice"]),
-        "lesions missed": f"{counts['lesions_missed']} of {counts['with_lesion']}",
-        "false masks": f"{counts['false_masks']} of {counts['images'] - counts['with_lesion']}",
-        "calibration error": number(means["expected_calibration_error"]),
-        "calibration error, pooled": number(result["pooled"].get("expected_calibration_error"), 4),
-        "triage against Dice": number(result["triage"]["spearman_with_dice"], 2),
-        PROBABILITY: number(result["triage"].get("probability_spearman_with_dice"), 2),
-        END: said_of_end(result.get("training")),
-        "Dice minus that of the first row": on_all,
-        "the same, lesion": on_lesions,
-    }
-    for name in structures:  # "-" where a result has not got it
-        own = result.get("structures", {}).get(name)
-        row[f"Dice, {name}"] = "-" if own is None else _with_interval(own, "dice")
-        row[f"HD95, {name}"] = "-" if own is None else _distance(own, result["hd95_unit"])
-    return row
-
-
-def _pooled(result: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, str]:
-    """Scores of all classes over all pixels; "-" where a result has not got them."""
-    scores = result.get(CLASSES, {}).get("pooled", {})
-    return {title: number(scores.get(name)) for name, title in names.items()}
-
-
-def _distance(result: Mapping[str, Any], unit: str) -> str:
-    left_out = result["counts"]["hd95_left_out"]
-    return f"{number(result['means']['hd95'], 1)} {unit} ({left_out} left out)"
-
-
-def _differences(result: Mapping[str, Any], first: Mapping[str, Any]) -> list[str]:
-    """Mean difference of Dice on the same images, on all and on those with a lesion."""
-    if result is first:
-        return ["-", "-"]
-    if not same_images(result, first):
-        return ["other images"] * 2
-    if any(said_of_end(one.get("training")) == NOT_CONVERGED for one in (result, first)):
-        return [NOT_CONVERGED] * 2
-    return [difference(result, first, lambda case: True), difference(result, first, lambda case: case["area"] > 0)]
-
-
-def _with_interval(result: Mapping[str, Any], name: str) -> str:
-    return with_interval(result["means"][name], *result["intervals"][name])
 
 
 def _read(path: Path) -> dict[str, Any]:
