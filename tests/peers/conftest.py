@@ -82,7 +82,8 @@ def prepared():
         for n in range(count):
             mask = numbers(6 + n % 5, volume)
             image = torch.from_numpy(grey(mask, n)).float()[None] / 127.5 - 1
-            items.append({"image": MetaTensor(image), "label": channels(torch.from_numpy(mask)).float()})
+            affine = torch.diag(torch.tensor([1.0, 1.1, 1.0, 1.0]))  # columns lie furthest from one another
+            items.append({"image": MetaTensor(image, affine=affine), "label": channels(torch.from_numpy(mask)).float()})
         return Prepared(items[:-1]), Prepared(items[-1:])
 
     return prepared

@@ -17,7 +17,7 @@ from noise2mask.networks.weights import load_weights
 from noise2mask.report.curves import read_curves
 from noise2mask.studies.nnunet_training import NNUNetTraining
 
-from .conftest import SECONDS
+from .conftest import SECONDS, SIDE
 
 pytestmark = [pytest.mark.peers, pytest.mark.slow]
 
@@ -83,7 +83,7 @@ def test_its_probabilities_are_those_of_nnu_net_s_own_predictor(run, network):
     predictor = network.network._on(torch.device("cpu"))
     predictor.list_of_parameters = [network.network.network.state_dict()]
     volume = image.numpy()[:, None] if image.ndim == 3 else image.numpy().transpose(0, 3, 1, 2)
-    spacing = [999.0, 1.0, 1.0] if image.ndim == 3 else [1.0, 1.0, 1.0]
+    spacing = [999.0, 1.0, 1.0] if image.ndim == 3 else [1.0, 1.0, 1.1]
     _, theirs = predictor.predict_single_npy_array(volume, {"spacing": spacing}, None, None, True)
     theirs = theirs[:, 0] if image.ndim == 3 else theirs.transpose(0, 2, 3, 1)
     theirs = theirs[1:] if len(theirs) > len(ours) else theirs  # of one structure the background is left out
@@ -112,6 +112,12 @@ def test_in_the_place_of_a_segmenter_with_features_it_gives_the_same_classes(run
     condition = network.encode(image)
     probability = network.denoise(image, torch.tensor([1.0]), condition).softmax(dim=1)
     assert torch.allclose(probability, condition["logits"].exp(), atol=1e-4)
+
+
+@pytest.mark.parametrize("run", ["slices"], indirect=True)
+def test_slices_are_those_of_our_networks_whichever_axis_has_the_widest_spacing(run):
+    plans = load_plain(run[0] / "model.pt")["plans"]
+    assert plans["transpose_forward"] == [0, 1, 2] and plans["configurations"]["2d"]["patch_size"] == [SIDE, SIDE]
 
 
 def test_pictures_are_no_volumes(prepared, tmp_path):

@@ -26,10 +26,8 @@ from .nnunet_trainer import Schedule, TimedTrainer
 
 try:
     from batchgenerators.utilities.file_and_folder_operations import load_json
-    from nnunetv2.experiment_planning.plan_and_preprocess_api import (
-        extract_fingerprint_dataset,
-        plan_experiment_dataset,
-    )
+    from nnunetv2.experiment_planning.experiment_planners.default_experiment_planner import ExperimentPlanner
+    from nnunetv2.experiment_planning.plan_and_preprocess_api import extract_fingerprint_dataset
     from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 except ImportError as error:
     raise ValueError(f"nnU-Net needs more packages ({error}): pip install noise2mask[peers].") from error
@@ -142,7 +140,8 @@ class NNUNetTraining:
         processes = max(1, self.num_workers)
         with _variables({"nnUNet_n_proc_DA": str(processes)}):  # the planner makes threads of it, at least one
             extract_fingerprint_dataset(NUMBER, num_processes=processes, verbose=False, show_progress_bar=False)
-            plan_experiment_dataset(NUMBER, gpu_memory_target_in_gb=self.memory_target)
+            as_they_are = self.configuration == "2d"  # else its slices may be along another axis than ours
+            ExperimentPlanner(NUMBER, self.memory_target, suppress_transpose=as_they_are).plan_experiment()
         plans = PlansManager(self._plans())
         if self.configuration not in plans.available_configurations:
             raise ValueError(f"{self.configuration} is of volumes, but the images are pictures: take '2d'.")
