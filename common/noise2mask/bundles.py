@@ -23,8 +23,8 @@ SHARED = """phase axcodes image_size spatial_dims in_channels neighbours spacing
     per_volume z_score intensity_range target mask_scale noise_schedule network_def
     sampler steps samples start fusion variance clip
     normalise_colours masks_at_once chunk_size timestep""".split()
-# Roots of inference.yaml that follow from others.
-DERIVED = ("network_channels", "out_channels", "classes")
+# Roots of inference.yaml that follow from others, and the weights' own path, which plans stand beside in nnU-Net's.
+DERIVED = ("network_channels", "out_channels", "classes", "model_file")
 # Classes that settings may name: networks, noise schedules, readers.
 HARMLESS = re.compile(r"(noise2mask\.(networks\.\w+|diffusion\.\w+|data\.reader)|monai\.networks\.nets)\.[A-Z]\w*")
 SUFFIXES = (".yaml", ".json")  # of configs: in a checkout, in a package

@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 def check_before_training(
     training: Sequence[Mapping[str, Any]],
     validation: Sequence[Mapping[str, Any]],
-    network: Denoiser,
+    network: Denoiser | None,
     image_size: Sequence[int],
     intensity_range: Sequence[float],
     output_dir: str | Path,
@@ -51,7 +51,8 @@ def check_before_training(
     Args:
         training:        items of a datalist, which may list a file several times.
         validation:      the same.
-        network:         to be trained; it must take images of this size, and says how many classes items have.
+        network:         to be trained; it must take images of this size, and says how many classes items have. None: it
+            is not made yet, and will take any size.
         image_size:      rows, columns and, of a network of three dimensions, slices.
         intensity_range: grey values that become -1 and +1.
         output_dir:      where the run will write.
@@ -84,15 +85,17 @@ def check_before_training(
     check_mask_scale(mask_scale)
     _check_counts(counts or {})
     check_window(intensity_range, z_score)
-    _check_settings(network, condition_channels or in_channels * (2 * neighbours + 1), image_size, augmentation)
+    if network is not None:
+        _check_settings(network, condition_channels or in_channels * (2 * neighbours + 1), image_size, augmentation)
+    spatial_dims, classes = (2, 1) if network is None else (network.spatial_dims, network.item_classes)
     masks = (foreground, background, structures, exclusive)
-    expected = _expected(reader, in_channels, network.spatial_dims, *masks)
+    expected = _expected(reader, in_channels, spatial_dims, *masks)
     sections = {"training": training, "validation": validation}
     cropped = {key: expected._replace(crop=(crops or {}).get(key, ())) for key in sections}
     items = {name_of(item): (item, cropped[key]) for key, some in sections.items() for item in some}
     problems = torn_patients(sections) + torn_images(sections)
     for item, own in items.values():
-        problems += [*problems_of(item, own), *class_problems(item, network.item_classes)]
+        problems += [*problems_of(item, own), *class_problems(item, classes)]
         problems += [] if per_volume or z_score else window_problems(item, expected.reader, intensity_range)
     refuse("The data can not be trained on", problems or _no_foreground("training mask", training, expected))
     if transform is not None:

@@ -86,19 +86,11 @@ class Checkpoint:
         Raises:
             ValueError: where `last.pt` belongs to an unfinished run of another config.
         """
-        path, saved = _newest_readable(self.path)
+        path, saved = newest_readable(self.path)
         if saved is None or saved["finished"]:
             return
-        changes = difference(saved["fingerprint"], self.fingerprint)
-        if saved.get("data") != data_digest(engine):
-            changes.append("the training data are others (images, masks, patients or split)")
-        if saved.get("validation") and self.evaluator and saved["validation"] != data_digest(self.evaluator):
-            changes.append("the validation data are others, and so the best score so far is not theirs")
-        if changes:
-            raise ValueError(
-                f"{path} belongs to an unfinished run with another config: {'; '.join(changes[:8])}. "
-                "Run that config to its end, give another output_dir, or delete the file."
-            )
+        validation = None if self.evaluator is None else data_digest(self.evaluator)
+        check_same_run(path, saved, self.fingerprint, data_digest(engine), validation)
         if saved["phase"] > self.phase:
             logger.info(f"{path}: phase {self.phase} is done")
             engine.terminate()
@@ -165,16 +157,52 @@ class Checkpoint:
         logger.info(f"{why} -> {self.model_file}")
 
 
+def check_same_run(
+    path: Path, saved: Mapping[str, Any], config: Mapping[str, str], data: str, validation: str | None
+) -> None:
+    """See that an unfinished run is the one that is asked for.
+
+    Args:
+        path:       of its state.
+        saved:      what it holds.
+        config:     fingerprint of the config that is asked for.
+        data:       digest of the training data.
+        validation: digest of the validation data; None: there are none.
+
+    Raises:
+        ValueError: where it is another one; it says what differs.
+    """
+    changes = difference(saved["fingerprint"], config)
+    if saved.get("data") != data:
+        changes.append("the training data are others (images, masks, patients or split)")
+    if saved.get("validation") and validation and saved["validation"] != validation:
+        changes.append("the validation data are others, and so the best score so far is not theirs")
+    if changes:
+        raise ValueError(
+            f"{path} belongs to an unfinished run with another config: {'; '.join(changes[:8])}. "
+            "Run that config to its end, give another output_dir, or delete the file."
+        )
+
+
 def items_of(engine: Engine) -> list[Mapping[str, Any]]:
     """What a trainer trains on, or an evaluator scores."""
-    dataset = getattr(engine.data_loader, "dataset", None)
+    return items_in(getattr(engine.data_loader, "dataset", None))
+
+
+def items_in(dataset: Any) -> list[Mapping[str, Any]]:
+    """What a data set is of."""
     return [item for item in getattr(dataset, "data", []) if isinstance(item, Mapping)]
 
 
 def data_digest(engine: Engine) -> str:
+    """`dataset_digest` of what a trainer trains on, or an evaluator scores."""
+    return dataset_digest(getattr(engine.data_loader, "dataset", None))
+
+
+def dataset_digest(dataset: Any) -> str:
     """Of the items: which images, with which masks, of whom, in which order; and of files that transforms have read."""
-    plain: list[Any] = [sorted((str(key), str(value)) for key, value in item.items()) for item in items_of(engine)]
-    transform = getattr(getattr(engine.data_loader, "dataset", None), "transform", None)
+    plain: list[Any] = [sorted((str(key), str(value)) for key, value in item.items()) for item in items_in(dataset)]
+    transform = getattr(dataset, "transform", None)
     steps = transform.flatten().transforms if isinstance(transform, Compose) else ()
     plain += [step.digest for step in steps if hasattr(step, "digest")]
     return hashlib.sha256(json.dumps(plain).encode()).hexdigest()
@@ -184,7 +212,7 @@ def _plain_object(thing: Any) -> Any:
     return unwrap(thing) if isinstance(thing, nn.Module) else thing
 
 
-def _newest_readable(path: Path) -> tuple[Path, Any]:
+def newest_readable(path: Path) -> tuple[Path, Any]:
     """`last.pt`, or the one before it where that is damaged, and what the file holds; None where there is neither.
 
     Raises:

@@ -3,7 +3,7 @@
 It answers with the same mask whatever the noise: one step and one sample are all there is to it, and its uncertainty
 across samples is zero.
 
-Legend: B images, N samples of each, M = B * N, K classes, H W size.
+Legend: B images, N samples of each, M = B * N, K classes, H W size, for whole volumes H W D.
 """
 
 from torch import Tensor, nn
@@ -15,7 +15,8 @@ class Baseline(Denoiser):
     """A network that maps an image to logits.
 
     Args:
-        network:    (B, C, H, W) -> logits (B, K, H, W), such as MONAI's BasicUNet.
+        network:    (B, C, H, W) -> logits (B, K, H, W), such as MONAI's BasicUNet; one that has `spatial_dims` 3 takes
+                    whole volumes.
         mask_scale: clean masks live on +-mask_scale.
         exclusive:  classes exclude one another: softmax, else sigmoid.
     """
@@ -23,6 +24,7 @@ class Baseline(Denoiser):
     def __init__(self, network: nn.Module, mask_scale: float = 0.3, exclusive: bool = False) -> None:
         super().__init__()
         self.network = network
+        self.spatial_dims = getattr(network, "spatial_dims", Denoiser.spatial_dims)
         self.mask_scale = mask_scale
         self.exclusive = exclusive
 
