@@ -14,7 +14,7 @@ from noise2mask.networks.baseline import Baseline
 from noise2mask.networks.nnunet import NNUNet
 from noise2mask.networks.plain_segmenter import PlainSegmenter
 from noise2mask.networks.weights import load_weights
-from noise2mask.report.curves import read_curves
+from noise2mask.report.curves import read_curves, read_scalars
 from noise2mask.studies.nnunet_training import NNUNetTraining
 
 from .conftest import SECONDS, SIDE
@@ -94,7 +94,8 @@ def test_the_time_is_kept_and_the_curves_are_there(run):
     folder, _, _ = run
     last, curves = load_plain(folder / "last.pt"), read_curves(folder)
     assert last["finished"] and last["elapsed"] < SECONDS + 5  # the last iteration and validation may take longer
-    assert set(curves) == {"train_loss", "pseudo_dice"}
+    assert set(curves) == {"train_loss", "pseudo_dice", "nnunet_seconds"}
+    assert sum(read_scalars(folder)["nnunet_seconds"].values()) == pytest.approx(last["elapsed"], abs=1)
     assert len(curves["pseudo_dice"].steps) == last["epoch"] and curves["train_loss"].axis == "iteration"
     assert curves["train_loss"].values[-1] < curves["train_loss"].values[0]
 

@@ -16,6 +16,7 @@ from torch.optim import Optimizer
 from torch.utils.tensorboard import SummaryWriter
 
 from ..files import save_atomically
+from ..handlers.epoch_log import SECONDS
 from ..seeding import seed_everything
 
 try:
@@ -60,6 +61,7 @@ class TimedTrainer(nnUNetTrainer):  # type: ignore[misc]  # it has no types
         self.num_iterations_per_epoch = schedule.iterations
         self.num_val_iterations_per_epoch = max(1, schedule.iterations // VALIDATED)
         self.spent, self.started = 0.0, monotonic()  # s: before this call; when it began
+        self.counted = 0.0  # s: of the epochs in the curves
         self.step, self.reserve = 0.0, 0.0  # s: that the last iteration and the last end of an epoch took
         self.initialize()
         if saved is not None:
@@ -132,7 +134,10 @@ class TimedTrainer(nnUNetTrainer):  # type: ignore[misc]  # it has no types
         self.logger.log("epoch_end_timestamps", time(), self.current_epoch)
         loss, dice = (float(self.logger.get_value(name, step=-1)) for name in ("train_losses", "mean_fg_dice"))
         self.current_epoch += 1
+        elapsed = self.elapsed
         self.curves.add_scalar("pseudo_dice", dice, self.current_epoch)
+        self.curves.add_scalar(f"nnunet{SECONDS}", elapsed - self.counted, self.current_epoch)
+        self.counted = elapsed
         self.curves.flush()
         self.save_checkpoint(str(self.schedule.path))
         share = f"{self.elapsed / 60:.1f} of {self.schedule.seconds / 60:g} minutes"
@@ -168,7 +173,7 @@ class TimedTrainer(nnUNetTrainer):  # type: ignore[misc]  # it has no types
         if self.grad_scaler is not None and saved["scaler"] is not None:
             self.grad_scaler.load_state_dict(saved["scaler"])
         self.logger.load_checkpoint(saved["logging"])
-        self.current_epoch, self.spent = saved["epoch"], saved["elapsed"]
+        self.current_epoch, self.spent, self.counted = saved["epoch"], saved["elapsed"], saved["elapsed"]
 
     # What it leaves out
 
