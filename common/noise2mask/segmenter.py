@@ -25,7 +25,7 @@ from .data.item_problems import axes_problem, channel_problem
 from .data.reader import is_picture
 from .data.structures import label_map, without_background
 from .data.window import REMEDY, check_window, outside_window
-from .diffusion.fusion import fuse, harden
+from .diffusion.fusion import harden
 from .diffusion.uncertainty import standard_deviation, triage
 from .meta import without_meta
 from .refusals import refusal_in
@@ -118,7 +118,7 @@ class Segmenter:
         item = self.prepare({"image": loaded})  # (C, h, w[, D])
         samples = self.inferer.sample(without_meta(item["image"])[None].to(self.device), self.network)
         exclusive = self.inferer.exclusive
-        probability = fuse(samples, self.inferer.fusion, exclusive)[0]  # (K, h, w[, D])
+        probability = self.inferer.probability(samples)[0]  # (K, h, w[, D])
         std = standard_deviation(samples)[0].amax(dim=0, keepdim=True)  # (1, h, w[, D])
         own = self.own_size(item, torch.cat([probability, std]).cpu())  # (K + 1, *S)
         own = own.swapaxes(1, 2) if turned else own

@@ -385,6 +385,23 @@ def test_weights_of_a_training_can_be_evaluated_and_know_what_they_were_trained_
     assert counts["trained_on"] == counts["images"] == 19 and "19 of these 19 images were trained on" in text
 
 
+def test_a_temperature_is_found_on_validation_images_and_changes_probabilities_but_no_mask(
+    commands, weights, demo, tmp_path
+):
+    options = ("--model_file", weights, "--dataset_dir", demo, "--steps", "1", "--samples", "2", "--progress", "False")
+    configs = "inference.yaml evaluate.yaml calibrate.yaml data/folder.yaml"
+    commands.run(commands.bundle("calibrating", configs, *options, "--output_dir", tmp_path))
+    found = json.loads((tmp_path / "calibration.json").read_text())
+    assert found["images"] == 2 and found["temperature"] > 0 and not (tmp_path / "scores.json").exists()
+    scores = []
+    for temperature in ("1.0", "3.0"):
+        where = (*options, "--output_dir", tmp_path / temperature, "--temperature", temperature)
+        commands.run(commands.bundle("evaluating", "inference.yaml evaluate.yaml data/folder.yaml", *where))
+        scores.append(json.loads((tmp_path / temperature / "scores.json").read_text()))
+    assert scores[0]["means"]["dice"] == scores[1]["means"]["dice"]
+    assert scores[0]["calibration"] != scores[1]["calibration"] and scores[1]["sampling"]["temperature"] == 3
+
+
 def test_annotations_of_several_people_give_an_energy_distance_and_do_not_disturb_training(
     commands, demo, weights, training, tmp_path
 ):

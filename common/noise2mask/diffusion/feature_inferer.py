@@ -37,6 +37,7 @@ class FeatureInferer(EnsembleInferer):
         flips, zooms:   of views, which the noises take in turn, as of `EnsembleInferer`.
         seed:           noise n of every image is seeded with seed + n.
         fusion:         "mean", "majority" or "staple".
+        temperature:    of the fused probabilities, as of `EnsembleInferer`.
         chunk_size:     images * noises evaluated at once, which bounds the memory.
         progress:       show a progress bar over evaluations.
         features_dir:   folder in which DSDM's features are kept for other calls and other segmenters of the same DSDM
@@ -56,6 +57,7 @@ class FeatureInferer(EnsembleInferer):
         zooms: Sequence[float] = (1.0,),
         seed: int = 0,
         fusion: str = "mean",
+        temperature: float = 1.0,
         chunk_size: int = 64,
         progress: bool = False,
         features_dir: str | Path | None = None,
@@ -68,7 +70,7 @@ class FeatureInferer(EnsembleInferer):
             "zooms": zooms,
             "seed": seed,
         }
-        own |= {"fusion": fusion, "chunk_size": chunk_size, "progress": progress}
+        own |= {"fusion": fusion, "temperature": temperature, "chunk_size": chunk_size, "progress": progress}
         super().__init__(**own, exclusive=True, steps=1, mask_scale=1.0)
         check_timestep(timestep, noise_schedule)
         self.timestep, self.timesteps = timestep, [timestep]

@@ -26,6 +26,7 @@ from .noise import NoiseSource
 from .noise_schedule import NoiseSchedule
 from .samplers import DEFAULT_SPACING, SAMPLERS, VARIANCES, Denoised, evaluations
 from .target import check_kind, check_mask_scale, split_variance, to_x0
+from .temperature import check_temperature, tempered
 from .timesteps import select_timesteps
 from .uncertainty import triage
 from .views import View, views_of
@@ -61,6 +62,7 @@ class EnsembleInferer(Inferer):
         seed:           sample n of every image takes its noise from seed + n.
         fusion:         "mean", "majority" or "staple".
         exclusive:      classes exclude one another (one-hot masks, K >= 2).
+        temperature:    of the fused probabilities, see `temperature.py`; 1 leaves them as they are.
         variance:       of the noise that "ddpm" adds: "small", "large" (the authors of PGDiffSeg take it) or "learned",
                         of a network that predicts it; other samplers add no noise.
         clip:           bound the clean mask to +-mask_scale before every step; without it samples from steep noise
@@ -89,6 +91,7 @@ class EnsembleInferer(Inferer):
         seed: int = 0,
         fusion: str = "mean",
         exclusive: bool = False,
+        temperature: float = 1.0,
         variance: str = "small",
         clip: bool = True,
         start: int | None = None,
@@ -103,6 +106,7 @@ class EnsembleInferer(Inferer):
         check_name("sampler", sampler, SAMPLERS)
         check_name("fusion", fusion, METHODS)
         check_name("variance", variance, VARIANCES)
+        check_temperature(temperature)
         if samples < 1 or chunk_size < 1:
             raise ValueError(f"samples and chunk_size must be at least 1, found {samples} and {chunk_size}.")
         self.noise_schedule = noise_schedule
@@ -117,6 +121,7 @@ class EnsembleInferer(Inferer):
         self.seed = seed
         self.fusion = fusion
         self.exclusive = exclusive
+        self.temperature = temperature
         self.variance = variance
         self.bound = mask_scale if clip else None
         self.truncated = start is not None
@@ -149,7 +154,11 @@ class EnsembleInferer(Inferer):
             ValueError: where the image has other axes, a sample is not finite, the network predicts other channels than
                 K (or 2 K, the variance with them), or none of a variance that is "learned"; or as its `encode` does.
         """
-        return fuse(self.sample(inputs, network), self.fusion, self.exclusive)
+        return self.probability(self.sample(inputs, network))
+
+    def probability(self, samples: Tensor) -> Tensor:
+        """Samples (B, N, K, ...) of `sample`, fused and tempered: (B, K, ...) in [0, 1]."""
+        return tempered(fuse(samples, self.fusion, self.exclusive), self.temperature, self.exclusive)
 
     def triage(self, inputs: Tensor, network: Callable[..., Any]) -> Tensor:
         """How unsure the model is of each image, (B,) in [0, 1]: 1 minus the mean Dice over pairs of samples.
