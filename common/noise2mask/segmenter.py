@@ -25,7 +25,7 @@ from .data.item_problems import axes_problem, channel_problem
 from .data.reader import is_picture
 from .data.structures import label_map, without_background
 from .data.window import REMEDY, check_window, outside_window
-from .diffusion.fusion import harden
+from .diffusion.fusion import fuse, harden
 from .diffusion.uncertainty import standard_deviation, triage
 from .meta import without_meta
 from .refusals import refusal_in
@@ -118,15 +118,16 @@ class Segmenter:
         item = self.prepare({"image": loaded})  # (C, h, w[, D])
         samples = self.inferer.sample(without_meta(item["image"])[None].to(self.device), self.network)
         exclusive = self.inferer.exclusive
-        probability = self.inferer.probability(samples)[0]  # (K, h, w[, D])
+        probability = fuse(samples, self.inferer.fusion, exclusive)[0]  # (K, h, w[, D])
         std = standard_deviation(samples)[0].amax(dim=0, keepdim=True)  # (1, h, w[, D])
         own = self.own_size(item, torch.cat([probability, std]).cpu())  # (K + 1, *S)
         own = own.swapaxes(1, 2) if turned else own
         mask, number = harden(own[None, None, :-1], exclusive)[0, 0], float(triage(samples, exclusive)["triage"][0])
+        probability = self.inferer.tempered(own[:-1])  # (K, *S)
         if not self.structures:
-            return Result(mask[0].numpy(), own[0].numpy(), own[1].numpy(), number)
+            return Result(mask[0].numpy(), probability[0].numpy(), own[-1].numpy(), number)
         numbers = label_map(without_background(mask, exclusive)).numpy()  # (*S)
-        return Result(numbers, without_background(own[:-1], exclusive).numpy(), own[-1].numpy(), number)
+        return Result(numbers, without_background(probability, exclusive).numpy(), own[-1].numpy(), number)
 
     def _loaded(self, image: Image) -> tuple[MetaTensor, bool]:
         """The image (C, *S) in MONAI's axes, and whether rows and columns of the result are to be exchanged."""

@@ -12,6 +12,7 @@ from monai.engines import IterationEvents, SupervisedEvaluator
 from monai.utils import CommonKeys
 from torch import Tensor
 
+from .fusion import fuse
 from .inferer import EnsembleInferer, Intermediate
 from .uncertainty import entropy, standard_deviation, triage
 
@@ -67,7 +68,7 @@ class UncertaintyEvaluator(ResumableEvaluator):
         try:
             with torch.autocast(image.device.type, enabled=engine.amp and image.device.type == "cuda"):
                 samples = inferer.sample(image, engine.network, callback=self.watch)  # (B, N, K, ...)
-            probability = inferer.probability(samples)  # (B, K, ...)
+            probability = fuse(samples, inferer.fusion, inferer.exclusive)  # (B, K, ...)
         except ValueError as error:
             raise ValueError(f"{error} Files of this batch: {files_of_batch(image)}.") from error
         std = standard_deviation(samples).amax(dim=1, keepdim=True)  # (B, 1, ...)

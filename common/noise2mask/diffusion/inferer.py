@@ -62,7 +62,7 @@ class EnsembleInferer(Inferer):
         seed:           sample n of every image takes its noise from seed + n.
         fusion:         "mean", "majority" or "staple".
         exclusive:      classes exclude one another (one-hot masks, K >= 2).
-        temperature:    of the fused probabilities, see `temperature.py`; 1 leaves them as they are.
+        temperature:    of the fused probabilities, for `tempered`; what a call gives is as the samples say.
         variance:       of the noise that "ddpm" adds: "small", "large" (the authors of PGDiffSeg take it) or "learned",
                         of a network that predicts it; other samplers add no noise.
         clip:           bound the clean mask to +-mask_scale before every step; without it samples from steep noise
@@ -154,11 +154,11 @@ class EnsembleInferer(Inferer):
             ValueError: where the image has other axes, a sample is not finite, the network predicts other channels than
                 K (or 2 K, the variance with them), or none of a variance that is "learned"; or as its `encode` does.
         """
-        return self.probability(self.sample(inputs, network))
+        return fuse(self.sample(inputs, network), self.fusion, self.exclusive)
 
-    def probability(self, samples: Tensor) -> Tensor:
-        """Samples (B, N, K, ...) of `sample`, fused and tempered: (B, K, ...) in [0, 1]."""
-        return tempered(fuse(samples, self.fusion, self.exclusive), self.temperature, self.exclusive)
+    def tempered(self, probability: Tensor) -> Tensor:
+        """Fused probabilities (K, *S) of one image, at its own size, where its mask is decided -> the calibrated ones."""
+        return tempered(probability[None], self.temperature, self.exclusive)[0]
 
     def triage(self, inputs: Tensor, network: Callable[..., Any]) -> Tensor:
         """How unsure the model is of each image, (B,) in [0, 1]: 1 minus the mean Dice over pairs of samples.

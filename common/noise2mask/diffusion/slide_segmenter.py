@@ -34,6 +34,7 @@ from ..handlers.batch import MADE_FROM, recipe
 from ..handlers.resolved_config import fingerprint, resolved_config
 from ..metrics.score_files import csv_text
 from ..ranks import Share, gathered
+from .fusion import fuse
 from .inferer import EnsembleInferer
 from .uncertainty import standard_deviation
 
@@ -207,7 +208,7 @@ class SlideSegmenter:
             samples = self.inferer.sample(
                 torch.from_numpy(np.stack(seen)).to(self.device), self.network
             )  # (B, N, K, ..)
-            probability = self.inferer.probability(samples)  # (B, K, s, s)
+            probability = fuse(samples, self.inferer.fusion, self.inferer.exclusive)  # (B, K, s, s)
             deviation = standard_deviation(samples).amax(dim=1, keepdim=True)  # (B, 1, s, s)
             found = iter(torch.cat([probability, deviation], dim=1).float().cpu().numpy())
         for top, left, tile in waiting:

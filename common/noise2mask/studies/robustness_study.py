@@ -13,7 +13,7 @@ import torch
 from monai.data import Dataset
 from torch import nn
 
-from ..diffusion.fusion import harden
+from ..diffusion.fusion import fuse, harden
 from ..diffusion.inferer import EnsembleInferer
 from ..diffusion.uncertainty import triage
 from ..explain.robustness_figure import write_robustness_figure
@@ -98,9 +98,9 @@ class RobustnessStudy:
         """The lines of one image, one per structure, as an evaluation has them."""
         image, exclusive = without_meta(item["image"])[None].to(self.device), self.inferer.exclusive
         samples = self.inferer.sample(image, self.network)  # (1, N, K, h, w[, D])
-        fused = self.inferer.probability(samples)[0]  # (K, h, w[, D])
+        fused = fuse(samples, self.inferer.fusion, exclusive)[0]  # (K, h, w[, D])
         probability = own_size(item, fused.cpu())  # (K, *S)
-        found = {"image": item["image"], "label": item["label"], "probability": probability}
+        found = {"image": item["image"], "label": item["label"], "probability": self.inferer.tempered(probability)}
         found |= {"mask": harden(probability[None, None], exclusive)[0, 0], "samples": samples[0].flatten(0, 1).cpu()}
         found |= {"triage": triage(samples, exclusive)["triage"][0]}
         source = {name: value for name, value in item.items() if name != "annotations"}  # nothing here compares them

@@ -16,6 +16,7 @@ from monai.transforms import InvertibleTransform
 from torch import nn
 
 from ..diffusion.denoiser import Denoiser, unwrap
+from ..diffusion.fusion import fuse
 from ..diffusion.inferer import EnsembleInferer
 from ..explain.settings_figure import write_settings_figure
 from ..files import write_text_atomically
@@ -103,7 +104,7 @@ def fused_dice(cases: Sequence[Case], inferer: EnsembleInferer, network: nn.Modu
     """Dice of the fused mask of every image, and the median of the seconds per image."""
     dice, seconds = [], []
     for case, (samples, duration) in zip(cases, samples_of(cases, inferer, network), strict=True):
-        probability = inferer.probability(samples[None])[0]  # (1, h, w[, D])
+        probability = fuse(samples[None], inferer.fusion, inferer.exclusive)[0]  # (1, h, w[, D])
         dice.append(case.dice(probability))
         seconds.append(duration)
     return dice, float(np.median(seconds)) if seconds else float("nan")
