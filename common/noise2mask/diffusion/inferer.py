@@ -157,7 +157,7 @@ class EnsembleInferer(Inferer):
         return fuse(self.sample(inputs, network), self.fusion, self.exclusive)
 
     def tempered(self, probability: Tensor) -> Tensor:
-        """Fused probabilities (K, *S) of one image, at its own size, where its mask is decided -> the calibrated ones."""
+        """Fused probabilities (K, *S) of one image at its own size, where its mask is decided -> calibrated ones."""
         return tempered(probability[None], self.temperature, self.exclusive)[0]
 
     def triage(self, inputs: Tensor, network: Callable[..., Any]) -> Tensor:
