@@ -35,6 +35,10 @@ STAYS = {
     "data/whole_slide.py",
     "data/slide_pyramid.py",
     "diffusion/slide_segmenter.py",
+    "networks/nnunet.py",
+    "studies/nnunet_data.py",
+    "studies/nnunet_trainer.py",
+    "studies/nnunet_training.py",
 }
 # The first trains over files of data/ and presets/, which a package has not; what the second trains is in the weights.
 CONFIGS_STAY = {"ablation", "train_reference", "slides"}

@@ -5,6 +5,7 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from noise2mask.files import load_plain
+from noise2mask.handlers.epoch_log import SECONDS
 
 
 def flat(value, name=""):
@@ -39,11 +40,11 @@ def assert_as_evaluated(row, scores):
 
 
 def scalars(folder):
-    """name -> {step: value} of all event files."""
+    """name -> {step: value} of all event files, but for seconds, which differ from run to run."""
     found = {}
     for path in folder.glob("events.out.tfevents.*"):
         events = EventAccumulator(str(path)).Reload()
-        for name in events.Tags()["scalars"]:
+        for name in (name for name in events.Tags()["scalars"] if not name.endswith(SECONDS)):
             found.setdefault(name, {}).update({event.step: event.value for event in events.Scalars(name)})
     return found
 

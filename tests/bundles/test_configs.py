@@ -74,7 +74,7 @@ def combinations(root):
     yield "inference"
     yield from (f"{REFERENCE} {next(data)} {preset}" for preset in sorted({*every} - {*presets}))
     yield from (f"train {name}" for name in TRAINING_ALONE if name in there)
-    over_both = [name for name in there if name.endswith("_study") or name == "multi_gpu_evaluate"]
+    over_both = [name for name in there if name.endswith("_study") or name in ("multi_gpu_evaluate", "calibrate")]
     yield from (f"inference evaluate {name}" for name in over_both if name not in BY_ITSELF)
     yield from (f"inference {name}" for name in there if name == "slides")
     generates = "evaluate" in there and "references" in read(root, "inference")
