@@ -58,6 +58,14 @@ def test_minutes_are_those_of_all_trainings_and_phases(tmp_path):
     assert found["values"] == pytest.approx([0.3, 0.5]) and found["score"] == "dice"
 
 
+def test_a_prior_of_more_epochs_than_the_diffusion_has_so_far_comes_before_them(tmp_path):
+    folder = written_events(tmp_path, 2, 60.0, dice={1: 0.3, 2: 0.5})
+    with SummaryWriter(str(folder)) as writer:
+        for epoch in range(1, 21):
+            writer.add_scalar("prior_seconds", 60.0, epoch)
+    assert training_curve([folder])["minutes"] == [21, 22]
+
+
 def test_a_folder_without_a_curve_is_named(tmp_path):
     with pytest.raises(ValueError, match=f"{tmp_path} has no curve"):
         training_curve([tmp_path])

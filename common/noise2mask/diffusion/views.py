@@ -30,15 +30,15 @@ class View(NamedTuple):
         if any(axis > image.ndim - 3 for axis in self.axes):
             found = f"flips has axis {max(self.axes)}, this network takes images with axes 0 to {image.ndim - 3}"
             raise ValueError(f"{found}: correct it.")
-        return _zoomed(image.flip(self._dims), self.zoom)  # (B, C, H, W[, D])
+        return _zoomed(self._mirrored(image), self.zoom)  # (B, C, H, W[, D])
 
     def back(self, seen: Tensor) -> Tensor:
         """(B, C, H, W[, D]) in the view's place -> in the image's."""
-        return _zoomed(seen, 1 / self.zoom).flip(self._dims)  # (B, C, H, W[, D])
+        return self._mirrored(_zoomed(seen, 1 / self.zoom))  # (B, C, H, W[, D])
 
-    @property
-    def _dims(self) -> list[int]:
-        return [2 + axis for axis in self.axes]
+    def _mirrored(self, x: Tensor) -> Tensor:
+        """Not copied where nothing is mirrored: samples of volumes are large."""
+        return x.flip([2 + axis for axis in self.axes]) if self.axes else x
 
 
 def _zoomed(x: Tensor, zoom: float) -> Tensor:

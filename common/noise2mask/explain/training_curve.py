@@ -19,6 +19,7 @@ from ..report.curves import read_scalars
 from .figure import save_figure
 from .lines import look_of
 
+BEFORE = f"prior{SECONDS}"  # of PGDiffSeg's first phase, which is not validated
 SCORES = ("dice", "pseudo_dice")  # the tags of validation; the second is nnU-Net's own
 LAST = 0.25  # of the time: its end
 FLAT = 0.005  # what a flat end may add to the best score before it
@@ -44,20 +45,18 @@ def training_curve(folders: Sequence[Path]) -> dict[str, Any]:
     for folder in folders:
         scalars = read_scalars(folder)
         score = next((name for name in SCORES if name in scalars), None)
-        times = {tag: own for tag, own in scalars.items() if tag.endswith(SECONDS)}
+        times = {tag: dict(sorted(own.items())) for tag, own in scalars.items() if tag.endswith(SECONDS)}
         if score is None or not times:
             raise ValueError(
                 f"{folder} has no curve of {' or '.join(SCORES)} with times, expected a training's folder."
             )
-        main = max(times, key=lambda tag: max(times[tag]) >= max(scalars[score]) and len(times[tag]))
-        before += sum(sum(own.values()) for tag, own in times.items() if tag != main)
-        clock = dict(
-            zip(sorted(times[main]), accumulate(times[main][step] for step in sorted(times[main])), strict=True)
-        )
+        before += sum(times.pop(BEFORE, {}).values())
+        (main,) = times.values()  # of the phase that is validated
+        clock = dict(zip(main, accumulate(main.values()), strict=True))
         steps = [step for step in sorted(scalars[score]) if step in clock]
         found = {"score": score, "minutes": [round((before + clock[step]) / 60, 2) for step in steps]}
         found["values"] = [round(scalars[score][step], 4) for step in steps]
-        before += sum(times[main].values())
+        before += sum(main.values())
     return found | {"total_minutes": round(before / 60, 1)}
 
 
