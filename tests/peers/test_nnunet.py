@@ -36,7 +36,10 @@ def half_labelled(mask):
 KINDS = {  # name: channels of the mask, and how nnU-Net is told of them
     "binary": (lambda mask: (mask > 0)[None], {}),
     "exclusive": (half_labelled, {"structures": ["rim", "cup"], "exclusive": True}),
-    "nested": (lambda mask: torch.stack([mask > 0, mask > 1]), {"structures": ["disc", "cup"]}),
+    "nested": (
+        lambda mask: torch.stack([mask > 0, mask > 1]),
+        {"structures": ["disc", "cup"], "precision": "bfloat16"},
+    ),
     "slices": (one_hot, {"structures": ["rim", "cup"], "exclusive": True}),
     "volumes": (one_hot, {"structures": ["rim", "cup"], "exclusive": True, "configuration": "3d_fullres"}),
 }
@@ -105,6 +108,23 @@ def test_nothing_of_it_is_left_in_the_environment(run):
     assert {path.name for path in run[0].iterdir() if path.is_dir()} == {"nnunet"}
 
 
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_it_convolves_in_the_precision_that_is_asked_for(prepared, tmp_path, precision):
+    found = set()
+
+    def record(module, inputs, output):
+        if isinstance(module, torch.nn.Conv2d):
+            found.add(str(output.dtype).removeprefix("torch."))
+
+    training, validation = prepared(KINDS["binary"][0])
+    where = {"output_dir": str(tmp_path), "model_file": str(tmp_path / "model.pt"), "precision": precision}
+    with torch.nn.modules.module.register_module_forward_hook(record):
+        NNUNetTraining(training, validation, **where, minutes=0.01, iterations_per_epoch=1).run()
+    assert found == {precision}
+    weights = load_plain(tmp_path / "model.pt")["model"].values()
+    assert {weight.dtype for weight in weights} == {torch.float32}
+
+
 @pytest.mark.parametrize("run", ["exclusive"], indirect=True)
 def test_in_the_place_of_a_segmenter_with_features_it_gives_the_same_classes(run):
     folder, _, validation = run
@@ -134,6 +154,7 @@ def test_pictures_are_no_volumes(prepared, tmp_path):
         ({"minutes": 0}, "minutes is 0"),
         ({"minutes": 1, "iterations_per_epoch": 0}, "iterations_per_epoch 0"),
         ({"minutes": 1, "memory_target": -1}, "memory_target -1"),
+        ({"minutes": 1, "precision": "float16"}, "precision is 'float16'"),
         ({"minutes": 1, "configuration": "3d_lowres"}, "expected '2d' or '3d_fullres'"),
     ],
 )

@@ -15,6 +15,7 @@ import torch
 from torch.optim import Optimizer
 from torch.utils.tensorboard import SummaryWriter
 
+from ..diffusion.precision import PrecisionInferer
 from ..files import save_atomically
 from ..handlers.epoch_log import SECONDS
 from ..seeding import seed_everything
@@ -36,6 +37,7 @@ class Schedule(NamedTuple):
     seconds:    of training, validation and saving, over all interruptions.
     iterations: of an epoch.
     seed:       of every epoch, with its number.
+    precision:  of the forward pass, "float32" (on a GPU nnU-Net's own, float16) or "bfloat16".
     path:       of the state, saved at the end of every epoch.
     facts:      plain values that are saved with it.
     curves:     folder for TensorBoard.
@@ -44,6 +46,7 @@ class Schedule(NamedTuple):
     seconds: float
     iterations: int
     seed: int
+    precision: str
     path: Path
     facts: Mapping[str, Any]
     curves: Path
@@ -64,8 +67,15 @@ class TimedTrainer(nnUNetTrainer):  # type: ignore[misc]  # it has no types
         self.counted = 0.0  # s: of the epochs in the curves
         self.step, self.reserve = 0.0, 0.0  # s: that the last iteration and the last end of an epoch took
         self.initialize()
+        if schedule.precision == "bfloat16":
+            self._halve()
         if saved is not None:
             self.restore(saved)
+
+    def _halve(self) -> None:
+        """The forward pass in bfloat16, which nnU-Net does not know; its losses stay in float32."""
+        inferer, forward = PrecisionInferer(self.schedule.precision), self.network.forward
+        self.network.forward = lambda image: [output.float() for output in inferer(image, forward)]
 
     @property
     def elapsed(self) -> float:

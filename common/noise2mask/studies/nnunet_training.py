@@ -15,11 +15,13 @@ from typing import Any
 
 import torch
 
+from ..diffusion.precision import PRECISIONS
 from ..files import previous_path, save_atomically
 from ..handlers.checkpoint import LAST, check_same_run, dataset_digest, items_in, newest_readable
 from ..handlers.model_settings import write_settings
 from ..handlers.resolved_config import fingerprint, resolved_config
 from ..handlers.trained_on import digests_of, write_images
+from ..names import check_name
 from ..networks.nnunet import PREFIX
 from .nnunet_data import NAME, write_dataset
 from .nnunet_trainer import Schedule, TimedTrainer
@@ -52,6 +54,7 @@ class NNUNetTraining:
         exclusive:            channel 0 is the background; a pixel that is in no channel is ignored.
         iterations_per_epoch: after which nnU-Net validates and the state is saved.
         memory_target:        GB of a GPU that nnU-Net plans for, also where there is none: less makes smaller batches.
+        precision:            of the forward pass; "float32" leaves a GPU nnU-Net's own, float16.
         num_workers:          processes that augment; 0: none beside this one.
         seed:                 of weights and augmentation.
         device:               to train on.
@@ -72,6 +75,7 @@ class NNUNetTraining:
         exclusive: bool = False,
         iterations_per_epoch: int = 25,
         memory_target: float = 8.0,
+        precision: str = "float32",
         num_workers: int = 0,
         seed: int = 0,
         device: torch.device | None = None,
@@ -86,7 +90,8 @@ class NNUNetTraining:
         self.minutes, self.configuration = minutes, configuration
         self.structures = None if structures is None else list(structures)
         self.exclusive = exclusive
-        self.memory_target = memory_target
+        check_name("precision", precision, PRECISIONS)
+        self.memory_target, self.precision = memory_target, precision
         self.iterations, self.num_workers, self.seed = iterations_per_epoch, num_workers, seed
         self.device = torch.device("cpu") if device is None else device
         self.config = resolved_config()
@@ -159,7 +164,8 @@ class NNUNetTraining:
         torch.manual_seed(self.seed)  # of the weights
         trainer = TimedTrainer(plans, self.configuration, 0, dataset, device=self.device)
         seconds, state = 60 * self.minutes, self.folder / LAST
-        trainer.follow(Schedule(seconds, self.iterations, self.seed, state, facts, self.folder), saved)
+        schedule = Schedule(seconds, self.iterations, self.seed, self.precision, state, facts, self.folder)
+        trainer.follow(schedule, saved)
         chosen = trainer.configuration_manager
         weights = sum(weight.numel() for weight in trainer.network.parameters())
         batches = f"{chosen.batch_size} patches of {' x '.join(map(str, chosen.patch_size))} in a batch"
