@@ -50,7 +50,7 @@ def equal(first, second):
 
 def test_a_preset_samples_faster_and_that_of_another_network_does_not_fit(weights):
     settings = noise2mask.Segmenter("pgdiffseg", weights, presets=["fast"]).inferer.settings
-    assert (settings["timesteps"], settings["samples"]) == ([999], 5)
+    assert (settings["timesteps"], settings["samples"]) == ([999], 6)
     assert noise2mask.Segmenter("pgdiffseg", weights, presets="fast").inferer.settings == settings
     with pytest.raises(ValueError, match="no setting preset: give presets='fast'"):
         noise2mask.Segmenter("pgdiffseg", weights, preset="fast")

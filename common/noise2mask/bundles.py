@@ -21,7 +21,7 @@ MANY = "bundles"  # folder of bundles, in the working directory, a checkout and 
 SHARED = """phase axcodes image_size spatial_dims in_channels neighbours spacing reader modality
     structures exclusive crop_disc
     per_volume z_score intensity_range target mask_scale noise_schedule network_def
-    sampler steps samples start fusion variance clip
+    sampler steps samples flips zooms start fusion temperature variance clip
     normalise_colours masks_at_once chunk_size timestep""".split()
 # Roots of inference.yaml that follow from others, and the weights' own path, which plans stand beside in nnU-Net's.
 DERIVED = ("network_channels", "out_channels", "classes", "model_file")

@@ -107,7 +107,25 @@ def test_training_and_inference_have_the_same_network_and_settings(root):
     expected = {"image_size", "intensity_range", "noise_schedule", "network_def"}
     of_tiles = {"diffusiondci_generation": {"target"}, "diffusiondci_segmentation": {"timestep"}}
     assert expected | of_tiles.get(root.name, {"target", "axcodes", "variance", "clip"}) <= set(both)
+    both = [name for name in both if name != "temperature"]  # that of inference is of the weights that ship
     assert {name: train[name] for name in both} == {name: inference[name] for name in both}
+    assert train.get("temperature", 1.0) == 1.0
+
+
+@pytest.mark.parametrize("root", BUNDLES, ids=lambda root: root.name)
+def test_views_are_those_that_augmentation_has_taught(root):
+    for name in [f"presets/{path.stem}" for path in (root / "configs" / "presets").iterdir()]:
+        preset = read(root, name)
+        if preset.get("augmentation", "random") != "random" and "nnunet" not in name:
+            used = read(root, "inference") | preset
+            assert used["samples"] == 1 or (used["flips"], used["zooms"]) == ([[]], [1.0]), name
+
+
+@pytest.mark.parametrize("root", BUNDLES, ids=lambda root: root.name)
+def test_the_temperature_of_the_weights_that_ship_is_of_no_others(root):
+    if read(root, "inference").get("temperature", 1.0) != 1.0:
+        peers = [f"presets/{name}" for name in ("basic_unet", "nnunet", "paper")]
+        assert {read(root, name)["temperature"] for name in ("train", *peers)} == {1.0}
 
 
 def loaders(value):

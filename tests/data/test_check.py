@@ -244,13 +244,11 @@ def test_photographs_without_a_disc_are_all_named(items, tmp_path):
         check_before_evaluation(items, crop=[CropDiscd("image")])
 
 
-def test_a_network_of_three_dimensions_takes_whole_volumes_and_no_augmentation_of_slices(items, volumes, tmp_path):
+def test_a_network_of_three_dimensions_takes_whole_volumes(items, volumes, tmp_path):
     options = {"base": 4, "blocks": (1, 1, 1, 1), "grid": 2, "spatial_dims": 3}
     both = [*volumes[:4], items[0], volumes[4]], (16, 16), (0, 255), tmp_path / "out"
     network = MedSegDiff(in_channels=2, **options)
     check_before_training(volumes[:4], volumes[4:], network, *both[1:], **TUMOUR)
-    with pytest.raises(ValueError, match="augmentation is 'random', which is of slices.*expected 'none'"):
-        check_before_training(volumes[:4], volumes[4:], network, *both[1:], **TUMOUR, augmentation="random")
     with pytest.raises(ValueError, match=r"image0\.png is a picture; expected a volume"):
         check_before_training(both[0], volumes[5:], network, *both[1:], **TUMOUR)
 

@@ -38,7 +38,6 @@ def check_before_training(
     z_score: bool = False,
     mask_scale: float = 1.0,
     crops: Mapping[str, Sequence[Crop]] | None = None,
-    augmentation: str = "none",
     counts: Mapping[str, int] | None = None,
     structures: Structures | None = None,
     exclusive: bool = True,
@@ -64,7 +63,6 @@ def check_before_training(
         z_score:         each channel first gets mean 0 and deviation 1, of which `intensity_range` is the window.
         mask_scale:      clean masks will live on +-mask_scale.
         crops:           crops of image and mask, such as `CropDiscd`, of "training" and "validation".
-        augmentation:    "none", or another, which is of slices.
         counts:          settings, by their names, that are whole numbers from 1 up, such as epochs.
         structures:      of masks with several, as for `StructureMasksd`; None: masks have one.
         exclusive:       see there.
@@ -77,16 +75,15 @@ def check_before_training(
             missing or can not be read, sizes or geometry that differ, another number of channels or axes, a file of a
             single value, mask values that are not binary or of no structure, exclusive structures that share a pixel, a
             structure in no mask, a picture that can not be cropped, a class that is missing, a patient or a file in
-            both lists; before that, a size that the network does not take, augmentation of slices
-            for a network of volumes, a range that is empty or none of z-scores, masks without a scale, no epochs, a
-            folder that can not be written to.
+            both lists; before that, a size that the network does not take, a range that is empty or none of z-scores,
+            masks without a scale, no epochs, a folder that can not be written to.
     """
     check_writable(output_dir)
     check_mask_scale(mask_scale)
     _check_counts(counts or {})
     check_window(intensity_range, z_score)
     if network is not None:
-        _check_settings(network, condition_channels or in_channels * (2 * neighbours + 1), image_size, augmentation)
+        _check_settings(network, condition_channels or in_channels * (2 * neighbours + 1), image_size)
     spatial_dims, classes = (2, 1) if network is None else (network.spatial_dims, network.item_classes)
     masks = (foreground, background, structures, exclusive)
     expected = _expected(reader, in_channels, spatial_dims, *masks)
@@ -200,11 +197,8 @@ def _check_counts(counts: Mapping[str, int]) -> None:
 
 
 @torch.no_grad()
-def _check_settings(network: Denoiser, in_channels: int, image_size: Sequence[int], augmentation: str) -> None:
-    """What would stop a later phase, or turn rows and columns of whole volumes into slices."""
-    if network.spatial_dims == 3 and augmentation != "none":
-        found = f"augmentation is {augmentation!r}, which is of slices, but the network has spatial_dims 3"
-        raise ValueError(f"{found}; expected 'none': correct it, or take spatial_dims 2.")
+def _check_settings(network: Denoiser, in_channels: int, image_size: Sequence[int]) -> None:
+    """What would stop a later phase."""
     was_training = network.training
     device = next(network.parameters()).device
     size = [*image_size, *[1] * (network.spatial_dims - len(image_size))]  # a volume's slices are as many as it has

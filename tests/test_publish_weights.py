@@ -1,0 +1,81 @@
+"""Published weights are the trained ones in half the bits, with all that goes with them, or nothing has changed."""
+
+import pytest
+import torch
+from torch import nn
+
+from noise2mask.digest import PUBLISHED, check_published, sha256
+from noise2mask.files import load_plain
+from noise2mask.networks.weights import load_weights
+from noise2mask.publish_weights import main, publish_weights
+
+
+def network():
+    """Two layers, one of which counts its batches in whole numbers."""
+    torch.manual_seed(3)
+    return nn.Sequential(nn.Linear(40, 30), nn.BatchNorm1d(30))
+
+
+@pytest.fixture
+def run(tmp_path):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    torch.save({"model": network().state_dict(), "plans": {"a": 1}}, folder / "model.pt")
+    (folder / "model.yaml").write_text("image_size: [8, 8]\n")
+    (folder / "model_images.json").write_text("[]\n")
+    return folder
+
+
+@pytest.fixture
+def bundle(tmp_path):
+    folder = tmp_path / "bundle"
+    (folder / "models").mkdir(parents=True)
+    (folder / "models" / "LICENSE").write_text("Research use\n")
+    (folder / "models" / PUBLISHED).write_text("0" * 64 + "  model.pt\n")
+    return folder
+
+
+def test_what_is_published_is_the_training_s_rounded_to_eleven_bits(run, bundle):
+    path = publish_weights(run, bundle)
+    content, trained = load_plain(path), network().state_dict()
+    assert content["plans"] == {"a": 1}
+    assert {str(value.dtype) for value in content["model"].values()} == {"torch.float16", "torch.int64"}
+    loaded = load_weights(network(), path).state_dict()
+    for name, value in loaded.items():
+        assert value.dtype == trained[name].dtype
+        assert torch.allclose(value, trained[name], rtol=2**-11, atol=2**-25)
+    assert path.stat().st_size < 0.75 * (run / "model.pt").stat().st_size
+
+
+def test_the_sums_are_of_what_is_there_and_the_terms_stay(run, bundle):
+    path = publish_weights(run, bundle)
+    assert {file.name for file in path.parent.iterdir()} == {
+        "LICENSE", PUBLISHED, "model.pt", "model.yaml", "model_images.json"
+    }  # fmt: skip
+    for line in (path.parent / PUBLISHED).read_text().splitlines():
+        digest, name = line.split()
+        assert digest == sha256(path.parent / name)
+        check_published(path.parent / name)
+    assert (path.parent / "LICENSE").read_text() == "Research use\n"
+    assert (path.parent / "model.yaml").read_text() == (run / "model.yaml").read_text()
+
+
+@pytest.mark.parametrize("name", ["model.pt", "model.yaml", "model_images.json"])
+def test_a_file_that_is_missing_is_named_and_nothing_is_written(run, bundle, name, capsys):
+    (run / name).unlink()
+    with pytest.raises(SystemExit):
+        main([str(run), str(bundle)])
+    assert f"{name} is missing: give the output folder" in capsys.readouterr().err
+    assert {file.name for file in (bundle / "models").iterdir()} == {"LICENSE", PUBLISHED}
+
+
+def test_a_weight_that_half_precision_can_not_hold_is_named(run, bundle):
+    torch.save({"large": torch.tensor([1e5])}, run / "model.pt")
+    with pytest.raises(ValueError, match="model.pt: large is beyond what half precision holds"):
+        publish_weights(run, bundle)
+    assert not (bundle / "models" / "model.pt").exists() and (bundle / "models" / PUBLISHED).exists()
+
+
+def test_the_command_says_where_they_are(run, bundle, capsys):
+    main([str(run), str(bundle)])
+    assert capsys.readouterr().out.strip() == str(bundle / "models" / "model.pt")
