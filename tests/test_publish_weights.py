@@ -4,9 +4,10 @@ import pytest
 import torch
 from torch import nn
 
+from noise2mask.bundles import Bundle
 from noise2mask.digest import PUBLISHED, check_published, sha256
 from noise2mask.files import load_plain
-from noise2mask.networks.weights import load_weights
+from noise2mask.networks.weights import load_weights, restriction
 from noise2mask.publish_weights import main, publish_weights
 
 
@@ -58,6 +59,28 @@ def test_the_sums_are_of_what_is_there_and_the_terms_stay(run, bundle):
         check_published(path.parent / name)
     assert (path.parent / "LICENSE").read_text() == "Research use\n"
     assert (path.parent / "model.yaml").read_text() == (run / "model.yaml").read_text()
+
+
+def test_others_stand_beside_the_bundle_s_own_by_a_name_that_commands_take(run, bundle, tmp_path):
+    own = publish_weights(run, bundle)
+    torch.save({"w": torch.ones(2)}, run / "model.pt")
+    other = publish_weights(run, bundle, "volumes")
+    listed = [line.split()[1] for line in (bundle / "models" / PUBLISHED).read_text().splitlines()]
+    assert listed == [f"{name}{end}" for name in ("model", "volumes") for end in (".pt", ".yaml", "_images.json")]
+    check_published(own)
+    check_published(other)
+    found = Bundle(bundle, {})
+    assert found.other_weights == ["volumes"] and found.chosen(None) == own and found.chosen("volumes") == other
+    assert found.chosen(tmp_path / "volumes.pt") == tmp_path / "volumes.pt"
+    with pytest.raises(ValueError, match="none.pt does not exist.*give a model.pt, one of volumes, or train one"):
+        found.inference_configs("none.pt", [])
+
+
+def test_terms_of_their_own_are_those_of_others(run, bundle):
+    own, other = publish_weights(run, bundle), publish_weights(run, bundle, "volumes")
+    assert restriction(own) == restriction(other) == "Research use"
+    (bundle / "models" / "LICENSE_volumes").write_text("CC BY-SA 4.0\n")
+    assert restriction(own) == "Research use" and restriction(other) == ""
 
 
 @pytest.mark.parametrize("name", ["model.pt", "model.yaml", "model_images.json"])

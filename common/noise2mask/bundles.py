@@ -96,6 +96,17 @@ class Bundle(NamedTuple):
         return self.root / "models" / "model.pt"
 
     @property
+    def other_weights(self) -> list[str]:
+        """Names of those that stand beside them, for other images, such as volumes."""
+        return sorted(path.stem for path in self.weights.parent.glob("*.pt") if path != self.weights)
+
+    def chosen(self, weights: str | Path | None) -> Path:
+        """The bundle's own weights where None are given, one of `other_weights` by its name, or a file's path."""
+        if weights is None:
+            return self.weights
+        return self.weights.with_name(f"{weights}.pt") if str(weights) in self.other_weights else Path(weights)
+
+    @property
     def logging_config(self) -> Path:
         """What is logged, and how."""
         return self.root / "configs" / "logging.conf"
@@ -104,15 +115,16 @@ class Bundle(NamedTuple):
         """The weights, and inference.yaml with overlays of data, what stands beside the weights, and presets.
 
         Args:
-            weights: a model.pt; None is the bundle's own.
+            weights: a model.pt, or the name of one of `other_weights`; None is the bundle's own.
             presets: names of configs/presets, and of configs/data, such as data/drishti_gs.
 
         Raises:
             ValueError: where there are no weights, or no such preset.
         """
-        model_file = self.weights if weights is None else Path(weights)
+        model_file = self.chosen(weights)
         if not model_file.is_file():
-            remedy = "give a model.pt, or train one: noise2mask train"
+            known = f", one of {', '.join(self.other_weights)}" if self.other_weights else ""
+            remedy = f"give a model.pt{known}, or train one: noise2mask train"
             raise ValueError(f"{model_file} does not exist, expected weights: {remedy}.")
         trained = [settings_file(model_file)]
         if trained[0].is_file():

@@ -23,7 +23,7 @@ from monai.bundle.utils import merge_kv
 
 from .bundles import settings_file
 from .data.structures import structures_of_label_maps
-from .networks.weights import LICENSE, load_weights
+from .networks.weights import LICENSE, load_weights, terms_of
 
 PACKAGE = Path(__file__).parent
 # What needs packages that a server has not, or has in other versions
@@ -115,8 +115,8 @@ def _all_files(bundle: Path, weights: Path, overlays: Sequence[Path]) -> Iterato
     yield "configs/metadata.json", json.dumps(_metadata(bundle, configs["inference"]), indent=4).encode()
     for name in ("configs/logging.conf", "LICENSE", "docs/README.md", "docs/data_license.txt"):
         yield name, (bundle / name).read_bytes()
-    if weights.with_name(LICENSE).is_file():  # of these weights: the user's own have terms of their own
-        yield f"models/{LICENSE}", weights.with_name(LICENSE).read_bytes()
+    if (terms := terms_of(weights)).is_file():  # of these weights: the user's own have terms of their own
+        yield f"models/{LICENSE}", terms.read_bytes()
     yield "scripts/__init__.py", b""
     for source in sorted(PACKAGE.rglob("*.py")):
         relative = source.relative_to(PACKAGE)

@@ -1,10 +1,11 @@
 """Puts what a training has made into a bundle's models/, in half precision, to be given to others.
 
-    python -m noise2mask.publish_weights my_run bundles/pgdiffseg
+    python -m noise2mask.publish_weights my_run bundles/medsegdiff_v2
+    python -m noise2mask.publish_weights my_run_3d bundles/medsegdiff_v2 --name volumes
 
 Beside `model.pt` go `model.yaml`, the settings that inference repeats, `model_images.json`, the digests of the images
-that were trained on, and `SHA256SUMS`, by which loading sees that nothing was changed on the way. A file LICENSE, the
-terms, is yours to write. Weights of half the bits cost less Dice than a score's last digit (a card's table has it).
+that were trained on, and `SHA256SUMS`, by which loading sees that nothing was changed on the way. With a name they are
+others beside the bundle's own, which `--weights NAME` takes. The terms, LICENSE (LICENSE_NAME), are yours to write.
 """
 
 import argparse
@@ -22,12 +23,13 @@ from .files import load_plain, save_atomically, write_text_atomically
 from .handlers.trained_on import images_file
 
 
-def publish_weights(run: Path, bundle: Path) -> Path:
-    """Write a bundle's models/, in which nothing but a LICENSE stays of what was there.
+def publish_weights(run: Path, bundle: Path, name: str = "model") -> Path:
+    """Write into a bundle's models/, over what was there of the same name.
 
     Args:
         run:    output folder of a training, with `model.pt`, `model.yaml` and `model_images.json`.
         bundle: a folder of `bundles/`.
+        name:   of the weights' files; "model" is the bundle's own.
 
     Returns:
         The path of the published weights.
@@ -36,18 +38,18 @@ def publish_weights(run: Path, bundle: Path) -> Path:
         ValueError: where a file is missing or can not be read, or a weight is too large for half precision; the bundle
             is then as it was.
     """
-    source, target = run / "model.pt", bundle / "models" / "model.pt"
+    source, target = run / "model.pt", bundle / "models" / f"{name}.pt"
     beside = {settings_file(source): settings_file(target), images_file(source): images_file(target)}
     if missing := [str(path) for path in (source, *beside) if not path.is_file()]:
         raise ValueError(f"{', '.join(missing)} is missing: give the output folder of a finished training.")
     content = halved(load_plain(source), source)
-    (target.with_name(PUBLISHED)).unlink(missing_ok=True)  # first: a sum that does not fit would keep all from loading
+    sums = target.with_name(PUBLISHED)
+    sums.unlink(missing_ok=True)  # first: one that does not fit would keep the weights from loading
     save_atomically(content, target)
     for path, copy in beside.items():
         shutil.copyfile(path, copy)
-    files = sorted((target, *beside.values()))
-    sums = "".join(f"{sha256(path)}  {path.name}\n" for path in files)
-    write_text_atomically(sums, target.with_name(PUBLISHED))
+    listed = sorted(path for path in target.parent.iterdir() if path.suffix)  # all but sums and terms
+    write_text_atomically("".join(f"{sha256(path)}  {path.name}\n" for path in listed), sums)
     return target
 
 
@@ -79,9 +81,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("run", type=Path, help="output folder of a training")
     parser.add_argument("bundle", type=Path, help="a folder of bundles/")
+    parser.add_argument("--name", default="model", help="of others beside the bundle's own, such as volumes")
     options = parser.parse_args(arguments)
     try:
-        print(publish_weights(options.run, options.bundle))
+        print(publish_weights(options.run, options.bundle, options.name))
     except ValueError as error:
         parser.error(str(error))
 

@@ -57,7 +57,8 @@ class Segmenter:
 
     Args:
         bundle:   its name or folder.
-        weights:  a model.pt, with the model.yaml that its training wrote beside it; None takes the bundle's own.
+        weights:  a model.pt, with the model.yaml that its training wrote beside it, or the name of others of the
+            bundle, such as volumes; None takes the bundle's own.
         presets:  names of the bundle's `configs/presets`, or one name.
         settings: any names of inference.yaml, such as `steps=10, samples=5, seed=1`.
 
@@ -194,7 +195,7 @@ def segment(bundle: str, image: Image, **settings: Any) -> Result:
         image:    a path, several, an array or a MetaTensor.
         settings: `weights`, and any names of inference.yaml.
     """
-    weights = Path(settings.get("weights") or find_bundle(bundle).weights)
+    weights = find_bundle(bundle).chosen(settings.get("weights"))
     written = weights.stat().st_mtime_ns if weights.is_file() else 0  # trained again, they are read again
     key = repr((bundle, written, sorted(settings.items())))
     if key not in _kept:

@@ -43,7 +43,9 @@ Steps = Annotated[int | None, typer.Option(help="Sampling steps.")]
 Samples = Annotated[int | None, typer.Option(help="Samples per image, from which the uncertainty comes.")]
 Seed = Annotated[int | None, typer.Option(help="Of the samples' noise.")]
 Url = typer.Option("--dicomweb", metavar="URL", help="Of an archive: http://HOST:PORT/dicom-web.")
-Weights = Annotated[Path | None, typer.Option(help="A model.pt. Left out: the bundle's own.")]
+Weights = Annotated[
+    Path | None, typer.Option(help="A model.pt, or a name that `list` shows. Left out: the bundle's own.")
+]
 
 
 @app.command("list")
@@ -56,7 +58,7 @@ def list_bundles() -> None:
         modalities = {str(image.get("modality", "any")) for image in formats.get("inputs", {}).values()}
         masks = [formats["inputs"]["image"]] if bundle.generates else formats.get("outputs", {}).values()
         classes = [name for mask in masks for name in mask.get("channel_def", {}).values()]
-        weights = "yes" if bundle.weights.is_file() else "train it"
+        weights = ", ".join(["yes", *bundle.other_weights]) if bundle.weights.is_file() else "train it"
         what = (", ".join(sorted(modalities)), ", ".join(classes), weights)
         table.add_row(escape(bundle.name), data["version"], data["task"], *what)
     console.print(table)
@@ -250,7 +252,8 @@ def package(
     """A zip of a bundle that runs without this project: in MONAI Label, MONAI Deploy, `monai.bundle`."""
     from ..package_bundle import package_bundle
 
-    console.print(package_bundle(find_bundle(bundle).root, output, weights, overlay or []), soft_wrap=True)
+    found = find_bundle(bundle)
+    console.print(package_bundle(found.root, output, found.chosen(weights), overlay or []), soft_wrap=True)
 
 
 @app.command()

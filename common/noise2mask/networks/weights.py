@@ -66,9 +66,15 @@ def load_weights(network: nn.Module, path: str | Path) -> nn.Module:
     return network
 
 
+def terms_of(path: Path) -> Path:
+    """The file of weights' terms beside them: volumes.pt -> LICENSE_volumes where it is there, else LICENSE."""
+    own = path.with_name(f"{LICENSE}_{path.stem}")
+    return own if own.is_file() else path.with_name(LICENSE)
+
+
 def restriction(path: Path) -> str:
-    """What weights may be used for, by the file LICENSE beside them, where that is restricted; else empty."""
-    terms = path.with_name(LICENSE)
+    """What weights may be used for, by their terms, where those restrict it; else empty."""
+    terms = terms_of(path)
     lines = terms.read_text(encoding="utf-8").splitlines() if terms.is_file() else []
     return next((line for line in lines if line.startswith(RESTRICTED)), "")
 
