@@ -3,6 +3,7 @@
 import pytest
 import torch
 from monai.losses import DiceCELoss
+from monai.networks.nets import BasicUNet
 from torch import nn
 
 from noise2mask.diffusion.inferer import EnsembleInferer
@@ -24,6 +25,19 @@ IMAGE = torch.randn(2, 1, 8, 8, generator=torch.Generator().manual_seed(1))
 def test_inference_gives_the_network_s_probability_however_it_samples(baseline, sampler, steps, samples):
     inferer = EnsembleInferer(NoiseSchedule("linear", 50), sampler=sampler, steps=steps, samples=samples)
     assert torch.allclose(inferer(IMAGE, baseline), baseline.network(IMAGE).sigmoid(), atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(2, 1, 20, 9), (1, 1, 16, 32), (1, 1, 20, 9, 3)])
+def test_images_of_any_size_go_through_a_network_that_halves_four_times(shape):
+    dims = len(shape) - 2
+    torch.manual_seed(0)
+    network = BasicUNet(dims, 1, 2, [4, 4, 4, 4, 4, 4]).eval()
+    image = torch.randn(shape)
+    found = Baseline(network, stride=16).encode(image)["logits"]
+    assert found.shape == (shape[0], 2, *shape[2:])
+    ends = [pair for size in reversed(shape[2:]) for pair in (0, -size % 16)]
+    whole = network(nn.functional.pad(image, ends, mode="replicate"))
+    assert torch.equal(found, whole[(..., *(slice(size) for size in shape[2:]))])
 
 
 def test_its_coarse_mask_is_its_mask(baseline):

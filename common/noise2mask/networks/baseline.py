@@ -9,6 +9,7 @@ Legend: B images, N samples of each, M = B * N, K classes, H W size, for whole v
 from torch import Tensor, nn
 
 from ..diffusion.denoiser import Condition, Denoiser
+from ..layers.encoder_decoder import cropped, padded
 
 
 class Baseline(Denoiser):
@@ -19,18 +20,21 @@ class Baseline(Denoiser):
                     whole volumes.
         mask_scale: clean masks live on +-mask_scale.
         exclusive:  classes exclude one another: softmax, else sigmoid.
+        stride:     of whose multiples the network wants every side; images are padded to it, and their logits cut back.
     """
 
-    def __init__(self, network: nn.Module, mask_scale: float = 0.3, exclusive: bool = False) -> None:
+    def __init__(self, network: nn.Module, mask_scale: float = 0.3, exclusive: bool = False, stride: int = 1) -> None:
         super().__init__()
         self.network = network
         self.spatial_dims = getattr(network, "spatial_dims", Denoiser.spatial_dims)
         self.mask_scale = mask_scale
         self.exclusive = exclusive
+        self.stride = stride
 
     def encode(self, image: Tensor) -> Condition:
         """(B, C, H, W) -> `logits` (B, K, H, W)."""
-        return Condition(image, self.training, {"logits": self.network(image)})
+        logits = self.network(padded(image, self.stride))  # (B, K, H and W or more)
+        return Condition(image, self.training, {"logits": cropped(logits, image.shape[2:])})  # (B, K, H, W)
 
     def coarse(self, condition: Condition) -> Tensor:
         """The mask itself: (B, K, H, W) in [0, 1]."""
