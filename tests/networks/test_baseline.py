@@ -40,6 +40,14 @@ def test_images_of_any_size_go_through_a_network_that_halves_four_times(shape):
     assert torch.equal(found, whole[(..., *(slice(size) for size in shape[2:]))])
 
 
+def test_it_takes_volumes_where_it_is_told_so_or_the_network_says_so():
+    assert Baseline(nn.Conv3d(1, 1, 3)).spatial_dims == 2
+    assert Baseline(nn.Conv3d(1, 1, 3), spatial_dims=3).spatial_dims == 3
+    network = nn.Conv3d(1, 1, 3)
+    network.spatial_dims = 3
+    assert Baseline(network).spatial_dims == 3
+
+
 def test_its_coarse_mask_is_its_mask(baseline):
     assert torch.equal(baseline.coarse(baseline.encode(IMAGE)), baseline.network(IMAGE).sigmoid())
 

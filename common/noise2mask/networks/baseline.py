@@ -16,17 +16,24 @@ class Baseline(Denoiser):
     """A network that maps an image to logits.
 
     Args:
-        network:    (B, C, H, W) -> logits (B, K, H, W), such as MONAI's BasicUNet; one that has `spatial_dims` 3 takes
-                    whole volumes.
-        mask_scale: clean masks live on +-mask_scale.
-        exclusive:  classes exclude one another: softmax, else sigmoid.
-        stride:     of whose multiples the network wants every side; images are padded to it, and their logits cut back.
+        network:      (B, C, H, W[, D]) -> logits (B, K, H, W[, D]), such as MONAI's BasicUNet.
+        mask_scale:   clean masks live on +-mask_scale.
+        exclusive:    classes exclude one another: softmax, else sigmoid.
+        stride:       of whose multiples the network wants every side; images are padded to it, and logits cut back.
+        spatial_dims: 2, or 3, which takes whole volumes; None: what the network says of itself, or 2.
     """
 
-    def __init__(self, network: nn.Module, mask_scale: float = 0.3, exclusive: bool = False, stride: int = 1) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        mask_scale: float = 0.3,
+        exclusive: bool = False,
+        stride: int = 1,
+        spatial_dims: int | None = None,
+    ) -> None:
         super().__init__()
         self.network = network
-        self.spatial_dims = getattr(network, "spatial_dims", Denoiser.spatial_dims)
+        self.spatial_dims = spatial_dims or getattr(network, "spatial_dims", Denoiser.spatial_dims)
         self.mask_scale = mask_scale
         self.exclusive = exclusive
         self.stride = stride
