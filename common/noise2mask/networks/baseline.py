@@ -33,7 +33,8 @@ class Baseline(Denoiser):
     ) -> None:
         super().__init__()
         self.network = network
-        self.spatial_dims = spatial_dims or getattr(network, "spatial_dims", Denoiser.spatial_dims)
+        own: int = getattr(network, "spatial_dims", Denoiser.spatial_dims)
+        self.spatial_dims = spatial_dims or own
         self.mask_scale = mask_scale
         self.exclusive = exclusive
         self.stride = stride
