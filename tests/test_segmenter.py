@@ -166,7 +166,7 @@ def coloured_weights(tmp_path_factory):
     network_def = {"in_channels": "@in_channels", "base": 4, "blocks": [1, 1, 1, 1], "decoder_blocks": 1}
     network_def |= {"_target_": "noise2mask.networks.medsegdiff.MedSegDiff", "downsamplings": 4, "grid": 4}
     reader = {"_target_": "noise2mask.data.reader.ColourReader", "phase": "@phase"}
-    settings = {"image_size": [16, 16], "in_channels": 3, "reader": reader, "network_def": network_def}
+    settings = {"image_size": [32, 32], "in_channels": 3, "reader": reader, "network_def": network_def}
     path.with_suffix(".yaml").write_text(yaml.safe_dump(settings))
     return path
 
