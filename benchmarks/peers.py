@@ -26,6 +26,7 @@ from noise2mask.diffusion.samplers import evaluations
 
 BUNDLES = Path(__file__).parents[1] / "bundles"
 OF_SAMPLING = ("sampler", "steps", "samples", "fusion")
+WEIGHTS = "models/model.yaml"  # what the weights that ship add: views
 DEFAULT, PAPER = "default", "the paper's way"
 ROWS: dict[str, tuple[str, ...]] = {
     DEFAULT: (),
@@ -84,7 +85,13 @@ def loaded(given: argparse.Namespace) -> ConfigParser:
     configs = BUNDLES / given.bundle / "configs"
     config = ConfigParser()
     names = ["inference", *given.overlays, *ROWS[given.row]]
-    config.read_config([str(configs / f"{name}.yaml") for name in names if (configs / f"{name}.yaml").is_file()])
+    files = [configs / f"{name}.yaml" for name in names]
+    config.read_config([str(path) for path in files if path.is_file()])
+    of_weights = (
+        ConfigParser.load_config_file(BUNDLES / given.bundle / WEIGHTS) if given.row in (DEFAULT, "one step") else {}
+    )
+    for name in ("flips", "zooms"):
+        config[name] = of_weights.get(name, config[name])
     if given.row == PAPER:
         paper = ConfigParser.load_config_file(configs / "presets" / "paper.yaml")
         for name in OF_SAMPLING:

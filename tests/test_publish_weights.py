@@ -2,9 +2,10 @@
 
 import pytest
 import torch
+import yaml
 from torch import nn
 
-from noise2mask.bundles import Bundle
+from noise2mask.bundles import Bundle, check_harmless
 from noise2mask.digest import PUBLISHED, check_published, sha256
 from noise2mask.files import load_plain
 from noise2mask.networks.weights import load_weights, restriction
@@ -31,6 +32,8 @@ def run(tmp_path):
 def bundle(tmp_path):
     folder = tmp_path / "bundle"
     (folder / "models").mkdir(parents=True)
+    (folder / "configs").mkdir()
+    (folder / "configs" / "metadata.json").write_text("{}")
     (folder / "models" / "LICENSE").write_text("Research use\n")
     (folder / "models" / PUBLISHED).write_text("0" * 64 + "  model.pt\n")
     return folder
@@ -74,6 +77,25 @@ def test_others_stand_beside_the_bundle_s_own_by_a_name_that_commands_take(run, 
     assert found.chosen(tmp_path / "volumes.pt") == tmp_path / "volumes.pt"
     with pytest.raises(ValueError, match="none.pt does not exist.*give a model.pt, one of volumes, or train one"):
         found.inference_configs("none.pt", [])
+
+
+def test_their_temperature_goes_with_them(run, bundle):
+    path = publish_weights(run, bundle, temperature=1.5)
+    assert yaml.safe_load(path.with_suffix(".yaml").read_text()) == {"image_size": [8, 8], "temperature": 1.5}
+    check_harmless(path.with_suffix(".yaml"))
+    check_published(path.with_suffix(".yaml"))
+
+
+@pytest.mark.parametrize("name", ["", "../model", "a.b"])
+def test_a_name_that_is_no_file_s_is_refused(run, bundle, name):
+    with pytest.raises(ValueError, match="is none of weights"):
+        publish_weights(run, bundle, name)
+
+
+def test_a_folder_that_is_no_bundle_is_not_made_one(run, tmp_path):
+    with pytest.raises(ValueError, match="is no bundle"):
+        publish_weights(run, tmp_path / "bundel")
+    assert not (tmp_path / "bundel").exists()
 
 
 def test_terms_of_their_own_are_those_of_others(run, bundle):

@@ -95,7 +95,9 @@ def package_bundle(bundle: Path, output: Path, weights: Path | None = None, over
         raise ValueError(f"{bundle} is no bundle: {metadata_file} is missing.")
     weights = bundle / "models" / "model.pt" if weights is None else weights
     settings = settings_file(weights)
-    overlays = [*overlays, settings] if settings.is_file() else overlays
+    data = [path for path in overlays if path.parent.name == "data"]  # below the training's settings, others above
+    others = [path for path in overlays if path not in data]
+    overlays = [*data, *([settings] if settings.is_file() else []), *others]
     files = dict(_all_files(bundle, weights, overlays))
     sums = "".join(f"{hashlib.sha256(content).hexdigest()}  {name}\n" for name, content in sorted(files.items()))
     files["SHA256SUMS"] = sums.encode()

@@ -1,11 +1,12 @@
 """Puts what a training has made into a bundle's models/, in half precision, to be given to others.
 
-    python -m noise2mask.publish_weights my_run bundles/medsegdiff_v2
+    python -m noise2mask.publish_weights my_run bundles/medsegdiff_v2 --temperature 1.49
     python -m noise2mask.publish_weights my_run_3d bundles/medsegdiff_v2 --name volumes
 
 Beside `model.pt` go `model.yaml`, the settings that inference repeats, `model_images.json`, the digests of the images
-that were trained on, and `SHA256SUMS`, by which loading sees that nothing was changed on the way. With a name they are
-others beside the bundle's own, which `--weights NAME` takes. The terms, LICENSE (LICENSE_NAME), are yours to write.
+that were trained on, and `SHA256SUMS`, by which loading sees that nothing was changed on the way. The temperature that
+calibrate.yaml has found goes into `model.yaml`. With a name they are others beside the bundle's own, which `--weights
+NAME` takes. The terms, LICENSE (LICENSE_NAME), are yours to write.
 """
 
 import argparse
@@ -15,29 +16,37 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import yaml
 from torch import Tensor
 
-from .bundles import settings_file
+from .bundles import METADATA, settings_file
 from .digest import PUBLISHED, sha256
 from .files import load_plain, save_atomically, write_text_atomically
+from .handlers.model_settings import write_settings
 from .handlers.trained_on import images_file
+from .networks.weights import LICENSE
 
 
-def publish_weights(run: Path, bundle: Path, name: str = "model") -> Path:
+def publish_weights(run: Path, bundle: Path, name: str = "model", temperature: float | None = None) -> Path:
     """Write into a bundle's models/, over what was there of the same name.
 
     Args:
-        run:    output folder of a training, with `model.pt`, `model.yaml` and `model_images.json`.
-        bundle: a folder of `bundles/`.
-        name:   of the weights' files; "model" is the bundle's own.
+        run:         output folder of a training, with `model.pt`, `model.yaml` and `model_images.json`.
+        bundle:      a folder of `bundles/`.
+        name:        of the weights' files; "model" is the bundle's own.
+        temperature: of their probabilities; None leaves that of `model.yaml`, or none.
 
     Returns:
         The path of the published weights.
 
     Raises:
-        ValueError: where a file is missing or can not be read, or a weight is too large for half precision; the bundle
-            is then as it was.
+        ValueError: where a file or the bundle is missing, a file can not be read, the name is none of a file, or a
+            weight is too large for half precision; the bundle is then as it was.
     """
+    if not (bundle / METADATA).is_file():
+        raise ValueError(f"{bundle} is no bundle: {METADATA} is missing: give a folder of bundles/.")
+    if not name.isidentifier():
+        raise ValueError(f"The name {name!r} is none of weights; expected letters, digits and _: correct it.")
     source, target = run / "model.pt", bundle / "models" / f"{name}.pt"
     beside = {settings_file(source): settings_file(target), images_file(source): images_file(target)}
     if missing := [str(path) for path in (source, *beside) if not path.is_file()]:
@@ -48,7 +57,11 @@ def publish_weights(run: Path, bundle: Path, name: str = "model") -> Path:
     save_atomically(content, target)
     for path, copy in beside.items():
         shutil.copyfile(path, copy)
-    listed = sorted(path for path in target.parent.iterdir() if path.suffix)  # all but sums and terms
+    if temperature is not None:
+        settings = yaml.safe_load(settings_file(source).read_text(encoding="utf-8"))
+        write_settings({**settings, "temperature": temperature}, target)
+    files = (path for path in target.parent.iterdir() if not path.name.startswith((LICENSE, PUBLISHED)))
+    listed = sorted(files)
     write_text_atomically("".join(f"{sha256(path)}  {path.name}\n" for path in listed), sums)
     return target
 
@@ -82,9 +95,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("run", type=Path, help="output folder of a training")
     parser.add_argument("bundle", type=Path, help="a folder of bundles/")
     parser.add_argument("--name", default="model", help="of others beside the bundle's own, such as volumes")
+    parser.add_argument("--temperature", type=float, help="of their probabilities, found by calibrate.yaml")
     options = parser.parse_args(arguments)
     try:
-        print(publish_weights(options.run, options.bundle, options.name))
+        print(publish_weights(options.run, options.bundle, options.name, options.temperature))
     except ValueError as error:
         parser.error(str(error))
 

@@ -1,6 +1,7 @@
 """The configs of every bundle: each overlay goes together with what it lies over, and has what MONAI asks for."""
 
 import socket
+from copy import deepcopy
 from itertools import cycle
 from pathlib import Path
 
@@ -107,25 +108,28 @@ def test_training_and_inference_have_the_same_network_and_settings(root):
     expected = {"image_size", "intensity_range", "noise_schedule", "network_def"}
     of_tiles = {"diffusiondci_generation": {"target"}, "diffusiondci_segmentation": {"timestep"}}
     assert expected | of_tiles.get(root.name, {"target", "axcodes", "variance", "clip"}) <= set(both)
-    both = [name for name in both if name != "temperature"]  # that of inference is of the weights that ship
+    both = [name for name in both if name not in ("flips", "zooms")]  # of inference.yaml alone: one view
     assert {name: train[name] for name in both} == {name: inference[name] for name in both}
-    assert train.get("temperature", 1.0) == 1.0
+    assert (inference.get("flips", [[]]), inference.get("zooms", [1.0])) == ([[]], [1.0])
 
 
 @pytest.mark.parametrize("root", BUNDLES, ids=lambda root: root.name)
 def test_views_are_those_that_augmentation_has_taught(root):
-    for name in [f"presets/{path.stem}" for path in (root / "configs" / "presets").iterdir()]:
-        preset = read(root, name)
-        if preset.get("augmentation", "random") != "random" and "nnunet" not in name:
-            used = read(root, "inference") | preset
-            assert used["samples"] == 1 or (used["flips"], used["zooms"]) == ([[]], [1.0]), name
-
-
-@pytest.mark.parametrize("root", BUNDLES, ids=lambda root: root.name)
-def test_the_temperature_of_the_weights_that_ship_is_of_no_others(root):
-    if read(root, "inference").get("temperature", 1.0) != 1.0:
-        peers = [f"presets/{name}" for name in ("basic_unet", "nnunet", "paper")]
-        assert {read(root, name)["temperature"] for name in ("train", *peers)} == {1.0}
+    """Of every training, also over a preset or data: what inference sees lies within what the network was shown."""
+    train = read(root, "train")
+    if "flips" not in train:
+        return
+    overlays = [name for folder in ("presets", "data") for name in named(root, f"configs/{folder}/*.yaml")]
+    for overlay in [{}, *(read(root, name) for name in overlays)]:
+        merged = ConfigParser({**deepcopy(train), **{key: own for key, own in overlay.items() if "::" not in key}})
+        for key, own in overlay.items():
+            if key.startswith("train::random_transforms"):
+                merged[key] = own
+        if merged["augmentation"] != "random":
+            continue  # then none are written
+        assert merged["flips"] == [[]] or merged.get_parsed_content("train::random_transforms::0::prob") > 0
+        scale = merged.get_parsed_content("train::random_transforms::1::scale_range")
+        assert len(scale) >= 2 and all(1 - min(scale) <= zoom <= 1 + min(scale) for zoom in merged["zooms"])
 
 
 def loaders(value):

@@ -68,11 +68,11 @@ class TimedTrainer(nnUNetTrainer):  # type: ignore[misc]  # it has no types
         self.step, self.reserve = 0.0, 0.0  # s: that the last iteration and the last end of an epoch took
         self.initialize()
         if schedule.precision == "bfloat16":
-            self._halve()
+            self._compute_in_bfloat16()
         if saved is not None:
             self.restore(saved)
 
-    def _halve(self) -> None:
+    def _compute_in_bfloat16(self) -> None:
         """The forward pass in bfloat16, which nnU-Net does not know; its losses stay in float32."""
         inferer, forward = PrecisionInferer(self.schedule.precision), self.network.forward
         self.network.forward = lambda image: [output.float() for output in inferer(image, forward)]

@@ -164,7 +164,15 @@ class NNUNetTraining:
         torch.manual_seed(self.seed)  # of the weights
         trainer = TimedTrainer(plans, self.configuration, 0, dataset, device=self.device)
         seconds, state = 60 * self.minutes, self.folder / LAST
-        schedule = Schedule(seconds, self.iterations, self.seed, self.precision, state, facts, self.folder)
+        schedule = Schedule(
+            seconds=seconds,
+            iterations=self.iterations,
+            seed=self.seed,
+            precision=self.precision,
+            path=state,
+            facts=facts,
+            curves=self.folder,
+        )
         trainer.follow(schedule, saved)
         chosen = trainer.configuration_manager
         weights = sum(weight.numel() for weight in trainer.network.parameters())

@@ -24,6 +24,9 @@ from .rows import Rows, basis_of
 SINGLE_STEP = "dpm_solver"  # two evaluations a step
 
 
+AS_IT_IS: dict[str, Any] = {"flips": [[]], "zooms": [1.0]}  # repeats differ in noise alone
+
+
 class SamplerStudy:
     """Writes `sampler_study.csv` (a line per sampler and budget) and `sampler_study.png`; goes on when interrupted.
 
@@ -58,7 +61,7 @@ class SamplerStudy:
     ) -> None:
         budgets_of = {name: list(budgets) for name in samplers} | ({"ddpm": [ddpm_steps]} if ddpm_steps else {})
         self.inferers = [
-            inferer.changed(sampler=name, steps=steps_within(name, budget), samples=repeats, start=None)
+            inferer.changed(sampler=name, steps=steps_within(name, budget), samples=repeats, start=None, **AS_IT_IS)
             for name, own in budgets_of.items()
             for budget in own
         ]

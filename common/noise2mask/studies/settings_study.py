@@ -79,7 +79,7 @@ class SettingsStudy:
         """Sample, score, write, draw."""
         prior = {}
         if self.has_prior:
-            alone = self.inferers[0].changed(steps=0, samples=1, start=None)
+            alone = self.inferers[0].changed(steps=0, samples=1, start=None, flips=[[]], zooms=[1.0])
             prior = _means(fused_dice(self.cases, alone, self.network)[0], self.cases)
         rows = []
         for setting, inferer in zip(self.settings, self.inferers, strict=True):
