@@ -1,7 +1,7 @@
 """From image to mask: N samples of a denoising network per image, fused to class probabilities.
 
 Everything that changes separately is an argument: the noise schedule, what the network predicts, the sampler, the
-fusion. The network is encoded once per image and evaluated for all samples of it in one batch.
+fusion. Each view of an image is encoded once, and evaluated for all samples that see it in one batch.
 
 Legend: B images, b items that the network takes one by one (images, slices of volumes, or, with 3 dimensions, whole
 volumes), N samples, K classes, H W D size, T trained timesteps.
