@@ -223,6 +223,18 @@ def test_overlays_are_baked_into_every_config_that_has_the_key(package, bundle):
     assert not [key for key in (*train, *inference) if "::" in key]
 
 
+def test_data_lies_below_what_the_training_wrote_and_the_user_s_choice_above(tmp_path):
+    config = ConfigParser()
+    config.read_config([PGDIFFSEG / "configs" / "train.yaml"])
+    torch.save(config.get_parsed_content("network_def").state_dict(), tmp_path / "model.pt")
+    (tmp_path / "model.yaml").write_text("intensity_range: [1, 2]\nflips: [[], [1]]\nsteps: 7\n")
+    (tmp_path / "own.yaml").write_text("flips: [[]]\n")
+    overlays = [tmp_path / "own.yaml", PGDIFFSEG / "configs" / "data" / "busi.yaml"]
+    with zipfile.ZipFile(package_bundle(PGDIFFSEG, tmp_path / "dist", tmp_path / "model.pt", overlays)) as archive:
+        found = json.loads(archive.read("pgdiffseg/configs/inference.json"))
+    assert (found["intensity_range"], found["flips"], found["steps"]) == ([1, 2], [[]], 7)
+
+
 @pytest.mark.parametrize(("epochs", "prior_epochs", "interval"), [(50, 10, 5), (1, 1, 1)])
 def test_epochs_follow_the_one_number_that_monai_label_sets(package, epochs, prior_epochs, interval):
     config = ConfigParser(read(package, "train"))

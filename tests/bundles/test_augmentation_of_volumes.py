@@ -38,6 +38,15 @@ def test_image_and_mask_move_together_and_every_voxel_keeps_one_class(augmented)
         assert 2 * (mask & bright).sum() / (mask.sum() + bright.sum()) > 0.85
 
 
+def test_basic_unet_beside_it_takes_volumes_of_any_number_of_slices(augmented, request):
+    configs = BUNDLES / request.node.callspec.params["augmented"] / "configs"
+    config, names = ConfigParser(), ("train.yaml", "presets/volumes.yaml", "presets/basic_unet.yaml")
+    config.read_config([str(configs / name) for name in names])
+    network, (before, _) = config.get_parsed_content("network_def").eval(), augmented
+    assert network.spatial_dims == 3
+    assert network.encode(before["image"][None, ..., :3])["logits"].shape[2:] == (32, 24, 3)
+
+
 def test_they_turn_about_every_axis(augmented):
     """A rotation leaves the axis that it is about alone, and couples the other two."""
     _, after = augmented

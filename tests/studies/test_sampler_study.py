@@ -45,6 +45,12 @@ def test_repeats_are_samples_from_seed_on_and_their_dice_is_averaged_over_images
     assert row["dice_mean"] == pytest.approx(2 / 3) and row["dice_variance"] == pytest.approx(1 / 3)
 
 
+def test_repeats_differ_in_noise_alone_whatever_views_the_weights_have(toy, threshold, tmp_path):
+    seen = INFERER.changed(flips=[[], [1]], zooms=[1.0, 0.85])
+    own = SamplerStudy(*toy, threshold, seen, ("ddim",), (2,), 3, 0, str(tmp_path))
+    assert [len(inferer.views) for inferer in own.inferers] == [1] and own.inferers[0].samples == 3
+
+
 def test_a_single_repeat_has_no_variance(toy, threshold, tmp_path):
     rows = study(toy, threshold, tmp_path, samplers=("ddim",), budgets=(1, 2), repeats=1, ddpm_steps=0).run()
     assert [row["dice_variance"] for row in rows] == [None, None]

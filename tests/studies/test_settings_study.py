@@ -32,6 +32,15 @@ def test_every_row_stands_beside_another_condition_and_the_prior(toy, threshold,
     assert "| 1.000 (1.000 to 1.000) | 1.000 (1.000 to 1.000) | 0.000 | 0.667 |" in text and "4 images. Policy:" in text
 
 
+def test_the_prior_alone_sees_the_image_as_it_is(toy, threshold, tmp_path):
+    grid = {"samplers": ["ddim"], "steps": [1], "samples": [2], "starts": [None]}
+    plain, seen = (
+        SettingsStudy(*toy, threshold, inferer, output_dir=str(tmp_path / str(n)), **grid).run()[0]
+        for n, inferer in enumerate((INFERER, INFERER.changed(zooms=[0.2])))
+    )
+    assert seen["dice_of_the_prior"] == plain["dice_of_the_prior"] and seen["dice"] != plain["dice"]
+
+
 class WithoutPrior(Threshold):
     """The same network without a coarse mask."""
 
