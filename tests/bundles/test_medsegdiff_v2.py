@@ -27,6 +27,7 @@ pytestmark = pytest.mark.e2e
 NAME = "medsegdiff_v2"
 SHORT = {"batch_size": 24, "epochs": 2, "val_interval": 1, "learning_rate": 2.0e-3}
 QUICK = {"steps": 2, "samples": 2, "progress": False}
+VIEWS = {"flips": "[[],[1]]", "zooms": "[1.0,0.85,1.2]"}  # of the training, in model.yaml
 
 
 @pytest.fixture(scope="module")
@@ -214,7 +215,7 @@ def test_two_processes_score_like_one(commands, abdomen, weights, scored, tmp_pa
 
 
 def test_the_study_agrees_with_evaluation_and_has_the_anchor(commands, run, weights, scored, tmp_path):
-    grid = {"study_steps": "[0,2]", "study_samples": "[2]"}
+    grid = {"study_steps": "[0,2]", "study_samples": "[2]", **VIEWS}
     configs = "inference.yaml evaluate.yaml data/demo.yaml settings_study.yaml"
     where = {"model_file": weights, "output_dir": tmp_path}
     commands.run(run("studying", configs, **where, **grid))
@@ -227,7 +228,7 @@ def test_the_study_agrees_with_evaluation_and_has_the_anchor(commands, run, weig
 def test_the_robustness_study_of_volumes_agrees_with_evaluation(commands, run, weights, scored, tmp_path):
     severities = {"study_noise": "[]", "study_blur": "[]", "study_contrast": "[1.0]", "study_crop": "[0.6]"}
     configs = "inference.yaml evaluate.yaml data/demo.yaml robustness_study.yaml"
-    own = {"model_file": weights, "output_dir": tmp_path, "steps": 2, "samples": 2}
+    own = {"model_file": weights, "output_dir": tmp_path, "steps": 2, "samples": 2, **VIEWS}
     commands.run(run("studying", configs, **own, **severities))
     with open(tmp_path / "robustness_study.csv", newline="") as file:
         first, contrast, crop = csv.DictReader(file)

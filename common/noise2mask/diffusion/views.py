@@ -8,11 +8,13 @@ Legend: B images, N samples, V views, C channels, H W size, for volumes H W D.
 
 from collections.abc import Sequence
 from math import lcm
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn.functional import affine_grid, grid_sample
+
+AS_IT_IS: dict[str, Any] = {"flips": [[]], "zooms": [1.0]}  # settings of an inferer: the image alone
 
 
 class View(NamedTuple):

@@ -17,14 +17,12 @@ from torch import nn
 
 from ..diffusion.inferer import EnsembleInferer
 from ..diffusion.samplers import evaluations
+from ..diffusion.views import AS_IT_IS
 from ..explain.sampler_figure import write_sampler_figure
 from .cases import Case, cases_of, samples_of
 from .rows import Rows, basis_of
 
 SINGLE_STEP = "dpm_solver"  # two evaluations a step
-
-
-AS_IT_IS: dict[str, Any] = {"flips": [[]], "zooms": [1.0]}  # repeats differ in noise alone
 
 
 class SamplerStudy:

@@ -18,6 +18,7 @@ from torch import nn
 from ..diffusion.denoiser import Denoiser, unwrap
 from ..diffusion.fusion import fuse
 from ..diffusion.inferer import EnsembleInferer
+from ..diffusion.views import AS_IT_IS
 from ..explain.settings_figure import write_settings_figure
 from ..files import write_text_atomically
 from ..metrics.interval import over_patients
@@ -70,7 +71,9 @@ class SettingsStudy:
         self.settings = [
             setting for setting in grid if setting["steps"] or setting == first
         ]  # no step: the coarse mask
-        self.inferers = [inferer.changed(**setting) for setting in self.settings]
+        self.inferers = [
+            inferer.changed(**setting, **({} if setting["steps"] else AS_IT_IS)) for setting in self.settings
+        ]
         self.cases = cases_of(dataset, preprocessing, torch.device(device), inferer.exclusive)
         self.network = network
         self.rows = Rows(Path(output_dir), "settings_study", basis_of(self.cases, inferer, network))
@@ -79,7 +82,7 @@ class SettingsStudy:
         """Sample, score, write, draw."""
         prior = {}
         if self.has_prior:
-            alone = self.inferers[0].changed(steps=0, samples=1, start=None, flips=[[]], zooms=[1.0])
+            alone = self.inferers[0].changed(steps=0, samples=1, start=None, **AS_IT_IS)
             prior = _means(fused_dice(self.cases, alone, self.network)[0], self.cases)
         rows = []
         for setting, inferer in zip(self.settings, self.inferers, strict=True):
