@@ -30,7 +30,7 @@ def copies(items: Sequence[Mapping[str, Any]], augmentation: str) -> list[dict[s
     """Six numbered copies of each item for "six_fold"; the items themselves for "random" and "none".
 
     Raises:
-        ValueError: where the name is another.
+        ValueError: where the augmentation is none of these three.
     """
     check_name("augmentation", augmentation, AUGMENTATIONS)
     if augmentation != "six_fold":
