@@ -11,7 +11,7 @@ import noise2mask
 from noise2mask.bundles import all_bundles
 from noise2mask.data.demo import main as make_demo
 from noise2mask.data.demo_tissue import write_demo as write_tissue
-from noise2mask.digest import PUBLISHED, sha256
+from noise2mask.digest import PUBLISHED, check_published, sha256
 from noise2mask.handlers.trained_on import images_file, read_images
 from noise2mask.networks.weights import restriction
 
@@ -44,6 +44,18 @@ def test_inference_is_set_to_what_they_were_trained_with(bundle):
         name: value for name, value in trained.items() if name not in of_weights
     }
     assert {"image_size", "network_def"} <= set(trained)
+
+
+def test_others_of_a_bundle_load_by_their_name_and_are_what_the_sums_say():
+    named = [(bundle, name) for bundle in SHIPPED for name in bundle.other_weights]
+    assert ("medsegdiff_v2", "volumes") in [(bundle.name, name) for bundle, name in named]
+    for bundle, name in named:
+        path = bundle.chosen(name)
+        check_published(path)
+        assert len(read_images(path) or ()) > 100 and path.stat().st_size < 20e6
+        own = noise2mask.Segmenter(bundle.name, name).inferer.settings
+        trained = yaml.safe_load(path.with_suffix(".yaml").read_text())
+        assert own["target"] == trained["target"] and own["mask_scale"] == trained["mask_scale"]
 
 
 @each
