@@ -10,14 +10,14 @@ from statistics import mean
 import pytest
 
 from noise2mask.explain.card import SECTIONS, card_problems, filled, kept, main, written
-from noise2mask.explain.paired import difference, groups
+from noise2mask.explain.paired import difference, groups, hd95, of_a_lesion
 from noise2mask.studies.ratio_study import ratio_table
 
 ROOT = Path(__file__).parents[2]
 BUNDLES = sorted(path.parents[1] for path in ROOT.glob("bundles/*/configs/metadata.json"))
 SCORES = {
     "means": {"dice": 0.5, "dice_lesion": 0.25, "iou_lesion": 0.125, "hd95": 3.0, "expected_calibration_error": 0.0625},
-    "intervals": {"dice": [0.4, 0.6], "dice_lesion": [0.2, 0.3]},
+    "intervals": {"dice": [0.4, 0.6], "dice_lesion": [0.2, 0.3], "hd95": [2.0, 4.0]},
     "pooled": {"dice": 0.75, "expected_calibration_error": 0.0312},
     "triage": {"spearman_with_dice": None},
     "counts": {"images": 9, "with_lesion": 7, "lesions_missed": 3, "false_masks": 1, "hd95_left_out": 2},
@@ -25,16 +25,17 @@ SCORES = {
     "sampling": {"steps": 2, "samples": 5},
     "config": {"dataset_dir": "/somebody/s/folder"},
     "images": "digest",
-    "cases": [{"patient": 0, "dice": 0.5, "area": 9}, {"patient": 1, "dice": 0.75, "area": 0}],
+    "cases": [{"patient": 0, "dice": 0.5, "hd95": 5.0, "area": 9}, {"patient": 1, "dice": 0.75, "area": 0}],
 }
-CASES = """image,patient,triage,tp,fn,dice,hd95_unit
-/somebody/benign_b,p7,0.5,20,10,0.25,mm
-a,p9,0.125,0,0,0.5,mm
+CASES = """image,patient,triage,tp,fn,dice,hd95,hd95_unit
+/somebody/benign_b,p7,0.5,20,10,0.25,4.5,mm
+a,p9,0.125,0,0,0.5,,mm
 """
 ROW = (
     "| one | 0.500 (0.400 to 0.600) | 0.250 (0.200 to 0.300) "
-    "| 0.125 | 3.0 mm (2 left out) | 0.750 | 3 of 7 | 1 of 2 | 0.062 | 0.0312 | - | - | - |"
+    "| 0.125 | 3.0 (2.0 to 4.0) mm, 2 of 9 left out | 0.750 | 3 of 7 | 1 of 2 | unknown |"
 )
+UNCERTAINTY = "| one | 0.062 | 0.0312 |"
 
 
 @pytest.mark.parametrize("root", BUNDLES, ids=lambda root: root.name)
@@ -87,28 +88,43 @@ def test_a_result_is_kept_without_paths_and_makes_a_row(tmp_path, monkeypatch):
     assert "somebody" not in target.read_text() and json.loads(target.read_text())["counts"] == SCORES["counts"]
     card = filled("before\n<!-- table: one -->\nold\n<!-- end -->\nafter\n", tmp_path / "results")
     assert card.startswith("before\n<!-- table: one -->\n| network") and "old" not in card
-    assert card.splitlines()[4] == ROW and card.splitlines()[5:] == ["<!-- end -->", "after"]
+    lines = card.splitlines()
+    assert lines[4] == ROW and lines[-3:] == [UNCERTAINTY, "<!-- end -->", "after"]
     assert filled(card, tmp_path / "results") == card
     assert json.loads(target.read_text())["cases"] == [
-        {"patient": 0, "dice": 0.5, "area": 0, "triage": 0.125, "kind": None},
-        {"patient": 1, "dice": 0.25, "area": 30, "triage": 0.5, "kind": "benign"},
+        {"patient": 0, "dice": 0.5, "hd95": None, "area": 0, "triage": 0.125, "kind": None},
+        {"patient": 1, "dice": 0.25, "hd95": 4.5, "area": 30, "triage": 0.5, "kind": "benign"},
     ]
     assert sum('"patient"' in line for line in target.read_text().splitlines()) == 2  # a line each
 
 
 def test_every_one_of_several_structures_has_columns_of_its_own(tmp_path):
-    own = {"means": {"dice": 0.5, "hd95": 2.0}, "intervals": {"dice": [0.4, 0.6]}, "counts": {"hd95_left_out": 1}}
+    counts = {"hd95_left_out": 1, "images": 9, "with_lesion": 5}
+    own = {"means": {"dice": 0.5, "hd95": 2.0}, "intervals": {"dice": [0.4, 0.6]}, "counts": counts}
     (tmp_path / "scores.json").write_text(json.dumps({**SCORES, "structures": {"head": {**own, "pooled": {}}}}))
     (tmp_path / "cases.csv").write_text(CASES)
     result = kept(tmp_path / "scores.json", "one")
     assert result["structures"] == {"head": own}
     for name, content in (("one", result), ("without", {**result, "title": "without", "structures": {}})):
         (tmp_path / f"{name}.json").write_text(json.dumps(content))
-    head, _, row, other = filled("<!-- table: one without -->\n<!-- end -->", tmp_path).splitlines()[1:5]
-    assert head.endswith("| Dice, head | HD95, head |") and row.endswith(
-        "| 0.500 (0.400 to 0.600) | 2.0 mm (1 left out) |"
-    )
-    assert other.endswith("| - | - |")
+    text = filled("<!-- table: one without -->\n<!-- end -->", tmp_path).splitlines()
+    assert "| Dice, where present |" in text[1] and "| structures missed |" in text[1]
+    assert "| 3 of 5 | 1 of 4 |" in text[3]  # of structures, not of images
+    assert text[-5:-1] == [
+        "| network | Dice, head | HD95, head |",
+        "| --- | --- | --- |",
+        "| one | 0.500 (0.400 to 0.600) | 2.0 mm, 1 of 9 left out |",
+        "| without | - | - |",
+    ]
+
+
+def test_of_several_structures_the_background_is_no_case_and_images_are_told_apart(tmp_path):
+    lines = CASES.splitlines()
+    lines = [f"{line},{name}" for line in lines[1:] for name in ("head", "background")]
+    (tmp_path / "cases.csv").write_text("\n".join([CASES.splitlines()[0] + ",structure", *lines]))
+    (tmp_path / "scores.json").write_text(json.dumps(SCORES))
+    cases = kept(tmp_path / "scores.json", "one")["cases"]
+    assert [(case["image"], case["dice"]) for case in cases] == [(0, 0.5), (1, 0.25)]
 
 
 def test_a_single_sample_has_no_triage_number_and_other_names_are_other_images(tmp_path):
@@ -122,14 +138,35 @@ def test_a_single_sample_has_no_triage_number_and_other_names_are_other_images(t
 
 
 def test_rows_of_the_same_images_are_compared_image_by_image(tmp_path):
-    better = [{**case, "dice": case["dice"] + gain} for case, gain in zip(SCORES["cases"], (0.1, 0.3), strict=True)]
+    better = [
+        {**case, "dice": case["dice"] + gain, "hd95": 3.0}
+        for case, gain in zip(SCORES["cases"], (0.1, 0.3), strict=True)
+    ]
     other = {**SCORES, "title": "other", "hd95_unit": "mm", "cases": better}
-    contents = {"one": {**other, **SCORES}, "other": other, "elsewhere": {**other, "images": "another"}}
+    elsewhere = {**other, "title": "elsewhere", "images": "another"}
+    contents = {"one": {**other, **SCORES}, "other": other, "elsewhere": elsewhere}
     for name, content in contents.items():
         (tmp_path / f"{name}.json").write_text(json.dumps(content))
-    rows = filled("<!-- table: one other elsewhere -->\n<!-- end -->", tmp_path).splitlines()[3:6]
-    differences = ["- | - |", "+0.200 (+0.100 to +0.300) | +0.100 |", "other images | other images |"]
-    assert [" | ".join(row.split(" | ")[-2:]) for row in rows] == differences
+    text = filled("<!-- table: one other elsewhere -->\n<!-- end -->", tmp_path).splitlines()
+    start = text.index("| network | Dice, all images | Dice, lesion | IoU, lesion | HD95 |")
+    iou = 0.6 / 1.4 - 0.5 / 1.5
+    assert text[start + 2 : start + 4] == [
+        f"| other | +0.200 (+0.100 to +0.300) | +0.100 | {iou:+.3f} | -2.0 |",
+        "| elsewhere | other images | other images | other images | other images |",
+    ]
+
+
+def test_a_difference_is_that_of_the_means_over_images_that_have_several_structures():
+    def result(*dice):
+        places = [(0, 0, 9), (0, 0, 0), (0, 1, 9), (1, 2, 9)]  # patient, image, area
+        cases = [{"patient": p, "image": i, "area": a, "dice": d} for (p, i, a), d in zip(places, dice, strict=True)]
+        return {"cases": cases}
+
+    first, other = result(0.5, 0.5, 0.5, 0.5), result(0.5, 0.9, 0.7, 0.6)
+    assert difference(other, first).startswith("+0.150")  # (mean of (0 + 0.4) / 2 and 0.2, which is 0.2; 0.1)
+    assert difference(other, first, of=of_a_lesion).startswith("+0.100")  # (mean of 0 and 0.2; 0.1)
+    cases = [{**case, "hd95": 3.0 if case["image"] else None} for case in first["cases"]]
+    assert difference({"cases": cases}, {"cases": cases}, hd95, digits=1) == "+0.0 (+0.0 to +0.0)"
 
 
 def test_subgroups_are_of_two_evaluations(tmp_path):
@@ -233,9 +270,9 @@ def span(values, digits):
 
 def test_what_medsegdiff_v2_says_of_steps_and_rows_follows_from_the_kept_cases(of_v2):
     def minus(name, other):
-        return difference(of_v2[name], of_v2[other], lambda case: True)
+        return difference(of_v2[name], of_v2[other])
 
-    names, card = [*ROWS_OF_V2, "volumes", "drishti"], (V2 / "README.md").read_text(encoding="utf-8")
+    names, card = [*ROWS_OF_V2, "drishti"], (V2 / "README.md").read_text(encoding="utf-8")
     said = card[card.index("**Ten steps are worse") : card.index("**The triage number hardly")]
     found = [minus(f"{name}_default", f"{name}_1_step") for name in names]
     assert all(text in said for text in found)
@@ -259,10 +296,9 @@ def test_what_medsegdiff_v2_says_of_its_uncertainty_follows_from_the_kept_cases(
 def test_what_medsegdiff_v2_says_of_each_part_follows_from_the_results(of_v2):
     names = {name for name in of_v2 if name.startswith("rows")} - {"rows_sum_1_step", "rows_sum_default"}
     dice = {
-        part: {name: of_v2[name]["structures"][part]["means"]["dice"] for name in [*names, "volumes_anchor"]}
+        part: {name: of_v2[name]["structures"][part]["means"]["dice"] for name in names}
         for part in ("anterior", "posterior")
     }
-    assert [round(of_part.pop("volumes_anchor"), 3) for of_part in dice.values()] == [0.889, 0.872]
     assert [span(of_part.values(), 3) for of_part in dice.values()] == ["0.871 to 0.879", "0.856 to 0.862"]
     assert span([case["dice"] for case in of_v2["rows_u_sa_1_step"]["cases"]], 2) == "0.76 to 0.93"
 
@@ -281,13 +317,13 @@ DCI = ROOT / "bundles/diffusiondci_segmentation/docs"
 
 def test_what_diffusiondci_says_of_its_uncertainty_follows_from_the_kept_cases():
     lines = json.loads((DCI / "results/shipped.json").read_text())["cases"]
-    images = [lines[i : i + 4] for i in range(0, len(lines), 4)]  # three structures and the background
-    assert len(images) == 160 and all(len({case["triage"] for case in own}) == 1 for own in images)
+    images = [lines[i : i + 3] for i in range(0, len(lines), 3)]
+    assert len(images) == 160 and all(len({(case["triage"], case["image"]) for case in own}) == 1 for own in images)
     triage = sorted(own[0]["triage"] for own in images)
     assert round(triage[80], 3) == 0.002
     unsure_first = sorted(images, key=lambda own: -own[0]["triage"])
     parts = (unsure_first[:16], unsure_first[16:])
-    dice = [mean(mean(case["dice"] for case in own[:3]) for own in some) for some in parts]
+    dice = [mean(mean(case["dice"] for case in own) for own in some) for some in parts]
     assert [round(value, 2) for value in dice] == [0.67, 0.84]
 
 

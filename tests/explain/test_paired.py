@@ -41,8 +41,8 @@ def test_a_group_without_images_has_no_row():
 
 def test_the_difference_is_over_patients():
     # patient 2: 0; patient 3: the mean of 0.1 and 0.2
-    assert difference(SECOND, FIRST, lambda case: case["kind"] == "benign") == "+0.075 (+0.000 to +0.150)"
-    assert difference(SECOND, FIRST, lambda case: False) == "-"
+    assert difference(SECOND, FIRST, of=lambda case: case["kind"] == "benign") == "+0.075 (+0.000 to +0.150)"
+    assert difference(SECOND, FIRST, of=lambda case: False) == "-"
 
 
 def test_a_row_has_both_means_and_their_difference():

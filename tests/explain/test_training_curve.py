@@ -5,13 +5,15 @@ from torch.utils.tensorboard import SummaryWriter
 
 from noise2mask.explain.card import filled, written
 from noise2mask.explain.score_rows import score_table
-from noise2mask.explain.training_curve import converged, gain_at_end, training_curve, write_training_curves
+from noise2mask.explain.training_curve import gain_at_end, said_of_end, training_curve, write_training_curves
+from noise2mask.files import save_atomically
 
 from .test_card import SCORES
 
 
 def curve(*values):
-    return {"score": "dice", "minutes": [float(i + 1) for i in range(len(values))], "values": values}
+    minutes = [float(i + 1) for i in range(len(values))]
+    return {"score": "dice", "begins": 0.0, "finished": True, "minutes": minutes, "values": values}
 
 
 def result(title="one", *values, **parts):
@@ -41,11 +43,26 @@ def written_events(folder, epochs, seconds, **scores):
     ],
 )
 def test_a_curve_is_flat_where_its_last_quarter_adds_next_to_nothing(values, flat):
-    assert converged(curve(*values)) == flat
+    assert said_of_end(curve(*values)) == ("flat" if flat else "not converged")
 
 
 def test_what_the_last_quarter_adds():
     assert gain_at_end(curve(0.1, 0.5, 0.7, 0.72)) == pytest.approx(0.02)
+
+
+def test_the_last_quarter_is_that_of_the_last_training():
+    later = curve(0.1, 0.5, 0.7, 0.72)
+    assert gain_at_end({**later, "begins": 100.0, "minutes": [101.0, 102.0, 103.0, 104.0]}) == gain_at_end(later)
+
+
+def test_a_schedule_that_did_not_end_says_nothing(tmp_path):
+    flat = curve(0.5, 0.5, 0.5, 0.5)
+    ends = [said_of_end({**flat, "finished": finished}) for finished in (True, None, False)]
+    assert ends == ["flat", "flat", "stopped early"] and said_of_end(None) == "unknown"
+    folder = written_events(tmp_path, 4, 30.0, dice={2: 0.1, 4: 0.2})
+    assert training_curve([folder])["finished"] is None
+    save_atomically({"finished": False}, tmp_path / "last.pt")
+    assert training_curve([folder])["finished"] is False
 
 
 def test_minutes_are_those_of_all_trainings_and_phases(tmp_path):
@@ -55,7 +72,7 @@ def test_minutes_are_those_of_all_trainings_and_phases(tmp_path):
         writer.add_scalar("prior_seconds", 120.0, 1)
     found = training_curve([first, second])
     assert found["minutes"] == [2 + 2 + 1, 2 + 2 + 3] and found["total_minutes"] == 7
-    assert found["values"] == pytest.approx([0.3, 0.5]) and found["score"] == "dice"
+    assert found["begins"] == 2 and found["values"] == pytest.approx([0.3, 0.5]) and found["score"] == "dice"
 
 
 def test_a_prior_of_more_epochs_than_the_diffusion_has_so_far_comes_before_them(tmp_path):
@@ -83,9 +100,13 @@ def test_a_card_says_how_trainings_ended(tmp_path):
 def test_nothing_is_claimed_of_a_network_that_was_still_rising():
     own = {**SCORES, "hd95_unit": "mm"}
     flat, rising = result("flat", 0.5, 0.5, 0.5, 0.5, **own), result("rising", 0.1, 0.2, 0.3, 0.4, **own)
-    rows = score_table([{**own, **flat}, {**own, **rising}, {**own, **flat}]).splitlines()[2:]
-    assert rows[1].endswith("| not converged | not converged | not converged |") and "+0.000" not in rows[1]
-    assert "| flat | +0.000" in rows[2]
+    stopped = {**flat, "title": "stopped", "training": {**flat["training"], "finished": False}}
+    rows = score_table([{**own, **one} for one in (flat, rising, stopped, flat)]).splitlines()
+    ends = [row.split(" | ")[-1] for row in rows[2:6]]
+    assert ends == ["flat |", "not converged |", "stopped early |", "flat |"]
+    later = [row for row in rows[6:] if row.startswith("| ")][2:5]
+    assert later[0].count("not converged") == 4 and later[1].count("stopped early") == 4
+    assert later[2].startswith("| flat | +0.000")
 
 
 def test_curves_are_drawn(tmp_path):

@@ -1,11 +1,12 @@
-"""Means over patients, and intervals that draw patients."""
+"""Means and rank correlations over patients, and intervals that draw patients."""
 
 import math
 
 import numpy as np
 import pytest
+from scipy.stats import spearmanr
 
-from noise2mask.metrics.interval import over_patients
+from noise2mask.metrics.interval import over_patients, rank_correlation
 
 
 def test_images_of_a_patient_are_averaged_first():
@@ -46,3 +47,23 @@ def test_one_patient_has_no_interval_and_none_no_mean():
     single = over_patients([0.4], ["a"])
     assert single.mean == 0.4 and math.isnan(single.low) and math.isnan(single.high)
     assert math.isnan(over_patients([math.nan], ["a"]).mean)
+
+
+def test_the_interval_of_a_rank_correlation_is_fishers_for_many_patients():
+    doubt, score = np.random.default_rng(0).multivariate_normal([0, 0], [[1, -0.5], [-0.5, 1]], 400).T
+    found = rank_correlation(doubt.tolist(), score.tolist(), [str(i) for i in range(400)])
+    assert found.mean == pytest.approx(spearmanr(doubt, score).statistic)
+    fisher = np.tanh(np.arctanh(found.mean) + np.array([-1.96, 1.96]) / np.sqrt(397))
+    assert [found.low, found.high] == pytest.approx(fisher, abs=0.03)
+
+
+def test_copies_of_a_patients_images_do_not_narrow_it():
+    one = rank_correlation([0.1, 0.5, 0.4, 0.9], [0.9, 0.8, 0.2, 0.1], ["a", "b", "c", "d"])
+    many = rank_correlation([0.1, 0.5, 0.4, 0.9] * 9, [0.9, 0.8, 0.2, 0.1] * 9, ["a", "b", "c", "d"] * 9)
+    assert many == pytest.approx(one) and one.low < one.mean < one.high
+
+
+def test_where_all_are_alike_there_is_no_rank_correlation():
+    assert math.isnan(rank_correlation([0.0, 0.0], [0.5, 0.6], ["a", "b"]).mean)
+    assert math.isnan(rank_correlation([], [], []).mean)
+    assert rank_correlation([0.1, 0.2, math.nan], [0.6, 0.5, 0.9], ["a", "a", "b"])[:1] == (pytest.approx(-1),)

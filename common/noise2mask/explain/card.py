@@ -19,12 +19,14 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from ..files import write_text_atomically
+from ..metrics.case_scores import BACKGROUND
 from ..metrics.table import markdown
 from ..studies.settings_study import study_table
 from .costs import cost_table
@@ -80,17 +82,22 @@ def _kept_structures(structures: Mapping[str, Mapping[str, Any]]) -> dict[str, A
 
 
 def _kept_cases(cases: Sequence[Mapping[str, str]], kinds: Sequence[str], samples: int) -> list[dict[str, Any]]:
-    """Patient (numbered as they come), Dice, area (pixels or voxels), triage number and kind of each case.
+    """Patient (numbered as they come), Dice, HD95, area (pixels or voxels), triage number and kind of each case.
 
-    Of several structures, each of each image is a case. One sample has no triage number.
+    Of several structures, but for the background, each of each image is a case, with its image's number. One sample has
+    no triage number; HD95 is None where mask or label is empty.
     """
-    patients = list(dict.fromkeys(case["patient"] for case in cases))
+    patients, images = ([*dict.fromkeys(map(of, cases))] for of in (itemgetter("patient"), _name))
     found = []
     for case in cases:
-        area, triage = int(case["tp"]) + int(case["fn"]), float(case["triage"]) if samples > 1 else None
+        if case.get("structure") == BACKGROUND:
+            continue
         kind = next((kind for kind in kinds if _name(case).startswith(kind)), None)
-        patient, dice = patients.index(case["patient"]), float(case["dice"])
-        found.append({"patient": patient, "dice": dice, "area": area, "triage": triage, "kind": kind})
+        one: dict[str, Any] = {"patient": patients.index(case["patient"])}
+        one |= {"image": images.index(_name(case))} if "structure" in case else {}
+        one |= {"dice": float(case["dice"]), "hd95": float(case["hd95"]) if case["hd95"] else None}
+        one |= {"area": int(case["tp"]) + int(case["fn"]), "triage": float(case["triage"]) if samples > 1 else None}
+        found.append(one | {"kind": kind})
     return found
 
 

@@ -11,7 +11,30 @@ from ..metrics.table import markdown, number
 
 QUARTERS = ("smallest", "second", "third", "largest")
 
-Case = Mapping[str, Any]  # patient (number), dice, area (pixels or voxels; 0: no lesion), triage and kind or None
+# patient (number), dice, hd95 (None where there is none), area (pixels or voxels; 0: no lesion), triage, kind or None,
+# and, of several structures, the number of its image
+Case = Mapping[str, Any]
+
+
+def dice(case: Case) -> float:
+    """A case's Dice."""
+    return float(case["dice"])
+
+
+def iou(case: Case) -> float:
+    """Intersection over union, D / (2 - D)."""
+    return dice(case) / (2 - dice(case))
+
+
+def hd95(case: Case) -> float:
+    """A case's HD95; NaN where it has none."""
+    distance = case.get("hd95")
+    return math.nan if distance is None else float(distance)
+
+
+def of_a_lesion(case: Case) -> bool:
+    """Whether its label is not empty."""
+    return bool(case["area"] > 0)
 
 
 def same_images(result: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
@@ -20,16 +43,24 @@ def same_images(result: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     return result["images"] == other["images"] and patients[0] == patients[1]
 
 
-def difference(result: Mapping[str, Any], first: Mapping[str, Any], of: Callable[[Case], bool]) -> str:
-    """Mean difference of Dice, result minus first, with its interval: narrower than both intervals let expect.
+def difference(
+    result: Mapping[str, Any],
+    first: Mapping[str, Any],
+    score: Callable[[Case], float] = dice,
+    of: Callable[[Case], bool] = lambda case: True,
+    digits: int = 3,
+) -> str:
+    """Mean difference of a score, result minus first, with its interval: narrower than both intervals let expect.
 
     Args:
         result: as `card.kept` makes it, of the same images as the first.
         first:  the same.
+        score:  of a case; where one of the two is NaN, the case does not count.
         of:     which cases count.
+        digits: of the words.
     """
     pairs = [(a, b) for a, b in zip(result["cases"], first["cases"], strict=True) if of(a)]
-    return _signed(_over_patients([a["dice"] - b["dice"] for a, b in pairs], [a for a, _ in pairs]))
+    return _signed(_over_patients([score(a) - score(b) for a, b in pairs], [a for a, _ in pairs]), digits)
 
 
 def subgroup_table(first: Mapping[str, Any], second: Mapping[str, Any]) -> str:
@@ -49,7 +80,7 @@ def subgroup_table(first: Mapping[str, Any], second: Mapping[str, Any]) -> str:
     for name, places in groups(first["cases"]).items():
         chosen = [{**result, "cases": [result["cases"][place] for place in places]} for result in (first, second)]
         means = [number(_over_patients([case["dice"] for case in one["cases"]], one["cases"]).mean) for one in chosen]
-        rows.append([name, str(len(places)), *means, difference(chosen[1], chosen[0], lambda case: True)])
+        rows.append([name, str(len(places)), *means, difference(chosen[1], chosen[0])])
     return markdown(head, rows)
 
 
@@ -67,12 +98,25 @@ def groups(cases: Sequence[Case]) -> dict[str, list[int]]:
 
 
 def _over_patients(values: Sequence[float], cases: Sequence[Case]) -> Interval:
-    return over_patients(values, [str(case["patient"]) for case in cases])
+    """Over the structures of each image first."""
+    images: dict[Any, list[float]] = {}
+    patients: dict[Any, str] = {}
+    for number_, (value, case) in enumerate(zip(values, cases, strict=True)):
+        image = case.get("image", number_)
+        images.setdefault(image, []).append(value)
+        patients[image] = str(case["patient"])
+    means = [float(np.mean(known)) if (known := without_nan(own)) else math.nan for own in images.values()]
+    return over_patients(means, [patients[image] for image in images])
 
 
-def _signed(found: Interval) -> str:
+def without_nan(values: Sequence[float]) -> list[float]:
+    """What is known of them."""
+    return [value for value in values if not math.isnan(value)]
+
+
+def _signed(found: Interval, digits: int) -> str:
     """+0.100 (+0.050 to +0.150); the mean alone where it has no interval."""
     if math.isnan(found.mean):
         return "-"
-    interval = "" if math.isnan(found.low) else f" ({found.low:+.3f} to {found.high:+.3f})"
-    return f"{found.mean:+.3f}{interval}"
+    mean, low, high = (f"{value:+.{digits}f}" for value in found[:3])
+    return mean if math.isnan(found.low) else f"{mean} ({low} to {high})"

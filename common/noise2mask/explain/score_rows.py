@@ -1,4 +1,4 @@
-"""The table of a card's results: a row per evaluation, means with intervals, and differences from the first row.
+"""The tables of a card's results, a row per evaluation: scores, their differences from the first row, uncertainty.
 
 A kept result is what `card.kept` makes of scores.json and cases.csv.
 """
@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..metrics.table import markdown, number, with_interval
-from .paired import difference, same_images
-from .training_curve import NOT_CONVERGED, said_of_end
+from .paired import dice, difference, hd95, iou, of_a_lesion, same_images
+from .training_curve import NOT_CONVERGED, STOPPED, said_of_end
 
 CLASSES = "classes"  # of scores.json, where the background is scored, too
 POOLED = {
@@ -16,74 +16,139 @@ POOLED = {
     "iou_with_background": "mIoU, the same",
     "accuracy": "accuracy",
 }
-PROBABILITY, END = "the same, by probability", "curve at its end"
-NEWER = (PROBABILITY, END)  # columns that results lack which were kept before there were any
-OF_LESIONS = ("Dice, lesion", "false masks", "the same, lesion")  # columns beside those of all images
+OF_ALL = ("Dice, all images", "false masks")  # columns that say nothing new where all images have all structures
+DIFFERENCES = "Minus the first row, image by image (Dice and IoU: higher is better; HD95, where both have one: lower):"
+UNCERTAINTY = "How far the probabilities and the order of doubt can be trusted:"
+OF_STRUCTURES = "Of each structure:"
+
+Row = dict[str, str]  # column -> text
 
 
 def score_table(results: Sequence[Mapping[str, Any]]) -> str:
-    """A row per evaluation; means over patients, of several structures those of each as well.
+    """A row per evaluation in each table; means over patients.
 
-    Columns that tell images with a lesion from those without are left out where every image has one.
+    Columns that tell images with a lesion from those without are left out where all images have all structures.
     """
-    names = list(results[0].get("structures", {}))
+    first, names = results[0], list(results[0].get("structures", {}))
     pooled = POOLED if any(CLASSES in result for result in results) else {}
-    rows = [_row(result, results[0], names) | _pooled(result, pooled) for result in results]
-    always = all(result["counts"]["images"] == result["counts"]["with_lesion"] for result in results)
-    head = [name for name in rows[0] if not (always and name in OF_LESIONS)]
-    head = [name for name in head if name not in NEWER or any(row[name] != "-" for row in rows)]
+    scores = [_scores(result) | _pooled(result, pooled) | _end(result) for result in results]
+    always = all(_with_lesion(result) == _lines(result) for result in results)
+    tables = [_table([_renamed(row, bool(names), always) for row in scores])]
+    if len(results) > 1:
+        differences = [_renamed(_differences(result, first), bool(names), always) for result in results[1:]]
+        tables.append(f"{DIFFERENCES}\n\n{_table(differences)}")
+    tables.append(f"{UNCERTAINTY}\n\n{_table([_uncertainty(result) for result in results])}")
+    if names:
+        tables.append(f"{OF_STRUCTURES}\n\n{_table([_structures(result, names) for result in results])}")
+    return "\n\n".join(tables)
+
+
+def _table(rows: Sequence[Row]) -> str:
+    """Without columns in which no row has anything."""
+    head = [name for name in rows[0] if any(row[name] != "-" for row in rows)]
     return markdown(head, [[row[name] for name in head] for row in rows])
 
 
-def _row(result: Mapping[str, Any], first: Mapping[str, Any], structures: Sequence[str]) -> dict[str, str]:
-    """Column -> text."""
-    means, counts = result["means"], result["counts"]
-    on_all, on_lesions = _differences(result, first)
-    row = {
+def _renamed(row: Row, several: bool, always: bool) -> Row:
+    """Of several structures none is a lesion; where all are in every image, "where present" says nothing."""
+    if always:
+        row = {name: text for name, text in row.items() if name not in OF_ALL}
+    where = "" if always else ", where present" if several else ", lesion"
+    names = {name: name.replace(", lesion", where) for name in row}
+    names |= {"lesions missed": "structures missed"} if several else {}
+    return {names[name]: text for name, text in row.items()}
+
+
+def _scores(result: Mapping[str, Any]) -> Row:
+    counts, lesions = result["counts"], _with_lesion(result)
+    return {
         "network": result["title"],
         "Dice, all images": _with_interval(result, "dice"),
         "Dice, lesion": _with_interval(result, "dice_lesion"),
-        "IoU, lesion": number(means["iou_lesion"]),
-        "HD95": _distance(result, result["hd95_unit"]),
+        "IoU, lesion": _with_interval(result, "iou_lesion"),
+        "HD95": _distance(result, result["hd95_unit"], _lines(result)),
         "Dice, pooled": number(result["pooled"]["dice"]),
-        "lesions missed": f"{counts['lesions_missed']} of {counts['with_lesion']}",
-        "false masks": f"{counts['false_masks']} of {counts['images'] - counts['with_lesion']}",
-        "calibration error": number(means["expected_calibration_error"]),
-        "calibration error, pooled": number(result["pooled"].get("expected_calibration_error"), 4),
-        "triage against Dice": number(result["triage"]["spearman_with_dice"], 2),
-        PROBABILITY: number(result["triage"].get("probability_spearman_with_dice"), 2),
-        END: said_of_end(result.get("training")),
-        "Dice minus that of the first row": on_all,
-        "the same, lesion": on_lesions,
+        "lesions missed": f"{counts['lesions_missed']} of {lesions}",
+        "false masks": f"{counts['false_masks']} of {_lines(result) - lesions}",
     }
-    for name in structures:  # "-" where a result has not got it
+
+
+def _end(result: Mapping[str, Any]) -> Row:
+    return {"curve at its end": said_of_end(result.get("training"))}
+
+
+def _uncertainty(result: Mapping[str, Any]) -> Row:
+    triage = result["triage"]
+    return {
+        "network": result["title"],
+        "calibration error": _with_interval(result, "expected_calibration_error"),
+        "calibration error, pooled": number(result["pooled"].get("expected_calibration_error"), 4),
+        "triage against Dice": _rank(triage, "spearman_with_dice"),
+        "triage by probability against Dice": _rank(triage, "probability_spearman_with_dice"),
+    }
+
+
+def _structures(result: Mapping[str, Any], names: Sequence[str]) -> Row:
+    """Of each structure; "-" where a result has not got it."""
+    row = {"network": result["title"]}
+    for name in names:
         own = result.get("structures", {}).get(name)
         row[f"Dice, {name}"] = "-" if own is None else _with_interval(own, "dice")
-        row[f"HD95, {name}"] = "-" if own is None else _distance(own, result["hd95_unit"])
+        row[f"HD95, {name}"] = "-" if own is None else _distance(own, result["hd95_unit"], own["counts"]["images"])
     return row
 
 
-def _pooled(result: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, str]:
+def _pooled(result: Mapping[str, Any], names: Mapping[str, str]) -> Row:
     """Scores of all classes over all pixels; "-" where a result has not got them."""
     scores = result.get(CLASSES, {}).get("pooled", {})
     return {title: number(scores.get(name)) for name, title in names.items()}
 
 
-def _distance(result: Mapping[str, Any], unit: str) -> str:
+def _lines(result: Mapping[str, Any]) -> int:
+    """Images, of several structures each as often as there are structures."""
+    return result["counts"]["images"] * max(1, len(result.get("structures", {})))
+
+
+def _with_lesion(result: Mapping[str, Any]) -> int:
+    """How many of these are not empty."""
+    own = [structure["counts"]["with_lesion"] for structure in result.get("structures", {}).values()]
+    return sum(own) if own else result["counts"]["with_lesion"]
+
+
+def _distance(result: Mapping[str, Any], unit: str, lines: int) -> str:
     left_out = result["counts"]["hd95_left_out"]
-    return f"{number(result['means']['hd95'], 1)} {unit} ({left_out} left out)"
+    if left_out == lines:
+        return "-"
+    without = f", {left_out} of {lines} left out" if left_out else ""
+    return f"{_with_interval(result, 'hd95', 1)} {unit}{without}"
 
 
-def _differences(result: Mapping[str, Any], first: Mapping[str, Any]) -> list[str]:
-    """Mean difference of Dice on the same images, on all and on those with a lesion."""
-    if result is first:
-        return ["-", "-"]
+def _differences(result: Mapping[str, Any], first: Mapping[str, Any]) -> Row:
+    """Mean differences on the same images, all of them or those with a lesion."""
+    ways = {
+        "Dice, all images": lambda: difference(result, first),
+        "Dice, lesion": lambda: difference(result, first, dice, of_a_lesion),
+        "IoU, lesion": lambda: difference(result, first, iou, of_a_lesion),
+        "HD95": lambda: difference(result, first, hd95, digits=1),
+    }
+    words = _why_not(result, first)
+    return {"network": result["title"]} | {name: words or way() for name, way in ways.items()}
+
+
+def _why_not(result: Mapping[str, Any], first: Mapping[str, Any]) -> str:
+    """Why a difference would say nothing; "" where it does."""
     if not same_images(result, first):
-        return ["other images"] * 2
-    if any(said_of_end(one.get("training")) == NOT_CONVERGED for one in (result, first)):
-        return [NOT_CONVERGED] * 2
-    return [difference(result, first, lambda case: True), difference(result, first, lambda case: case["area"] > 0)]
+        return "other images"
+    ends = [said_of_end(one.get("training")) for one in (result, first)]
+    return next((end for end in ends if end in (NOT_CONVERGED, STOPPED)), "")
 
 
-def _with_interval(result: Mapping[str, Any], name: str) -> str:
-    return with_interval(result["means"][name], *result["intervals"][name])
+def _with_interval(result: Mapping[str, Any], name: str, digits: int = 3) -> str:
+    low, high = result["intervals"].get(name, (None, None))
+    return with_interval(result["means"][name], low, high, digits)
+
+
+def _rank(triage: Mapping[str, Any], name: str) -> str:
+    """A rank correlation, with its interval where it was kept."""
+    low, high = triage.get(f"{name}_interval", (None, None))
+    return with_interval(triage.get(name), low, high, 2)

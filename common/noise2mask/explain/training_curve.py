@@ -1,7 +1,8 @@
 """How a validation score rose over a training, and whether it was still rising when the training ended.
 
 Networks are compared at equal time. One that is still becoming better then is not at its best, and a difference from it
-says nothing of the method: a card says "not converged" and claims nothing.
+says nothing of the method: a card says "not converged" and claims nothing. Nor does it where a training was stopped
+before its schedule had ended: while the learning rate is high, a curve may be flat and rise again when it falls.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,6 +14,8 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from ..handlers.checkpoint import LAST as LAST_CHECKPOINT
+from ..handlers.checkpoint import newest_readable
 from ..handlers.epoch_log import SECONDS
 from ..metrics.table import markdown, number
 from ..report.curves import read_scalars
@@ -21,10 +24,11 @@ from .lines import look_of
 
 BEFORE = f"prior{SECONDS}"  # of PGDiffSeg's first phase, which is not validated
 SCORES = ("dice", "pseudo_dice")  # the tags of validation; the second is nnU-Net's own
-LAST = 0.25  # of the time: its end
+LAST = 0.25  # of the last training's time: its end
 FLAT = 0.005  # what a flat end may add to the best score before it
 FEWEST = 4  # validations, from which an end can be told from what is before it
-NOT_CONVERGED = "not converged"
+FLAT_AT_END, NOT_CONVERGED, STOPPED = "flat", "not converged", "stopped early"
+UNKNOWN = "unknown"
 SHOWN = (0.25, 0.5, 0.75, 1.0)  # parts of the time in a table
 
 
@@ -36,13 +40,15 @@ def training_curve(folders: Sequence[Path]) -> dict[str, Any]:
 
     Returns:
         `score` (the tag), and of each validation of the last training `minutes` (since the beginning of the first) and
-        `values`; `total_minutes` of all.
+        `values`; `begins`, the minute in which the last training began; `finished`, whether it ended as planned (None
+        where its `last.pt` is gone); `total_minutes` of all.
 
     Raises:
         ValueError: where a folder has no score or no times.
     """
     before, found = 0.0, dict[str, Any]()
     for folder in folders:
+        begins = before
         scalars = read_scalars(folder)
         score = next((name for name in SCORES if name in scalars), None)
         times = {tag: dict(sorted(own.items())) for tag, own in scalars.items() if tag.endswith(SECONDS)}
@@ -54,39 +60,50 @@ def training_curve(folders: Sequence[Path]) -> dict[str, Any]:
         (main,) = times.values()  # of the phase that is validated
         clock = dict(zip(main, accumulate(main.values()), strict=True))
         steps = [step for step in sorted(scalars[score]) if step in clock]
-        found = {"score": score, "minutes": [round((before + clock[step]) / 60, 2) for step in steps]}
+        found = {"score": score, "begins": round(begins / 60, 2), "finished": _finished(folder)}
+        found |= {"minutes": [round((before + clock[step]) / 60, 2) for step in steps]}
         found["values"] = [round(scalars[score][step], 4) for step in steps]
         before += sum(main.values())
     return found | {"total_minutes": round(before / 60, 1)}
 
 
+def _finished(folder: Path) -> bool | None:
+    """What a training's checkpoint says."""
+    _, saved = newest_readable(folder / LAST_CHECKPOINT)
+    return None if saved is None else bool(saved["finished"])
+
+
 def gain_at_end(curve: Mapping[str, Any]) -> float:
-    """How much the best score of the last quarter of the time is above the best before; infinite where none tells."""
-    minutes, values = np.array(curve["minutes"]), np.array(curve["values"])
+    """By how much the last training's last quarter beat the best score before it; infinite where none tells."""
+    minutes, values = _of_the_last(curve)
     end = minutes > (1 - LAST) * minutes.max() if len(minutes) else minutes
     if len(values) < FEWEST or end.all():
         return float("inf")
     return round(float(values[end].max() - values[~end].max()), 6)
 
 
-def converged(curve: Mapping[str, Any]) -> bool:
-    """Whether the curve is flat at its end."""
-    return gain_at_end(curve) <= FLAT
+def _of_the_last(curve: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+    """Minutes since the last training began, and the scores then."""
+    return np.array(curve["minutes"]) - curve["begins"], np.array(curve["values"])
 
 
 def said_of_end(curve: Mapping[str, Any] | None) -> str:
-    """In a table; "-" where no curve is known."""
-    return "-" if curve is None else "flat" if converged(curve) else NOT_CONVERGED
+    """In a table: flat, not converged, stopped early or unknown."""
+    if curve is None:
+        return UNKNOWN
+    if curve["finished"] is False:
+        return STOPPED
+    return FLAT_AT_END if gain_at_end(curve) <= FLAT else NOT_CONVERGED
 
 
 def curve_table(results: Sequence[Mapping[str, Any]]) -> str:
     """A row per kept result with a `training`: the best validation score at parts of its time, and how it ends."""
-    parts = [f"best after {100 * part:.0f} %" for part in SHOWN]
+    parts = [f"best after {100 * part:.0f} % of the last training" for part in SHOWN]
     head = ["network", "minutes", "score of validation", *parts, "last quarter added", "at its end"]
     rows = []
     for result in results:
         curve = result["training"]
-        minutes, values = np.array(curve["minutes"]), np.array(curve["values"])
+        minutes, values = _of_the_last(curve)
         best = [values[minutes <= part * minutes.max() + 1e-6] for part in SHOWN]
         bests = [number(own.max()) if len(own) else "-" for own in best]
         gain = gain_at_end(curve)

@@ -7,14 +7,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from scipy.stats import spearmanr
 from torch import Tensor
 
 from .calibration import calibration_bins, expected_calibration_error
 from .ensemble import generalised_energy_distance, sample_dice
 from .expected_dice import expected_dice
 from .hausdorff_distance import hausdorff_distance_95
-from .interval import over_patients
+from .interval import over_patients, rank_correlation
 from .overlap import Counts, count, overlap, pooled
 from .policy import policy, unit_of
 
@@ -132,6 +131,7 @@ def _summary(cases: Sequence[Mapping[str, Any]], exclusive: bool) -> dict[str, A
     patients = [case["patient"] for case in firsts]
     over = {name: over_patients(values, patients) for name, values in columns.items()}
     by_probability = [_mean([case.get("probability_triage", np.nan) for case in own]) for own in images.values()]
+    triage = [case["triage"] for case in firsts]
     bins = sum(case[BINS] for case in cases)
     left_out = sum(bool(np.isnan(case["hd95"])) for case in cases)
     return {
@@ -143,10 +143,7 @@ def _summary(cases: Sequence[Mapping[str, Any]], exclusive: bool) -> dict[str, A
             "expected_calibration_error": expected_calibration_error(bins),
         },
         "calibration": {name: row.tolist() for name, row in zip(("pixels", "probability", "label"), bins, strict=True)},
-        "triage": {
-            "spearman_with_dice": _rank_correlation([case["triage"] for case in firsts], columns["dice"]),
-            "probability_spearman_with_dice": _rank_correlation(by_probability, columns["dice"]),
-        },
+        "triage": _triage({"": triage, "probability_": by_probability}, columns["dice"], patients),
         "counts": {
             "images": len(images),
             "with_lesion": sum(any(map(_has_lesion, own)) for own in images.values()),
@@ -195,8 +192,12 @@ def _mean(values: Sequence[float]) -> float:
     return float(np.mean(known)) if known else float("nan")
 
 
-def _rank_correlation(triage: Sequence[float], dice: Sequence[float]) -> float:
-    """Spearman's rho of the triage number with Dice: -1 where the most doubtful images are the worst ones."""
-    if len(set(triage)) < 2 or len(set(dice)) < 2:
-        return float("nan")
-    return float(spearmanr(triage, dice).statistic)
+def _triage(
+    doubts: Mapping[str, Sequence[float]], dice: Sequence[float], patients: Sequence[str]
+) -> dict[str, float | list[float]]:
+    """Spearman's rho of numbers of doubt with Dice: -1 where the most doubtful images are the worst ones."""
+    found: dict[str, float | list[float]] = {}
+    for name, doubt in doubts.items():
+        rho, score = rank_correlation(doubt, dice, patients), f"{name}spearman_with_dice"
+        found |= {score: rho.mean, f"{score}_interval": [rho.low, rho.high]}
+    return found

@@ -1,4 +1,4 @@
-"""Means over patients with their interval.
+"""Means and rank correlations over patients, with their interval.
 
 Images of one patient are not independent: they are averaged first, and the bootstrap draws patients.
 """
@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import bootstrap
+from scipy.stats import bootstrap, rankdata
 
 RESAMPLES = 2000
+RANK_RESAMPLES = 1000
 LEVEL = 0.95
 
 
@@ -41,3 +42,33 @@ def over_patients(values: Sequence[float], patients: Sequence[str]) -> Interval:
         (means,), np.mean, n_resamples=RESAMPLES, confidence_level=LEVEL, method="percentile", rng=0
     ).confidence_interval
     return Interval(float(means.mean()), float(drawn.low), float(drawn.high), len(means))
+
+
+def rank_correlation(doubt: Sequence[float], score: Sequence[float], patients: Sequence[str]) -> Interval:
+    """Spearman's rho over images, with a percentile bootstrap interval over patients.
+
+    Args:
+        doubt:    one per image; NaN leaves the image out.
+        score:    the same.
+        patients: whose image it is.
+
+    Returns:
+        NaN where all of one kind are alike, and no interval from a single patient; draws in which they are count not.
+    """
+    known = [n for n, pair in enumerate(zip(doubt, score, strict=True)) if not np.isnan(pair).any()]
+    pairs = np.array([[doubt[n], score[n]] for n in known]).reshape(-1, 2)
+    names = np.array([patients[n] for n in known])
+    places = [np.flatnonzero(names == name) for name in dict.fromkeys(names)]
+    mean, generator = _spearman(pairs), np.random.default_rng(0)
+    if len(places) < 2 or np.isnan(mean):
+        return Interval(mean, float("nan"), float("nan"), len(places))
+    draws = generator.integers(len(places), size=(RANK_RESAMPLES, len(places)))
+    found = [_spearman(pairs[np.concatenate([places[place] for place in draw])]) for draw in draws]
+    low, high = np.nanpercentile(found, [50 * (1 - LEVEL), 50 * (1 + LEVEL)])
+    return Interval(mean, float(low), float(high), len(places))
+
+
+def _spearman(pairs: np.ndarray) -> float:
+    if len(pairs) < 2 or (pairs == pairs[0]).all(axis=0).any():
+        return float("nan")
+    return float(np.corrcoef(rankdata(pairs, axis=0), rowvar=False)[0, 1])

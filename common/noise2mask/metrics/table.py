@@ -60,9 +60,10 @@ def number(value: float | None, digits: int = 3) -> str:
     return "-" if value is None or math.isnan(value) else f"{value:.{digits}f}"
 
 
-def with_interval(mean: float | None, low: float | None, high: float | None) -> str:
+def with_interval(mean: float | None, low: float | None, high: float | None, digits: int = 3) -> str:
     """0.500 (0.400 to 0.600); the mean alone where it has no interval."""
-    return number(mean) if number(low) == "-" else f"{number(mean)} ({number(low)} to {number(high)})"
+    texts = [number(value, digits) for value in (mean, low, high)]
+    return texts[0] if "-" in texts[1:] else f"{texts[0]} ({texts[1]} to {texts[2]})"
 
 
 def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
