@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from .assigned_split import assigned
 from .item_paths import name_of
 from .layouts import FILE, LAYOUTS
 from .problems import refuse
@@ -158,10 +159,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("folder", help="data set")
     parser.add_argument("--layout", default="folder", choices=LAYOUTS)
     parser.add_argument("--split", default="folder", choices=("pgdiffseg", "folder"), help="of the layout busi")
+    parser.add_argument("--assign", type=Path, help="CSV with image, group and split, such as a card's docs/split.csv")
     parser.add_argument("--output", help="default: FOLDER/datalist.json")
     options = parser.parse_args(arguments)
     try:
         content = build(options.folder, options.layout, options.split)
+        content = assigned(content, options.assign) if options.assign else content
     except ValueError as error:
         parser.exit(2, f"error: {error}\n")
     path = write_datalist(content, options.output or Path(options.folder) / FILE)
