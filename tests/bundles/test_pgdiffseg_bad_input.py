@@ -93,6 +93,7 @@ def test_more_steps_than_timesteps_are_refused(refused):
     ("option", "value", "words"),
     [
         ("--target", "epsilon", "dice_weight needs the target x0 or v"),
+        ("--timestep_power", "0", "timestep_power is 0, expected more than 0"),
         ("--image_size", "[18,18]", "this network needs multiples of 4"),
         ("--intensity_range", "[9,9]", "expected the lower value first"),
         ("--mask_scale", "0", "mask_scale is 0, expected more than 0"),

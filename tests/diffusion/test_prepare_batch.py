@@ -81,3 +81,23 @@ def test_classes_go_along_where_the_data_have_them():
     data = {**batch(), "class": torch.tensor([2, 0])}
     assert PrepareSupervised()(data, CPU)[1]["class"].tolist() == [2, 0]
     assert PrepareDiffusion(SCHEDULE)(data, CPU)[1]["class"].tolist() == [2, 0]
+
+
+def test_a_power_draws_more_of_the_noisiest_timesteps_and_none_outside():
+    torch.manual_seed(0)
+    timesteps, _ = PrepareDiffusion(SCHEDULE, timestep_power=3.0).draw(torch.zeros(20000, 1, 1, 1))
+    assert set(timesteps.tolist()) <= set(range(100))
+    assert (timesteps >= 69).float().mean().item() == pytest.approx(1 - 0.69**3, abs=0.01)  # of u > 0.69^3
+    assert (timesteps < 50).float().mean().item() == pytest.approx(0.5**3, abs=0.01)
+
+
+def test_a_power_of_one_draws_what_was_drawn_before_there_was_one():
+    torch.manual_seed(0)
+    timesteps, _ = PrepareDiffusion(SCHEDULE).draw(torch.zeros(4, 1, 1, 1))
+    torch.manual_seed(0)
+    assert torch.equal(timesteps, torch.randint(0, 100, (4,)))
+
+
+def test_a_power_must_be_above_zero():
+    with pytest.raises(ValueError, match="timestep_power is 0, expected more than 0"):
+        PrepareDiffusion(SCHEDULE, timestep_power=0)

@@ -207,6 +207,30 @@ def test_a_condition_flow_without_time_is_computed_once_per_image():
         assert torch.equal(net.encode(image)["flow"], condition["flow"])
 
 
+@pytest.mark.parametrize("exchange", ["none", "map"])
+def test_with_gains_the_noisy_mask_comes_in_as_they_grow(exchange):
+    net = network(mask_gain=True, psa_exchange=exchange)
+    x, image = batch()
+    t = torch.tensor([7, 60])
+    if exchange == "none":  # else the condition flow sees the mask in the attention
+        assert torch.equal(net(x, t, image), net(torch.zeros_like(x), t, image))
+    for gain in net.gains:
+        gain.gain[1].bias.data.fill_(1.0)
+    assert not torch.allclose(net(x, t, image), net(torch.zeros_like(x), t, image))
+    plain = network(psa_exchange=exchange)
+    plain.load_state_dict({k: v for k, v in net.state_dict().items() if not k.startswith("gain")})
+    assert torch.allclose(net(x, t, image), plain(x, t, image), atol=1e-5)  # gains of 1 are figure 2
+
+
+def test_gains_differ_between_timesteps_and_are_learnt():
+    net = network(mask_gain=True).train()
+    x, image = batch()
+    net(x, torch.tensor([7, 60]), image)["prediction"].square().sum().backward()
+    assert all(gain.gain[1].weight.grad.abs().sum() > 0 for gain in net.gains)
+    embedding = net.gain_time(torch.tensor([7, 60]))
+    assert not torch.allclose(embedding[0], embedding[1])
+
+
 def test_unknown_choices_are_refused():
     for options in (
         {"prior_position": "between"},

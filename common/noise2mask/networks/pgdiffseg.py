@@ -19,6 +19,8 @@ from ..layers.norm import norm_layer
 from ..layers.psa import ParameterSharedAttention
 from ..layers.residual_unit import Bottleneck, EncoderUnit, UpUnit
 from ..layers.slim_dense import SlimDenseBlock
+from ..layers.time_embedding import TimeEmbedding
+from ..layers.time_gain import TimeGain
 from .prior_supervision import PriorSupervision
 
 FLOWS = ("condition", "denoising")
@@ -48,6 +50,9 @@ class PGDiffSeg(Denoiser):
         output_norm:      norm before the last convolution, "group" or "batch" (the authors' code).
         timed_condition:  False for a condition flow that does not see the timestep (not the paper's): it is then
                           computed once per image instead of once per step.
+        mask_gain:        weigh the noisy mask's features in the sums at skips and bottleneck by gains that are learned
+                          from the timestep and begin at zero (not the paper's): at late timesteps they are noise, about
+                          as large as the image's.
 
     Raises:
         ValueError: where a name is unknown.
@@ -72,6 +77,7 @@ class PGDiffSeg(Denoiser):
         prior_classes: int = 1,
         output_norm: Literal["group", "batch"] = "group",
         timed_condition: bool = True,
+        mask_gain: bool = False,
     ) -> None:
         super().__init__()
         if prior_position not in ("before", "after"):
@@ -96,6 +102,9 @@ class PGDiffSeg(Denoiser):
         self.condition_units = nn.ModuleList(EncoderUnit(*pair, time_dim, num_groups) for pair in pairs)
         psa: dict[str, Any] = {"scale": psa_scale, "axis": psa_axis, "exchange": psa_exchange}
         self.psa = nn.ModuleList(ParameterSharedAttention(width, **psa) for width in widths[1:])
+        self.gain_time = TimeEmbedding(base) if mask_gain else None
+        # of the bottleneck, and of the skips 1 .. n
+        self.gains = nn.ModuleList(TimeGain(4 * base) for _ in widths) if mask_gain else None
         # What figures 6 and 7 look at, under names of its own: hooks take modules that give a single tensor
         levels = range(1, len(pairs) + 1)
         names = (f"{flow}_{when}_psa_{i}" for flow in FLOWS for when in ("before", "after") for i in levels)
@@ -228,10 +237,11 @@ class PGDiffSeg(Denoiser):
         skips = []
         for i, (unit, psa) in enumerate(zip(self.denoising_units, self.psa, strict=True), start=1):
             skip, a = unit(a, timesteps)  # (M, C_i, h_{i-1}, w_{i-1}), (M, C_i, h_i, w_i)
+            skip = self._weighed(i, skip, timesteps)  # (M, C_i, h_{i-1}, w_{i-1})
             skips.append(add_to_samples(skip, condition[f"skip{i}"]))  # (M, C_i, h_{i-1}, w_{i-1})
             a = psa.attend(self._tapped(a, "denoising_before", i), "denoising")  # (M, C_i, h_i, w_i)
             a = self._tapped(a, "denoising_after", i)  # (M, C_i, h_i, w_i)
-        return add_to_samples(a, condition["flow"]), skips
+        return add_to_samples(self._weighed(0, a, timesteps), condition["flow"]), skips
 
     def _exchanging_flows(self, a: Tensor, timesteps: Tensor, condition: Condition) -> tuple[Tensor, list[Tensor]]:
         """The same where each level's attention sees both flows: every sample has a condition flow of its own."""
@@ -241,11 +251,17 @@ class PGDiffSeg(Denoiser):
         for i, (denoising, conditioning, psa) in enumerate(units, start=1):
             s, a = denoising(a, timesteps)  # (M, C_i, h_{i-1}, w_{i-1}), (M, C_i, h_i, w_i)
             r, b = conditioning(b, timesteps)  # (M, C_i, h_{i-1}, w_{i-1}), (M, C_i, h_i, w_i)
-            skips.append(s + r)  # (M, C_i, h_{i-1}, w_{i-1})
+            skips.append(self._weighed(i, s, timesteps) + r)  # (M, C_i, h_{i-1}, w_{i-1})
             a, b = self._tapped(a, "denoising_before", i), self._tapped(b, "condition_before", i)
             b, a = psa(b, a)  # (M, C_i, h_i, w_i) twice
             a, b = self._tapped(a, "denoising_after", i), self._tapped(b, "condition_after", i)
-        return a + b, skips
+        return self._weighed(0, a, timesteps) + b, skips
+
+    def _weighed(self, level: int, features: Tensor, timesteps: Tensor) -> Tensor:
+        """The mask's features (M, ., h, w) at the skip of a level, or at the bottleneck, 0: times their gain."""
+        if self.gains is None or self.gain_time is None:
+            return features
+        return self.gains[level](features, self.gain_time(timesteps))
 
     def _tapped(self, features: Tensor, where: str, level: int) -> Tensor:
         """Features (., C_i, h_i, w_i) as they are, where a hook can see them."""
