@@ -1,6 +1,8 @@
 """Splits that a table gives."""
 
 import csv
+import json
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,8 @@ from noise2mask.data.layout_folder import folder_datalist
 from noise2mask.data.splits import KEYS
 
 TABLE = "image,group,split\na,p1,train\nb.png,p1,train\nc,p2,val\nd,p3,test\n"
-CARDS = sorted((Path(__file__).parents[2] / "bundles").glob("*/docs/split.csv"))
+BUNDLES = Path(__file__).parents[2] / "bundles"
+CARDS = [BUNDLES / name / "docs" / "split.csv" for name in ("pgdiffseg", "medsegdiff", "medsegdiff_v2")]
 
 
 @pytest.fixture
@@ -37,18 +40,19 @@ def test_images_go_where_the_table_says_and_others_are_left_out(folder):
 
 def test_the_command_writes_the_datalist_of_it(folder, capsys):
     main([str(folder), "--assign", str(written(folder, TABLE)), "--output", str(folder / "list.json")])
-    assert "training 2, validation 1, testing 1, split by split.csv" in capsys.readouterr().out
+    assert "training 2, validation 1, testing 1, left out 1, split by split.csv" in capsys.readouterr().out
     assert [item["patient"] for item in load_datalist(folder / "list.json", "testing")] == ["p3"]
 
 
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        ("group", "set", "has no column group, expected image, group, split"),
+        ("group", "set", "has no column group: give a table .* with the columns image, group, split"),
         ("c,p2", "x,p2", "x is not in the data set"),
         ("c,p2", "a,p1", "a is listed 2 times"),
-        ("val", "dev", "split is 'dev', expected one of train, val, test"),
-        ("c,p2", "c,p1", "group p1 is in train and val"),
+        ("val", "dev", "c has split 'dev', expected train, val or test"),
+        ("c,p2", "c,p1", r"patient p1 is in several splits \(training, validation\)"),
+        ("c,p2", "c,", "c has no group: give it its patient, or its own name"),
     ],
 )
 def test_a_table_that_can_not_be_followed_is_refused(folder, old, new, words):
@@ -64,11 +68,31 @@ def test_a_missing_table_is_named(folder, capsys):
     assert "none.csv can not be read" in capsys.readouterr().err
 
 
+def test_a_table_in_another_encoding_is_named(folder):
+    path = written(folder, "")
+    path.write_bytes("image,group,split\nä,p,train\n".encode("latin-1"))
+    with pytest.raises(ValueError, match="split.csv can not be read .* UTF-8"):
+        assigned(folder_datalist(folder), path)
+
+
+def test_two_images_of_one_name_are_refused_and_folders_of_dicom_files_are_found(folder):
+    items = [{"image": "one/a.png"}, {"image": "other/a.png"}, {"image": "series/b", "group_by": "patient"}]
+    content = {"training": items, "validation": [], "testing": []}
+    with pytest.raises(ValueError, match="2 images are called a: rename all but one"):
+        assigned(content, written(folder, "image,group,split\na,p1,train\n"))
+    found = assigned(content, written(folder, "image,group,split\nb,p1,test\n"))
+    assert found["testing"] == [{"image": "series/b", "patient": "p1"}] and found["group_by"] == "group"
+
+
 @pytest.mark.parametrize("path", CARDS, ids=lambda path: path.parents[1].name)
-def test_the_splits_of_the_cards_have_no_group_in_two_parts(path, tmp_path):
+def test_the_splits_of_the_cards_are_those_of_their_scores(path):
     with open(path, encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    assert tuple(rows[0]) == COLUMNS and len(rows) > 200
+    assert tuple(rows[0]) == COLUMNS
     items = [{"image": f"{row['image']}.png"} for row in rows]
     found = assigned({"training": items, "validation": [], "testing": []}, path)
     assert sum(len(found[key]) for key in KEYS) == len(rows) and all(found[key] for key in KEYS)
+    cases = json.loads((path.parent / "results" / "shipped.json").read_text())["cases"]
+    images = {case.get("image", number): case["patient"] for number, case in enumerate(cases)}
+    sizes = (Counter(images.values()), Counter(item["patient"] for item in found["testing"]))
+    assert sorted(sizes[0].values()) == sorted(sizes[1].values())  # of the groups of the test images

@@ -222,13 +222,17 @@ def test_with_gains_the_noisy_mask_comes_in_as_they_grow(exchange):
     assert torch.allclose(net(x, t, image), plain(x, t, image), atol=1e-5)  # gains of 1 are figure 2
 
 
-def test_gains_differ_between_timesteps_and_are_learnt():
-    net = network(mask_gain=True).train()
-    x, image = batch()
-    net(x, torch.tensor([7, 60]), image)["prediction"].square().sum().backward()
-    assert all(gain.gain[1].weight.grad.abs().sum() > 0 for gain in net.gains)
-    embedding = net.gain_time(torch.tensor([7, 60]))
-    assert not torch.allclose(embedding[0], embedding[1])
+def test_gains_follow_the_timestep_and_samples_share_that_of_their_image():
+    net = network(mask_gain=True)
+    for gain in net.gains:
+        gain.gain[1].weight.data.normal_()
+    weighed = [net._weighed(1, torch.ones(1, 1, 1, 1), net._gain_embedding(torch.tensor([t]))) for t in (7, 60)]
+    assert not torch.allclose(*weighed)
+    x, image = batch(samples=3)
+    condition = net.encode(image)
+    together = net.denoise(x, torch.tensor([60]), condition)
+    alone = [net.denoise(x[n::3], torch.tensor([60]), condition) for n in range(3)]
+    assert torch.allclose(together, torch.stack(alone, dim=1).flatten(0, 1), atol=1e-5)
 
 
 def test_unknown_choices_are_refused():
@@ -293,8 +297,9 @@ def test_training_returns_a_dict_and_evaluation_a_tensor():
     assert isinstance(net.eval()(x, t, image), torch.Tensor)
 
 
-def test_the_diffusion_loss_reaches_all_but_the_prior():
-    net, (x, image) = network().train(), batch()
+@pytest.mark.parametrize("gain", [False, True])
+def test_the_diffusion_loss_reaches_all_but_the_prior(gain):
+    net, (x, image) = network(mask_gain=gain).train(), batch()
     net(x, torch.tensor([3, 900]), image)["prediction"].square().mean().backward()
     without = {name for name, parameter in net.named_parameters() if parameter.grad is None}
     assert without == {name for name, _ in net.named_parameters() if name.startswith("prior.")}

@@ -2,6 +2,7 @@
 
 import csv
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,10 @@ from .item_paths import name_of
 from .layout_files import stem_of
 from .layout_folder import SPLITS
 from .problems import refuse
-from .splits import KEYS
+from .splits import KEYS, torn_patients
 
 COLUMNS = ("image", "group", "split")
+GIVE = f"give a table (CSV, UTF-8) with the columns {', '.join(COLUMNS)}"
 
 
 def assigned(content: dict[str, Any], path: Path) -> dict[str, Any]:
@@ -20,20 +22,24 @@ def assigned(content: dict[str, Any], path: Path) -> dict[str, Any]:
     Args:
         content: a datalist.
         path:    CSV with the columns image (the file's name, with or without its suffix), group (whose images stay
-            together: of one patient, or near-duplicates) and split (train, val or test).
+            together: of one patient, or near-duplicates; the image's own name where there are none) and split (train,
+            val or test).
 
     Raises:
-        ValueError: where the table is missing, has other columns, another split or an image twice, tears a group apart,
-            or names an image that is not there; it names the file.
+        ValueError: where the table can not be read, has other columns, another split, no group or an image twice, tears
+            a group apart, or names an image that is not there or is there twice; it names the file.
     """
     rows = _rows(path)
-    items = {_stem(name_of(item)): item for key in KEYS for item in content[key]}
-    _refuse_rows(path, rows, set(items))
-    result = {**content, "split_by": path.name, "group_by": "group", **{key: [] for key in KEYS}}
+    items = [item for key in KEYS for item in content[key]]
+    refuse(f"the split of {path} cannot be used", [*_row_problems(rows), *_image_problems(rows, items)])
+    of_stem = {_stem(name_of(item)): item for item in items}
+    sections: dict[str, list[dict[str, Any]]] = {key: [] for key in KEYS}
     for row in rows:
-        item = {**items[_stem(row["image"])], "patient": row["group"]}
-        result[SPLITS[row["split"]]].append(item)
-    return result
+        item = {**of_stem[_stem(row["image"])], "patient": row["group"]}
+        item.pop("group_by", None)  # of one data set of several: the table's groups are of all of them
+        sections[SPLITS[row["split"]]].append(item)
+    refuse(f"the split of {path} cannot be used", torn_patients(sections))
+    return {**content, "split_by": path.name, "group_by": "group", **sections}
 
 
 def _rows(path: Path) -> list[dict[str, str]]:
@@ -41,29 +47,33 @@ def _rows(path: Path) -> list[dict[str, str]]:
         with open(path, encoding="utf-8-sig", newline="") as file:
             table = csv.DictReader(file, skipinitialspace=True)
             names, rows = table.fieldnames or [], list(table)
-    except OSError as error:
-        raise ValueError(
-            f"{path} can not be read ({error.strerror}): give a table with {', '.join(COLUMNS)}."
-        ) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} can not be read ({error}): {GIVE}.") from error
     if missing := [name for name in COLUMNS if name not in names]:
-        raise ValueError(f"{path} has no column {', '.join(missing)}, expected {', '.join(COLUMNS)}.")
+        raise ValueError(f"{path} has no column {', '.join(missing)}: {GIVE}.")
     return [{name: (row[name] or "").strip() for name in COLUMNS} for row in rows]
 
 
-def _refuse_rows(path: Path, rows: list[dict[str, str]], there: set[str]) -> None:
-    """Stop where the table can not be followed."""
-    stems = Counter(_stem(row["image"]) for row in rows)
-    problems = [f"{stem} is listed {count} times: keep one row." for stem, count in stems.items() if count > 1]
-    problems += [f"{stem} is not in the data set: add the image, or remove the row." for stem in stems.keys() - there]
-    others = {row["split"] for row in rows} - SPLITS.keys()
-    problems += [f"split is {split!r}, expected one of {', '.join(SPLITS)}." for split in sorted(others)]
-    splits: dict[str, set[str]] = {}
-    for row in rows:
-        splits.setdefault(row["group"], set()).add(row["split"])
-    torn = [group for group, own in splits.items() if len(own) > 1]
-    problems += [f"group {group} is in {' and '.join(sorted(splits[group]))}: put it into one." for group in torn]
-    refuse(f"the split of {path} cannot be used", sorted(problems))
+def _row_problems(rows: Sequence[Mapping[str, str]]) -> list[str]:
+    """What is wrong with a row, whatever the images are."""
+    without = [row["image"] for row in rows if not row["group"]]
+    wrong = [(row["image"], row["split"]) for row in rows if row["split"] not in SPLITS]
+    return [f"{image} has no group: give it its patient, or its own name." for image in without] + [
+        f"{image} has split {split!r}, expected train, val or test: correct the word." for image, split in wrong
+    ]
+
+
+def _image_problems(rows: Sequence[Mapping[str, str]], items: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Images that the table names twice, that are not there, or of which there are several."""
+    named, there = Counter(_stem(row["image"]) for row in rows), Counter(_stem(name_of(item)) for item in items)
+    twice = [stem for stem, count in named.items() if count > 1]
+    return [
+        *(f"{stem} is listed {named[stem]} times: keep one row." for stem in twice),
+        *(f"{stem} is not in the data set: add the image, or remove the row." for stem in named if not there[stem]),
+        *(f"{there[stem]} images are called {stem}: rename all but one." for stem in named if there[stem] > 1),
+    ]
 
 
 def _stem(name: str) -> str:
-    return stem_of(name) or name
+    """Of a file, or the name of a folder of DICOM files."""
+    return stem_of(name) or Path(name).name

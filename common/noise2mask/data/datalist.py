@@ -164,11 +164,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     try:
         content = build(options.folder, options.layout, options.split)
+        there = sum(len(content[key]) for key in KEYS)
         content = assigned(content, options.assign) if options.assign else content
     except ValueError as error:
         parser.exit(2, f"error: {error}\n")
     path = write_datalist(content, options.output or Path(options.folder) / FILE)
-    print(f"{path}: " + ", ".join(f"{key} {len(content[key])}" for key in KEYS) + f", split by {content['split_by']}")
+    left_out = there - sum(len(content[key]) for key in KEYS)
+    counts = [f"{key} {len(content[key])}" for key in KEYS] + ([f"left out {left_out}"] if left_out else [])
+    print(f"{path}: {', '.join(counts)}, split by {content['split_by']}")
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ class PrepareDiffusion:
         self, noise_schedule: NoiseSchedule, target: str = "x0", mask_scale: float = 0.3, timestep_power: float = 1.0
     ) -> None:
         check_kind(target)
-        if timestep_power <= 0:
+        if not timestep_power > 0:
             raise ValueError(f"timestep_power is {timestep_power}, expected more than 0: 1 draws all timesteps alike.")
         self.timestep_power = timestep_power
         self.noise_schedule = noise_schedule
@@ -69,12 +69,12 @@ class PrepareDiffusion:
 
         Drawn on the CPU, so that every device trains on the same noise.
         """
-        last = self.noise_schedule.timesteps - 1
-        if self.timestep_power == 1:
-            timesteps = torch.randint(0, last + 1, (len(mask),))
+        count = self.noise_schedule.timesteps
+        if self.timestep_power == 1:  # apart, so that a seed gives the numbers that it always gave
+            timesteps = torch.randint(0, count, (len(mask),))
         else:
-            drawn = torch.rand(len(mask)) ** (1 / self.timestep_power)
-            timesteps = ((last + 1) * drawn).long().clamp(max=last)
+            drawn = torch.rand(len(mask)) ** (1 / self.timestep_power)  # in [0, 1], 1 by rounding
+            timesteps = (count * drawn).long().clamp(max=count - 1)
         return timesteps.to(mask.device), torch.randn(mask.shape).to(mask.device)
 
 

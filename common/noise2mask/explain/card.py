@@ -19,7 +19,6 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -87,14 +86,15 @@ def _kept_cases(cases: Sequence[Mapping[str, str]], kinds: Sequence[str], sample
     Of several structures, but for the background, each of each image is a case, with its image's number. One sample has
     no triage number; HD95 is None where mask or label is empty.
     """
-    patients, images = ([*dict.fromkeys(map(of, cases))] for of in (itemgetter("patient"), _name))
+    patients = list(dict.fromkeys(case["patient"] for case in cases))
+    images = list(dict.fromkeys(case["image"] for case in cases))
     found = []
     for case in cases:
         if case.get("structure") == BACKGROUND:
             continue
         kind = next((kind for kind in kinds if _name(case).startswith(kind)), None)
         one: dict[str, Any] = {"patient": patients.index(case["patient"])}
-        one |= {"image": images.index(_name(case))} if "structure" in case else {}
+        one |= {"image": images.index(case["image"])} if "structure" in case else {}
         one |= {"dice": float(case["dice"]), "hd95": float(case["hd95"]) if case["hd95"] else None}
         one |= {"area": int(case["tp"]) + int(case["fn"]), "triage": float(case["triage"]) if samples > 1 else None}
         found.append(one | {"kind": kind})

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..metrics.interval import Interval, over_patients
+from ..metrics.interval import Interval, mean_of_known, over_patients
 from ..metrics.table import markdown, number
 
 QUARTERS = ("smallest", "second", "third", "largest")
@@ -101,17 +101,11 @@ def _over_patients(values: Sequence[float], cases: Sequence[Case]) -> Interval:
     """Over the structures of each image first."""
     images: dict[Any, list[float]] = {}
     patients: dict[Any, str] = {}
-    for number_, (value, case) in enumerate(zip(values, cases, strict=True)):
-        image = case.get("image", number_)
+    for place, (value, case) in enumerate(zip(values, cases, strict=True)):
+        image = case.get("image", place)
         images.setdefault(image, []).append(value)
         patients[image] = str(case["patient"])
-    means = [float(np.mean(known)) if (known := without_nan(own)) else math.nan for own in images.values()]
-    return over_patients(means, [patients[image] for image in images])
-
-
-def without_nan(values: Sequence[float]) -> list[float]:
-    """What is known of them."""
-    return [value for value in values if not math.isnan(value)]
+    return over_patients([mean_of_known(own) for own in images.values()], [patients[image] for image in images])
 
 
 def _signed(found: Interval, digits: int) -> str:

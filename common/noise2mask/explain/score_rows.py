@@ -129,10 +129,19 @@ def _differences(result: Mapping[str, Any], first: Mapping[str, Any]) -> Row:
         "Dice, all images": lambda: difference(result, first),
         "Dice, lesion": lambda: difference(result, first, dice, of_a_lesion),
         "IoU, lesion": lambda: difference(result, first, iou, of_a_lesion),
-        "HD95": lambda: difference(result, first, hd95, digits=1),
+        "HD95": lambda: _distance_apart(result, first),
     }
     words = _why_not(result, first)
     return {"network": result["title"]} | {name: words or way() for name, way in ways.items()}
+
+
+def _distance_apart(result: Mapping[str, Any], first: Mapping[str, Any]) -> str:
+    """Of HD95, where both are in the same unit."""
+    unit = result["hd95_unit"]
+    if unit != first["hd95_unit"] or " " in unit:  # "mm and pixel"
+        return "other units"
+    found = difference(result, first, hd95, digits=1)
+    return found if found == "-" else f"{found} {unit}"
 
 
 def _why_not(result: Mapping[str, Any], first: Mapping[str, Any]) -> str:

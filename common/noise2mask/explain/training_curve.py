@@ -14,8 +14,8 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from ..files import load_plain
 from ..handlers.checkpoint import LAST as LAST_CHECKPOINT
-from ..handlers.checkpoint import newest_readable
 from ..handlers.epoch_log import SECONDS
 from ..metrics.table import markdown, number
 from ..report.curves import read_scalars
@@ -44,7 +44,7 @@ def training_curve(folders: Sequence[Path]) -> dict[str, Any]:
         where its `last.pt` is gone); `total_minutes` of all.
 
     Raises:
-        ValueError: where a folder has no score or no times.
+        ValueError: where a folder has no score or no times, or its last.pt is damaged.
     """
     before, found = 0.0, dict[str, Any]()
     for folder in folders:
@@ -69,8 +69,8 @@ def training_curve(folders: Sequence[Path]) -> dict[str, Any]:
 
 def _finished(folder: Path) -> bool | None:
     """What a training's checkpoint says."""
-    _, saved = newest_readable(folder / LAST_CHECKPOINT)
-    return None if saved is None else bool(saved["finished"])
+    path = folder / LAST_CHECKPOINT
+    return bool(load_plain(path)["finished"]) if path.is_file() else None
 
 
 def gain_at_end(curve: Mapping[str, Any]) -> float:
@@ -88,12 +88,12 @@ def _of_the_last(curve: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def said_of_end(curve: Mapping[str, Any] | None) -> str:
-    """In a table: flat, not converged, stopped early or unknown."""
+    """In a table: flat, not converged, stopped early, or unknown where no curve was kept or no checkpoint told."""
     if curve is None:
         return UNKNOWN
-    if curve["finished"] is False:
-        return STOPPED
-    return FLAT_AT_END if gain_at_end(curve) <= FLAT else NOT_CONVERGED
+    if gain_at_end(curve) > FLAT:
+        return NOT_CONVERGED
+    return {True: FLAT_AT_END, False: STOPPED, None: UNKNOWN}[curve["finished"]]
 
 
 def curve_table(results: Sequence[Mapping[str, Any]]) -> str:

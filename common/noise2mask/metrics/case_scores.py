@@ -13,7 +13,7 @@ from .calibration import calibration_bins, expected_calibration_error
 from .ensemble import generalised_energy_distance, sample_dice
 from .expected_dice import expected_dice
 from .hausdorff_distance import hausdorff_distance_95
-from .interval import over_patients, rank_correlation
+from .interval import mean_of_known, over_patients, rank_correlation
 from .overlap import Counts, count, overlap, pooled
 from .policy import policy, unit_of
 
@@ -117,7 +117,9 @@ def _all_classes(lines: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, 
     scores = {name: overlap(own) for name, own in counts.items()}
     of = {"": [name for name in scores if name != BACKGROUND], "_with_background": list(scores)}
     means = {
-        f"{score}{end}": _mean([scores[name][score] for name in own]) for score in LESION for end, own in of.items()
+        f"{score}{end}": mean_of_known([scores[name][score] for name in own])
+        for score in LESION
+        for end, own in of.items()
     }
     labelled = sum(own.tp + own.fn for own in counts.values())
     return means | {"accuracy": sum(own.tp for own in counts.values()) / labelled if labelled else float("nan")}
@@ -130,14 +132,16 @@ def _summary(cases: Sequence[Mapping[str, Any]], exclusive: bool) -> dict[str, A
     columns, unit = _columns(images), unit_of(case.get("group_by", "patient") for case in firsts)
     patients = [case["patient"] for case in firsts]
     over = {name: over_patients(values, patients) for name, values in columns.items()}
-    by_probability = [_mean([case.get("probability_triage", np.nan) for case in own]) for own in images.values()]
+    by_probability = [
+        mean_of_known([case.get("probability_triage", np.nan) for case in own]) for own in images.values()
+    ]
     triage = [case["triage"] for case in firsts]
     bins = sum(case[BINS] for case in cases)
     left_out = sum(bool(np.isnan(case["hd95"])) for case in cases)
     return {
         "means": {name: value.mean for name, value in over.items()},
         "intervals": {name: [value.low, value.high] for name, value in over.items()},
-        "means_over_images": {name: _mean(values) for name, values in columns.items()},
+        "means_over_images": {name: mean_of_known(values) for name, values in columns.items()},
         "pooled": {
             **pooled(Counts(*(case[name] for name in Counts._fields)) for case in cases),
             "expected_calibration_error": expected_calibration_error(bins),
@@ -173,23 +177,20 @@ def _columns(images: Mapping[Any, Sequence[Mapping[str, Any]]]) -> dict[str, lis
     """
     cases = [case for own in images.values() for case in own]
     names = [name for name in MEANS if any(name in case for case in cases)]
-    columns = {name: [_mean([case.get(name, np.nan) for case in own]) for own in images.values()] for name in names}
+    columns = {
+        name: [mean_of_known([case.get(name, np.nan) for case in own]) for own in images.values()] for name in names
+    }
     if len({case["hd95_unit"] for case in cases}) > 1:
         columns["hd95"] = [np.nan] * len(images)
     for name in LESION:
         columns[f"{name}_lesion"] = [
-            _mean([case[name] for case in own if _has_lesion(case)]) for own in images.values()
+            mean_of_known([case[name] for case in own if _has_lesion(case)]) for own in images.values()
         ]
     return columns
 
 
 def _has_lesion(case: Mapping[str, Any]) -> bool:
     return bool(case["tp"] + case["fn"])
-
-
-def _mean(values: Sequence[float]) -> float:
-    known = [value for value in values if not np.isnan(value)]
-    return float(np.mean(known)) if known else float("nan")
 
 
 def _triage(

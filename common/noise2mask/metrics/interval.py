@@ -44,6 +44,12 @@ def over_patients(values: Sequence[float], patients: Sequence[str]) -> Interval:
     return Interval(float(means.mean()), float(drawn.low), float(drawn.high), len(means))
 
 
+def mean_of_known(values: Sequence[float]) -> float:
+    """The mean without NaN; NaN where nothing else is there."""
+    known = [value for value in values if not np.isnan(value)]
+    return float(np.mean(known)) if known else float("nan")
+
+
 def rank_correlation(doubt: Sequence[float], score: Sequence[float], patients: Sequence[str]) -> Interval:
     """Spearman's rho over images, with a percentile bootstrap interval over patients.
 
@@ -53,19 +59,24 @@ def rank_correlation(doubt: Sequence[float], score: Sequence[float], patients: S
         patients: whose image it is.
 
     Returns:
-        NaN where all of one kind are alike, and no interval from a single patient; draws in which they are count not.
+        NaN where all of one kind are alike, and no interval from a single patient; draws in which all are alike are
+        left out.
     """
     known = [n for n, pair in enumerate(zip(doubt, score, strict=True)) if not np.isnan(pair).any()]
     pairs = np.array([[doubt[n], score[n]] for n in known]).reshape(-1, 2)
     names = np.array([patients[n] for n in known])
-    places = [np.flatnonzero(names == name) for name in dict.fromkeys(names)]
-    mean, generator = _spearman(pairs), np.random.default_rng(0)
-    if len(places) < 2 or np.isnan(mean):
-        return Interval(mean, float("nan"), float("nan"), len(places))
-    draws = generator.integers(len(places), size=(RANK_RESAMPLES, len(places)))
-    found = [_spearman(pairs[np.concatenate([places[place] for place in draw])]) for draw in draws]
-    low, high = np.nanpercentile(found, [50 * (1 - LEVEL), 50 * (1 + LEVEL)])
-    return Interval(mean, float(low), float(high), len(places))
+    own = [pairs[names == name] for name in dict.fromkeys(names)]
+    rho = _spearman(pairs)
+    if len(own) < 2 or np.isnan(rho):
+        return Interval(rho, float("nan"), float("nan"), len(own))
+    low, high = np.nanpercentile(_drawn(own), [50 * (1 - LEVEL), 50 * (1 + LEVEL)])
+    return Interval(rho, float(low), float(high), len(own))
+
+
+def _drawn(own: Sequence[np.ndarray]) -> list[float]:
+    """Rank correlations of the pairs of patients that are drawn with replacement."""
+    draws = np.random.default_rng(0).integers(len(own), size=(RANK_RESAMPLES, len(own)))
+    return [_spearman(np.concatenate([own[place] for place in draw])) for draw in draws]
 
 
 def _spearman(pairs: np.ndarray) -> float:

@@ -103,8 +103,8 @@ class PGDiffSeg(Denoiser):
         psa: dict[str, Any] = {"scale": psa_scale, "axis": psa_axis, "exchange": psa_exchange}
         self.psa = nn.ModuleList(ParameterSharedAttention(width, **psa) for width in widths[1:])
         self.gain_time = TimeEmbedding(base) if mask_gain else None
-        # of the bottleneck, and of the skips 1 .. n
-        self.gains = nn.ModuleList(TimeGain(4 * base) for _ in widths) if mask_gain else None
+        # Of the bottleneck, and of the skips 1 .. n
+        self.gains = nn.ModuleList(TimeGain(self.gain_time.width) for _ in widths) if self.gain_time else None
         # What figures 6 and 7 look at, under names of its own: hooks take modules that give a single tensor
         levels = range(1, len(pairs) + 1)
         names = (f"{flow}_{when}_psa_{i}" for flow in FLOWS for when in ("before", "after") for i in levels)
@@ -234,34 +234,36 @@ class PGDiffSeg(Denoiser):
 
     def _denoising_flow(self, a: Tensor, timesteps: Tensor, condition: Condition) -> tuple[Tensor, list[Tensor]]:
         """a (M, C_0, H, W) -> both flows' sum (M, C_n, h_n, w_n) and the skips' (M, C_i, h_{i-1}, w_{i-1})."""
-        skips = []
+        skips, embedding = [], self._gain_embedding(timesteps)  # and (M, E) or (1, E)
         for i, (unit, psa) in enumerate(zip(self.denoising_units, self.psa, strict=True), start=1):
             skip, a = unit(a, timesteps)  # (M, C_i, h_{i-1}, w_{i-1}), (M, C_i, h_i, w_i)
-            skip = self._weighed(i, skip, timesteps)  # (M, C_i, h_{i-1}, w_{i-1})
+            skip = self._weighed(i, skip, embedding)  # (M, C_i, h_{i-1}, w_{i-1})
             skips.append(add_to_samples(skip, condition[f"skip{i}"]))  # (M, C_i, h_{i-1}, w_{i-1})
             a = psa.attend(self._tapped(a, "denoising_before", i), "denoising")  # (M, C_i, h_i, w_i)
             a = self._tapped(a, "denoising_after", i)  # (M, C_i, h_i, w_i)
-        return add_to_samples(self._weighed(0, a, timesteps), condition["flow"]), skips
+        return add_to_samples(self._weighed(0, a, embedding), condition["flow"]), skips
 
     def _exchanging_flows(self, a: Tensor, timesteps: Tensor, condition: Condition) -> tuple[Tensor, list[Tensor]]:
         """The same where each level's attention sees both flows: every sample has a condition flow of its own."""
         b = condition["stem"].repeat_interleave(len(a) // len(condition["stem"]), dim=0)  # (M, C_0, H, W)
-        skips = []
+        skips, embedding = [], self._gain_embedding(timesteps)  # and (M, E) or (1, E)
         units = zip(self.denoising_units, self.condition_units, self.psa, strict=True)
         for i, (denoising, conditioning, psa) in enumerate(units, start=1):
             s, a = denoising(a, timesteps)  # (M, C_i, h_{i-1}, w_{i-1}), (M, C_i, h_i, w_i)
             r, b = conditioning(b, timesteps)  # (M, C_i, h_{i-1}, w_{i-1}), (M, C_i, h_i, w_i)
-            skips.append(self._weighed(i, s, timesteps) + r)  # (M, C_i, h_{i-1}, w_{i-1})
+            skips.append(self._weighed(i, s, embedding) + r)  # (M, C_i, h_{i-1}, w_{i-1})
             a, b = self._tapped(a, "denoising_before", i), self._tapped(b, "condition_before", i)
             b, a = psa(b, a)  # (M, C_i, h_i, w_i) twice
             a, b = self._tapped(a, "denoising_after", i), self._tapped(b, "condition_after", i)
-        return self._weighed(0, a, timesteps) + b, skips
+        return self._weighed(0, a, embedding) + b, skips
 
-    def _weighed(self, level: int, features: Tensor, timesteps: Tensor) -> Tensor:
+    def _gain_embedding(self, timesteps: Tensor) -> Tensor | None:
+        """timesteps (M,) or (1,) -> (M, E) or (1, E), what the gains follow; None where there are none."""
+        return None if self.gain_time is None else self.gain_time(timesteps)
+
+    def _weighed(self, level: int, features: Tensor, embedding: Tensor | None) -> Tensor:
         """The mask's features (M, ., h, w) at the skip of a level, or at the bottleneck, 0: times their gain."""
-        if self.gains is None or self.gain_time is None:
-            return features
-        return self.gains[level](features, self.gain_time(timesteps))
+        return features if self.gains is None else self.gains[level](features, embedding)  # (M, ., h, w)
 
     def _tapped(self, features: Tensor, where: str, level: int) -> Tensor:
         """Features (., C_i, h_i, w_i) as they are, where a hook can see them."""
