@@ -1,13 +1,12 @@
 """A split that a table gives, image by image, such as the one that a card's scores are of (docs/split.csv)."""
 
-import csv
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from .item_paths import name_of
-from .layout_files import stem_of
+from .layout_files import read_table, stem_of
 from .layout_folder import SPLITS
 from .problems import refuse
 from .splits import KEYS, torn_patients
@@ -44,14 +43,12 @@ def assigned(content: dict[str, Any], path: Path) -> dict[str, Any]:
 
 def _rows(path: Path) -> list[dict[str, str]]:
     try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            table = csv.DictReader(file, skipinitialspace=True)
-            names, rows = table.fieldnames or [], list(table)
+        names, rows = read_table(path)
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} can not be read ({error}): {GIVE}.") from error
     if missing := [name for name in COLUMNS if name not in names]:
         raise ValueError(f"{path} has no column {', '.join(missing)}: {GIVE}.")
-    return [{name: (row[name] or "").strip() for name in COLUMNS} for row in rows]
+    return rows
 
 
 def _row_problems(rows: Sequence[Mapping[str, str]]) -> list[str]:

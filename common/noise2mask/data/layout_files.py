@@ -1,8 +1,9 @@
 """What all layouts share: the files of a folder by stem, what is wrong with them, and the datalist made of them."""
 
+import csv
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from .dicom_series import is_dicom_folder
@@ -43,6 +44,15 @@ def by_stem(folder: Path, problems: list[str], suffixes: Sequence[str] = SUFFIXE
         elif stem is not None:
             files[stem] = path
     return files
+
+
+def read_table(path: Path, column: Callable[[str], str] = str) -> tuple[list[str], list[dict[str, str]]]:
+    """The columns of a CSV file, by what `column` makes of their names, and its rows, words without outer spaces."""
+    with open(path, encoding="utf-8-sig", newline="") as file:
+        table = csv.DictReader(file, skipinitialspace=True)
+        names = [column(name) for name in table.fieldnames or []]
+        table.fieldnames = names
+        return names, [{name: (row[name] or "").strip() for name in names} for row in table]
 
 
 def assemble(images: dict, labels: dict, owner: dict, keys: dict, group_by: str, split_by: str) -> dict:

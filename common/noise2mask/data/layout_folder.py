@@ -6,13 +6,12 @@ images: `group_by` in the datalist says which of the three ("patient", "group", 
 name.
 """
 
-import csv
 import os
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from .layout_files import ADD_MASK, SUFFIXES, assemble, by_stem, existing, refuse_folder, stem_of
+from .layout_files import ADD_MASK, SUFFIXES, assemble, by_stem, existing, read_table, refuse_folder, stem_of
 from .problems import knowing_pairs
 from .splits import FRACTIONS, KEYS, split_groups, split_training, torn_patients
 
@@ -101,14 +100,11 @@ def read_manifest(
     path = folder / "manifest.csv"
     if not path.is_file():
         return {}
-    with open(path, encoding="utf-8-sig", newline="") as file:
-        table = csv.DictReader(file, skipinitialspace=True)
-        names = table.fieldnames = [_column(name) for name in table.fieldnames or []]
-        column = next((name for name in STEM_COLUMNS if name in names), None)
-        if column is None:
-            raise ValueError(f"{path} has the columns {names}, expected one of {', '.join(STEM_COLUMNS)}")
-        rows = [{name: (row[name] or "").strip() for name in names} for row in table]
-        pairs = [(stem_of(row[column], suffixes) or row[column], row) for row in rows]
+    names, rows = read_table(path, _column)
+    column = next((name for name in STEM_COLUMNS if name in names), None)
+    if column is None:
+        raise ValueError(f"{path} has the columns {names}, expected one of {', '.join(STEM_COLUMNS)}")
+    pairs = [(stem_of(row[column], suffixes) or row[column], row) for row in rows]
     refuse_folder(folder, manifest_problems([stem for stem, _ in pairs], images))
     return dict(pairs)
 

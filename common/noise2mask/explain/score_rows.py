@@ -19,6 +19,7 @@ POOLED = {
 OF_ALL = ("Dice, all images", "false masks")  # columns that say nothing new where all images have all structures
 DIFFERENCES = "Minus the first row, image by image (Dice and IoU: higher is better; HD95, where both have one: lower):"
 UNCERTAINTY = "How far the probabilities and the order of doubt can be trusted:"
+COMPARED = ("Dice, all images", "Dice, lesion", "IoU, lesion", "HD95")
 OF_STRUCTURES = "Of each structure:"
 
 Row = dict[str, str]  # column -> text
@@ -125,14 +126,15 @@ def _distance(result: Mapping[str, Any], unit: str, lines: int) -> str:
 
 def _differences(result: Mapping[str, Any], first: Mapping[str, Any]) -> Row:
     """Mean differences on the same images, all of them or those with a lesion."""
-    ways = {
-        "Dice, all images": lambda: difference(result, first),
-        "Dice, lesion": lambda: difference(result, first, dice, of_a_lesion),
-        "IoU, lesion": lambda: difference(result, first, iou, of_a_lesion),
-        "HD95": lambda: _distance_apart(result, first),
-    }
-    words = _why_not(result, first)
-    return {"network": result["title"]} | {name: words or way() for name, way in ways.items()}
+    if words := _why_not(result, first):
+        return {"network": result["title"], **dict.fromkeys(COMPARED, words)}
+    found = (
+        difference(result, first),
+        difference(result, first, dice, of_a_lesion),
+        difference(result, first, iou, of_a_lesion),
+        _distance_apart(result, first),
+    )
+    return {"network": result["title"], **dict(zip(COMPARED, found, strict=True))}
 
 
 def _distance_apart(result: Mapping[str, Any], first: Mapping[str, Any]) -> str:

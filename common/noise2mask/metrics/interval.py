@@ -3,7 +3,7 @@
 Images of one patient are not independent: they are averaged first, and the bootstrap draws patients.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -44,7 +44,7 @@ def over_patients(values: Sequence[float], patients: Sequence[str]) -> Interval:
     return Interval(float(means.mean()), float(drawn.low), float(drawn.high), len(means))
 
 
-def mean_of_known(values: Sequence[float]) -> float:
+def mean_of_known(values: Iterable[float]) -> float:
     """The mean without NaN; NaN where nothing else is there."""
     known = [value for value in values if not np.isnan(value)]
     return float(np.mean(known)) if known else float("nan")

@@ -3,12 +3,13 @@
 import csv
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..digest import sha256
 from ..metrics.case_scores import BACKGROUND
+from ..metrics.interval import mean_of_known
 from .curves import EVENTS, Curve, read_curves
 
 SCORES, CASES = "scores.json", "cases.csv"  # of an evaluation
@@ -140,7 +141,7 @@ def _scored(rows: Sequence[Mapping[str, str]]) -> Case:
     """Of an image's lines in CASES."""
     first, lines = rows[0], [_numbers(row) for row in rows]
     named = {row["structure"]: line for row, line in zip(rows, lines, strict=True)} if "structure" in first else {}
-    numbers = {name: _mean(line[name] for line in lines) for name in lines[0]}
+    numbers = {name: mean_of_known(line[name] for line in lines) for name in lines[0]}
     numbers |= {name: sum(line[name] for line in lines) for name in (*COUNTS, "mask_pixels", "label_pixels")}
     numbers |= {WORST: min(line["dice"] for line in lines)} if len(named) > 1 else {}
     notes = [note for name, line in (named or {"": lines[0]}).items() if (note := _mistake(name, line))]
@@ -173,11 +174,6 @@ def _segmented(case: Mapping[str, Any]) -> Case:
 
 def _plain(case: Mapping[str, Any]) -> dict[str, float]:
     return {name: float(value) for name, value in case.items() if isinstance(value, int | float)}
-
-
-def _mean(values: Iterable[float]) -> float:
-    known = [value for value in values if not math.isnan(value)]
-    return sum(known) / len(known) if known else math.nan
 
 
 def _read_json(path: Path) -> dict[str, Any]:
