@@ -19,6 +19,7 @@ SCORES = {
     "means": {"dice": 0.5, "dice_lesion": 0.25, "iou_lesion": 0.125, "hd95": 3.0, "expected_calibration_error": 0.0625},
     "intervals": {"dice": [0.4, 0.6], "dice_lesion": [0.2, 0.3], "hd95": [2.0, 4.0]},
     "pooled": {"dice": 0.75, "expected_calibration_error": 0.0312},
+    "pooled_intervals": {"expected_calibration_error": [0.02, 0.04]},
     "triage": {"spearman_with_dice": None},
     "counts": {"images": 9, "with_lesion": 7, "lesions_missed": 3, "false_masks": 1, "hd95_left_out": 2},
     "policy": "p",
@@ -35,7 +36,7 @@ ROW = (
     "| one | 0.500 (0.400 to 0.600) | 0.250 (0.200 to 0.300) "
     "| 0.125 | 3.0 (2.0 to 4.0) mm, 2 of 9 left out | 0.750 | 3 of 7 | 1 of 2 | unknown |"
 )
-UNCERTAINTY = "| one | 0.062 | 0.0312 |"
+UNCERTAINTY = "| one | 0.062 | 0.0312 (0.0200 to 0.0400) |"
 
 
 @pytest.mark.parametrize("root", BUNDLES, ids=lambda root: root.name)

@@ -1,5 +1,7 @@
 """Curves of trainings: minutes, and whether they were flat at their end."""
 
+import json
+
 import pytest
 from torch.utils.tensorboard import SummaryWriter
 
@@ -92,9 +94,10 @@ def test_a_card_says_how_trainings_ended(tmp_path):
     (tmp_path / "one.json").write_text(written(result("one", 0.1, 0.5, 0.7, 0.72)))
     row = filled("<!-- curves: one -->\n<!-- end -->", tmp_path).splitlines()[3]
     assert row == "| one | 4 | dice | 0.100 | 0.500 | 0.700 | 0.720 | +0.020 | not converged |"
-    (tmp_path / "one.json").write_text('{"title": "one"}')
-    with pytest.raises(ValueError, match="one of the curves 'one' have no training"):
-        filled("<!-- curves: one -->\n<!-- end -->", tmp_path)
+    for older in ({}, {"training": {"score": "dice", "minutes": [1, 2], "values": [0.5, 0.6]}}):
+        (tmp_path / "one.json").write_text(json.dumps({"title": "one", **older}))
+        with pytest.raises(ValueError, match="one of the curves 'one' have no training"):
+            filled("<!-- curves: one -->\n<!-- end -->", tmp_path)
 
 
 def test_nothing_is_claimed_of_a_network_that_was_still_rising():

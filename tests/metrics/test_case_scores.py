@@ -68,6 +68,9 @@ def test_pooled_scores_and_calibration_weigh_pixels():
     assert summary["pooled"]["false_negative_rate"] == 0.5
     assert summary["pooled"]["expected_calibration_error"] == pytest.approx(1 / 8)
     assert sum(summary["calibration"]["pixels"]) == 8
+    intervals = summary["pooled_intervals"]
+    # either image twice, or both: of the first alone Dice is 2/3 and 1 of its 4 pixels is wrong, all of the other right
+    assert intervals == {"dice": [pytest.approx(2 / 3), 1], "expected_calibration_error": [0, pytest.approx(1 / 4)]}
 
 
 def test_triage_is_judged_by_its_rank_correlation_with_dice():

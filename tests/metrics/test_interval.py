@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from noise2mask.metrics.interval import over_patients, rank_correlation
+from noise2mask.metrics.interval import of_all_together, over_patients, rank_correlation
 
 
 def test_images_of_a_patient_are_averaged_first():
@@ -67,3 +67,27 @@ def test_where_all_are_alike_there_is_no_rank_correlation():
     assert math.isnan(rank_correlation([0.0, 0.0], [0.5, 0.6], ["a", "b"]).mean)
     assert math.isnan(rank_correlation([], [], []).mean)
     assert rank_correlation([0.1, 0.2, math.nan], [0.6, 0.5, 0.9], ["a", "a", "b"])[:1] == (pytest.approx(-1),)
+
+
+def test_a_score_of_all_pixels_together_has_the_interval_of_a_mean_where_images_are_alike_in_size():
+    hits = np.random.default_rng(0).integers(0, 101, 60)
+    names = [str(i) for i in range(60)]
+    low, high = of_all_together([np.array([n, 100]) for n in hits], names, lambda total: total[0] / total[1])
+    mean = over_patients((hits / 100).tolist(), names)
+    assert (low, high) == pytest.approx((mean.low, mean.high), abs=0.01)
+
+
+def test_a_large_image_weighs_by_its_pixels():
+    parts = [np.array([0, 10]), np.array([90, 90])]
+    assert of_all_together(parts, ["a", "b"], lambda total: total[0] / total[1]) == (0, 1)  # drawn twice alone
+    assert of_all_together(parts, ["a", "b"], lambda total: float(total[1])) == (20, 180)
+
+
+def test_images_of_one_patient_are_drawn_together():
+    def part(total):
+        return total[0] / total[1]
+
+    parts = [np.array([n % 7, 9]) for n in range(40)]
+    one = of_all_together([sum(parts[n::8]) for n in range(8)], list("abcdefgh"), part)
+    assert of_all_together(parts, list("abcdefgh") * 5, part) == one
+    assert all(map(math.isnan, of_all_together(parts, ["a"] * 40, part)))

@@ -40,6 +40,7 @@ SECTIONS = (
 )  # fmt: skip
 DISCLAIMER = "Research software. Not a medical device. Not for diagnosis."
 SHOWN = ("means", "intervals", "pooled", "triage", "counts", "policy", "sampling")  # of scores.json
+NOT_ALWAYS = ("pooled_intervals", CLASSES)  # of an older version, and without a scored background, they are not there
 OF_IMAGES = ("frechet_distance", "mmd")  # scores of a bundle that generates
 BLOCK = re.compile(r"(<!-- (table|subgroups|robustness|curves|costs): ([\w ]+) -->\n).*?(<!-- end -->)", re.S)
 
@@ -66,7 +67,7 @@ def kept(path: Path, title: str, kinds: Sequence[str] = (), training: Sequence[P
         {"title": title}
         | parts
         | {name: content[name] for name in SHOWN}
-        | ({CLASSES: content[CLASSES]} if CLASSES in content else {})
+        | {name: content[name] for name in NOT_ALWAYS if name in content}
         | _kept_structures(content.get("structures", {}))
         | ({"training": training_curve(training)} if training else {})
         | {"cases": _kept_cases(cases, kinds, content["sampling"]["samples"])}
@@ -168,9 +169,11 @@ def _robustness(names: str, results: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _curves(names: str, results: Sequence[Mapping[str, Any]]) -> str:
-    without = [name for name, result in zip(names.split(), results, strict=True) if "training" not in result]
+    own = zip(names.split(), results, strict=True)
+    without = [name for name, result in own if "begins" not in result.get("training", {})]
     if without:
-        raise ValueError(f"{', '.join(without)} of the curves {names!r} have no training: keep them with --training.")
+        found = f"{', '.join(without)} of the curves {names!r} have no training, or one that an older version kept"
+        raise ValueError(f"{found}: keep them with --training.")
     return curve_table(results)
 
 

@@ -68,7 +68,7 @@ def _scores(result: Mapping[str, Any]) -> Row:
         "Dice, lesion": _with_interval(result, "dice_lesion"),
         "IoU, lesion": _with_interval(result, "iou_lesion"),
         "HD95": _distance(result, result["hd95_unit"], _lines(result)),
-        "Dice, pooled": number(result["pooled"]["dice"]),
+        "Dice, pooled": _of_all_pixels(result, "dice"),
         "lesions missed": f"{counts['lesions_missed']} of {lesions}",
         "false masks": f"{counts['false_masks']} of {_lines(result) - lesions}",
     }
@@ -83,7 +83,7 @@ def _uncertainty(result: Mapping[str, Any]) -> Row:
     return {
         "network": result["title"],
         "calibration error": _with_interval(result, "expected_calibration_error"),
-        "calibration error, pooled": number(result["pooled"].get("expected_calibration_error"), 4),
+        "calibration error, pooled": _of_all_pixels(result, "expected_calibration_error", 4),
         "triage against Dice": _rank(triage, "spearman_with_dice"),
         "triage by probability against Dice": _rank(triage, "probability_spearman_with_dice"),
     }
@@ -157,6 +157,12 @@ def _why_not(result: Mapping[str, Any], first: Mapping[str, Any]) -> str:
 def _with_interval(result: Mapping[str, Any], name: str, digits: int = 3) -> str:
     low, high = result["intervals"].get(name, (None, None))
     return with_interval(result["means"][name], low, high, digits)
+
+
+def _of_all_pixels(result: Mapping[str, Any], name: str, digits: int = 3) -> str:
+    """A score of all pixels together, with its interval where it was kept."""
+    low, high = result.get("pooled_intervals", {}).get(name, (None, None))
+    return with_interval(result["pooled"].get(name), low, high, digits)
 
 
 def _rank(triage: Mapping[str, Any], name: str) -> str:

@@ -13,7 +13,7 @@ from .calibration import calibration_bins, expected_calibration_error
 from .ensemble import generalised_energy_distance, sample_dice
 from .expected_dice import expected_dice
 from .hausdorff_distance import hausdorff_distance_95
-from .interval import mean_of_known, over_patients, rank_correlation
+from .interval import mean_of_known, of_all_together, over_patients, rank_correlation
 from .overlap import Counts, count, overlap, pooled
 from .policy import policy, unit_of
 
@@ -74,9 +74,10 @@ def summarise(cases: Sequence[Mapping[str, Any]], exclusive: bool = False) -> di
         exclusive: how structures became masks, for the policy's words.
 
     Returns:
-        `means` (over patients; the headline), `intervals` (95 %), `means_over_images`, `pooled`, `calibration`,
-        `triage`, `counts`, `group_by` and `policy`; of several structures, `structures`: the same of each; and where
-        the background has lines, too, `classes`: see `class_summary`. It is in nothing else.
+        `means` (over patients; the headline), `intervals` (95 %), `means_over_images`, `pooled` (all pixels of all
+        images together) and `pooled_intervals` of its Dice and calibration error, `calibration`, `triage`, `counts`,
+        `group_by` and `policy`; of several structures, `structures`: the same of each; and where the background has
+        lines, too, `classes`: see `class_summary`. It is in nothing else.
     """
     structures = [case for case in cases if case.get("structure") != BACKGROUND]
     names = list(dict.fromkeys(case["structure"] for case in structures if "structure" in case))
@@ -146,6 +147,7 @@ def _summary(cases: Sequence[Mapping[str, Any]], exclusive: bool) -> dict[str, A
             **pooled(Counts(*(case[name] for name in Counts._fields)) for case in cases),
             "expected_calibration_error": expected_calibration_error(bins),
         },
+        "pooled_intervals": _pooled_intervals(cases),
         "calibration": {name: row.tolist() for name, row in zip(("pixels", "probability", "label"), bins, strict=True)},
         "triage": _triage({"": triage, "probability_": by_probability}, columns["dice"], patients),
         "counts": {
@@ -159,6 +161,15 @@ def _summary(cases: Sequence[Mapping[str, Any]], exclusive: bool) -> dict[str, A
         "group_by": unit,
         "policy": policy(unit, structures="structure" in cases[0], exclusive=exclusive),
     }
+
+
+def _pooled_intervals(cases: Sequence[Mapping[str, Any]]) -> dict[str, list[float]]:
+    """Of scores of all pixels together, as patients are drawn."""
+    patients = [case["patient"] for case in cases]
+    counts = [np.array([case[name] for name in Counts._fields]) for case in cases]
+    dice = of_all_together(counts, patients, lambda total: overlap(Counts(*total.tolist()))["dice"])
+    calibration = of_all_together([case[BINS] for case in cases], patients, expected_calibration_error)
+    return {"dice": list(dice), "expected_calibration_error": list(calibration)}
 
 
 def _by_image(cases: Sequence[Mapping[str, Any]]) -> dict[Any, list[Mapping[str, Any]]]:

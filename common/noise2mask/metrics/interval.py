@@ -1,17 +1,18 @@
-"""Means and rank correlations over patients, with their interval.
+"""Means, rank correlations and scores of all pixels together, with their interval over patients.
 
 Images of one patient are not independent: they are averaged first, and the bootstrap draws patients.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from scipy.stats import bootstrap, rankdata
 
 RESAMPLES = 2000
-RANK_RESAMPLES = 1000
+FEWER_RESAMPLES = 1000  # of scores that are no means, which cost more
 LEVEL = 0.95
+PERCENTILES = (50 * (1 - LEVEL), 50 * (1 + LEVEL))
 
 
 class Interval(NamedTuple):
@@ -44,6 +45,30 @@ def over_patients(values: Sequence[float], patients: Sequence[str]) -> Interval:
     return Interval(float(means.mean()), float(drawn.low), float(drawn.high), len(means))
 
 
+def of_all_together(
+    parts: Sequence[np.ndarray], patients: Sequence[str], score: Callable[[np.ndarray], float]
+) -> tuple[float, float]:
+    """The percentile bootstrap interval over patients of a score of all images' pixels together.
+
+    Args:
+        parts:    of each image, what adds up over images, such as its counted pixels; of one shape.
+        patients: whose image it is.
+        score:    of their sum.
+
+    Returns:
+        Low and high; NaN from a single patient.
+    """
+    own: dict[str, np.ndarray] = {}
+    for part, patient in zip(parts, patients, strict=True):
+        own[patient] = own.get(patient, 0) + part
+    if len(own) < 2:
+        return float("nan"), float("nan")
+    sums = np.stack(list(own.values()))  # (patients, *part)
+    drawn = [score(sums[draw].sum(axis=0)) for draw in _draws(len(own))]
+    low, high = np.percentile(drawn, PERCENTILES)
+    return float(low), float(high)
+
+
 def mean_of_known(values: Iterable[float]) -> float:
     """The mean without NaN; NaN where nothing else is there."""
     known = [value for value in values if not np.isnan(value)]
@@ -69,14 +94,18 @@ def rank_correlation(doubt: Sequence[float], score: Sequence[float], patients: S
     rho = _spearman(pairs)
     if len(own) < 2 or np.isnan(rho):
         return Interval(rho, float("nan"), float("nan"), len(own))
-    low, high = np.nanpercentile(_drawn(own), [50 * (1 - LEVEL), 50 * (1 + LEVEL)])
+    low, high = np.nanpercentile(_drawn(own), PERCENTILES)
     return Interval(rho, float(low), float(high), len(own))
 
 
 def _drawn(own: Sequence[np.ndarray]) -> list[float]:
     """Rank correlations of the pairs of patients that are drawn with replacement."""
-    draws = np.random.default_rng(0).integers(len(own), size=(RANK_RESAMPLES, len(own)))
-    return [_spearman(np.concatenate([own[place] for place in draw])) for draw in draws]
+    return [_spearman(np.concatenate([own[place] for place in draw])) for draw in _draws(len(own))]
+
+
+def _draws(patients: int) -> np.ndarray:
+    """Which patients are drawn, with replacement: (FEWER_RESAMPLES, patients)."""
+    return np.random.default_rng(0).integers(patients, size=(FEWER_RESAMPLES, patients))
 
 
 def _spearman(pairs: np.ndarray) -> float:
