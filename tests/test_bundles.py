@@ -87,7 +87,7 @@ def test_settings_beside_weights_are_taken(own, tmp_path):
     ]  # fmt: skip
 
 
-def test_settings_of_the_training_win_over_those_of_data_whichever_way_these_are_given(own, tmp_path):
+def test_settings_of_the_training_win_over_those_of_data_whichever_way_these_are_given(own, tmp_path, caplog):
     (tmp_path / "w.pt").write_bytes(b"")
     (tmp_path / "w.yaml").write_text(yaml.safe_dump(SETTINGS))
     (own.root / "configs" / "data").mkdir()
@@ -95,6 +95,11 @@ def test_settings_of_the_training_win_over_those_of_data_whichever_way_these_are
     (own.root / "configs" / "presets" / "paper.yaml").write_text("mask_scale: 1.0\n")
     config = ConfigParser.load_config_files(list(map(str, own.inference_configs("w.pt", ["paper", "data/eye"])[1])))
     assert (config["layout"], config["image_size"], config["mask_scale"]) == ("eye", [16, 16], 1.0)
+    assert "w.yaml overrules eye: image_size [16, 16]." in caplog.text
+    (own.root / "configs" / "data" / "eye.yaml").write_text("layout: eye\nimage_size: [16, 16]\n")
+    caplog.clear()
+    own.inference_configs("w.pt", ["data/eye"])
+    assert not caplog.text
 
 
 @pytest.mark.parametrize(

@@ -138,6 +138,8 @@ class Bundle(NamedTuple):
         # network sees (size, grey values, structures) that of the training must win; over that, the user's choice.
         data = [name for name in presets if name.startswith("data/")]
         others = [name for name in presets if name not in data]
+        for name in data if trained else ():
+            _tell_overruled(self.preset(name), trained[0])
         return model_file, [self.config("inference"), *map(self.preset, data), *trained, *map(self.preset, others)]
 
     def _check_network(self, path: Path) -> None:
@@ -184,6 +186,15 @@ class Bundle(NamedTuple):
         raise ValueError(
             f"{self.name} has no {kind or 'config'} {what!r}, expected one of: {', '.join(there) or 'none'}."
         )
+
+
+def _tell_overruled(overlay: Path, trained: Path) -> None:
+    """Say which settings of an overlay of data the weights have otherwise: images may be read unlike those of it."""
+    wanted, taken = (yaml.safe_load(path.read_text(encoding="utf-8")) or {} for path in (overlay, trained))
+    other = [name for name, value in wanted.items() if name in taken and taken[name] != value]
+    if other:
+        told = ", ".join(f"{name} {taken[name]}" for name in other)
+        logger.warning(f"{trained} overrules {overlay.stem}: {told}. For other images train, or give other weights.")
 
 
 def find_bundle(name: str) -> Bundle:
