@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from noise2mask.explain import robustness_figure
+from noise2mask.explain import card
 from noise2mask.explain.robustness_figure import curve, write_robustness_figure
 from noise2mask.explain.robustness_table import beside, place, scores_table
 
@@ -64,9 +64,19 @@ def test_every_number_is_seen(tmp_path, change):
 def test_kept_results_are_drawn_by_command(tmp_path, monkeypatch):
     for title, rows in (("one", ROWS), ("other", OTHER)):
         (tmp_path / f"{title}.json").write_text(json.dumps({"title": title, "rows": rows}))
-    files = [str(tmp_path / name) for name in ("one.json", "other.json", "both.png")]
-    monkeypatch.setattr(sys, "argv", ["robustness_figure", *files[:2], "--output", files[2]])
-    robustness_figure.main()
+    both = tmp_path / "both.png"
+    monkeypatch.setattr(sys, "argv", ["card", "draw", str(both), "one", "other"])
+    card.main()
     expected = picture(tmp_path / "expected.png", {"one": ROWS, "other": OTHER})
-    assert np.array_equal(np.asarray(Image.open(files[2]).convert("RGB")), expected)
+    assert np.array_equal(np.asarray(Image.open(both).convert("RGB")), expected)
     assert not np.array_equal(picture(tmp_path / "alone.png", {"one": ROWS}), expected)
+
+
+def test_results_of_two_kinds_are_not_drawn_together(tmp_path):
+    (tmp_path / "study.json").write_text(json.dumps({"title": "study", "rows": ROWS}))
+    (tmp_path / "scores.json").write_text(json.dumps({"title": "scores"}))
+    with pytest.raises(ValueError, match="'scores' is no robustness study"):
+        card.draw(tmp_path / "both.png", ["study", "scores"])
+    with pytest.raises(ValueError, match="scores, study of the curves 'scores study' have no training"):
+        card.draw(tmp_path / "both.png", ["scores", "study"])
+    assert not (tmp_path / "both.png").exists()

@@ -10,7 +10,8 @@ robustness_study.json; with `--kinds benign malignant` it marks the cases whose 
 `fill` writes the tables anew: between `<!-- table: NAME NAME -->` and `<!-- end -->` stands the table of these results,
 and with another word in the place of `table`: `subgroups`, that of two results on groups of the same images;
 `robustness`, that of robustness studies of the same images; `curves`, how the trainings ended; `costs`, what
-benchmarks/peers.py has measured. `draw` makes a figure of the curves.
+benchmarks/peers.py has measured. `draw` makes a figure of the results
+NAME that stand beside it: of robustness studies their curves, of evaluations those of their trainings.
 """
 
 import argparse
@@ -30,7 +31,8 @@ from ..metrics.table import markdown
 from ..studies.settings_study import study_table
 from .costs import cost_table
 from .paired import subgroup_table
-from .robustness_table import beside, is_robustness, place
+from .robustness_figure import write_robustness_figure
+from .robustness_table import beside, check_alike, is_robustness, place
 from .score_rows import CLASSES, score_table
 from .training_curve import curve_table, training_curve, write_training_curves
 
@@ -169,12 +171,16 @@ def _robustness(names: str, results: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _curves(names: str, results: Sequence[Mapping[str, Any]]) -> str:
+    _check_curves(names, results)
+    return curve_table(results)
+
+
+def _check_curves(names: str, results: Sequence[Mapping[str, Any]]) -> None:
     own = zip(names.split(), results, strict=True)
     without = [name for name, result in own if "begins" not in result.get("training", {})]
     if without:
         found = f"{', '.join(without)} of the curves {names!r} have no training, or one that an older version kept"
         raise ValueError(f"{found}: keep them with --training.")
-    return curve_table(results)
 
 
 def _costs(names: str, results: Sequence[Mapping[str, Any]]) -> str:
@@ -188,6 +194,21 @@ MAKERS = {
     "curves": _curves,
     "costs": _costs,
 }
+
+
+def draw(picture: Path, names: Sequence[str]) -> None:
+    """A figure of results that stand beside it: curves of robustness studies, or of the trainings of evaluations.
+
+    Raises:
+        ValueError: where a result is missing, or they are not all of one kind and of the same images.
+    """
+    results = [_read(picture.with_name(f"{name}.json")) for name in names]
+    if "rows" in results[0]:
+        check_alike(results)
+        write_robustness_figure({result["title"]: result["rows"] for result in results}, picture)
+    else:
+        _check_curves(" ".join(names), results)
+        write_training_curves(results, picture)
 
 
 def card_problems(root: Path) -> list[str]:
@@ -250,14 +271,14 @@ def main() -> None:
     keep.add_argument("--kinds", nargs="+", default=[], help="beginnings of file names that say what kind a case is")
     fill = commands.add_parser("fill")
     fill.add_argument("bundle", type=Path)
-    draw = commands.add_parser("draw")
-    draw.add_argument("picture", type=Path)
-    draw.add_argument("names", nargs="+")
+    figure = commands.add_parser("draw")
+    figure.add_argument("picture", type=Path)
+    figure.add_argument("names", nargs="+")
     given = parser.parse_args()
     if given.command == "keep":
         write_text_atomically(written(kept(given.source, given.title, given.kinds, given.training)), given.target)
     elif given.command == "draw":
-        write_training_curves([_read(given.picture.with_name(f"{name}.json")) for name in given.names], given.picture)
+        draw(given.picture, given.names)
     else:
         card = given.bundle / "docs" / "README.md"
         write_text_atomically(filled(card.read_text(encoding="utf-8"), card.parent / "results"), card)

@@ -1,12 +1,5 @@
-"""How scores fall when images get worse, as curves: of one network, or of several beside one another.
+"""How scores fall when images get worse, as curves: of one network, or of several beside one another."""
 
-    python -m noise2mask.explain.robustness_figure RESULTS/ONE.json RESULTS/OTHER.json --output FIGURE.png
-
-draws results that were kept of studies (`python -m noise2mask.explain.card keep OUT/robustness_study.json ...`).
-"""
-
-import argparse
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +11,7 @@ from matplotlib.figure import Figure
 from ..transforms.corruption import CORRUPTIONS
 from .figure import save_figure
 from .lines import draw_dice, look_of
-from .robustness_table import AS_THEY_ARE, Row, check_alike
+from .robustness_table import AS_THEY_ARE, Row
 
 APART = 0.012  # of the reach of severities, from line to line, so that intervals do not hide one another
 
@@ -69,18 +62,3 @@ def _draw(
     at = [severity + shift for severity in severities]
     draw_dice(quality, at, rows, look)
     doubt.plot(at, [float("nan") if row["triage"] is None else row["triage"] for row in rows], **look)
-
-
-def main() -> None:
-    """Draw kept results."""
-    parser = argparse.ArgumentParser(description="Several robustness studies in one figure.")
-    parser.add_argument("results", type=Path, nargs="+", help="JSON files that noise2mask.explain.card kept")
-    parser.add_argument("--output", type=Path, required=True, help="the PNG")
-    given = parser.parse_args()
-    results = [json.loads(path.read_text(encoding="utf-8")) for path in given.results]
-    check_alike(results)
-    write_robustness_figure({result["title"]: result["rows"] for result in results}, given.output)
-
-
-if __name__ == "__main__":
-    main()
