@@ -95,7 +95,8 @@ def load_whole(path: str | os.PathLike) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise ValueError(f"datalist {path} is not JSON ({error}): write it again") from error
+        remedy = "give the folder of a data set, or the datalist of one; if this is one, write it again"
+        raise ValueError(f"datalist {path} is not JSON ({error}): {remedy}") from error
     refuse(f"the datalist {path} cannot be used", list(malformed(content)))
     whole: dict[str, Any] = dict(content)
     for key in (key for key in KEYS if key in content):
