@@ -10,7 +10,8 @@ import time
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from importlib.metadata import version
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 from ignite import distributed as idist
@@ -111,51 +112,88 @@ class SaveResults:
         logger.info(f"{len(cases)} cases, {len(self.batch.finished)} of them finished earlier -> {self.folder}")
 
     def _save_case(self, item: dict[str, Any]) -> dict[str, Any]:
-        meta = item["image"].meta
-        source, affine = meta["filename_or_obj"], np.asarray(meta.get("original_affine", np.eye(4)))
-        mask, probability = (
-            without_background(item[key], self.exclusive) for key in ("mask", "probability")
-        )  # (S, ...)
-        masks, probabilities, std = (
-            _array(mask),
-            _array(probability),
-            _array(item["std"])[0],
-        )  # (S, ...), (S, ...), (...)
-        names = self.structures
-        numbers = {name: float(item[name]) for name in NUMBERS}
-        shown, _ = self.reader.get_data([self.batch.files_of(source)[self.modality]])
-        where = (source, affine, self.folder)
-        if names is None:
-            files = [write_mask(masks[0], *where), write_map(probabilities[0], *where, "probability")]
-        else:
-            files = [write_label_map(_array(label_map(mask)), *where)]
-            files += [
-                write_map(own, *where, f"probability_{name}") for name, own in zip(names, probabilities, strict=True)
-            ]
-        largest = probabilities.max(axis=0)  # (W, H) or (X, Y, Z)
-        files += [
-            write_map(std, *where, "std", white=STD_WHITE),
-            write_preview(
-                shown,
-                largest,
-                std,
-                self.folder / f"{stem(source)}_preview.png",
-                f"{stem(source)}   triage {numbers['triage']:.3f} (0: the samples agree)",
-                None if names is None else dict(zip(names, masks, strict=True)),
-                affine,
-            ),
-        ]
-        case = {"image": source, **numbers, **_measures(masks.max(axis=0), largest, affine, source)}
-        if names is not None:
-            own = zip(names, masks, probabilities, strict=True)
-            case["structures"] = {
-                name: {"number": number, **_measures(one, of_one, affine, source)}
-                for number, (name, one, of_one) in enumerate(own, start=1)
-            }
+        """The files of one image, and what the report says of it."""
+        case = self._case(item)
+        files = [*_written_masks(case, self.folder), *self._written_doubt(case)]
+        own = self.batch.warnings
+        said = {"image": case.source, **case.numbers, **_whole(case), **_each_structure(case)}
         entropy = float(item["entropy"].mean())  # nats per pixel, at the network's size
-        case |= {"std_mean": float(std.mean()), "entropy_mean": entropy, "files": [path.name for path in files]}
-        warned = {"warning": self.batch.warnings[source]} if source in self.batch.warnings else {}
-        return case | warned | {MADE_FROM: self.batch.made_from(source)}
+        said |= {"std_mean": float(case.std.mean()), "entropy_mean": entropy, "files": [path.name for path in files]}
+        warned = {"warning": own[case.source]} if case.source in own else {}
+        return said | warned | {MADE_FROM: self.batch.made_from(case.source)}
+
+    def _case(self, item: Mapping[str, Any]) -> "_Case":
+        meta = item["image"].meta
+        masks, probabilities = (without_background(item[key], self.exclusive) for key in ("mask", "probability"))
+        return _Case(
+            source=meta["filename_or_obj"],
+            affine=np.asarray(meta.get("original_affine", np.eye(4))),
+            names=self.structures,
+            masks=_array(masks),
+            labels=None if self.structures is None else _array(label_map(masks)),
+            probabilities=_array(probabilities),
+            std=_array(item["std"])[0],
+            numbers={name: float(item[name]) for name in NUMBERS},
+        )
+
+    def _written_doubt(self, case: "_Case") -> list[Path]:
+        """The map of standard deviations, and the preview."""
+        shown, _ = self.reader.get_data([self.batch.files_of(case.source)[self.modality]])
+        preview = write_preview(
+            shown,
+            case.largest,
+            case.std,
+            self.folder / f"{stem(case.source)}_preview.png",
+            f"{stem(case.source)}   triage {case.numbers['triage']:.3f} (0: the samples agree)",
+            None if case.names is None else dict(zip(case.names, case.masks, strict=True)),
+            case.affine,
+        )
+        return [write_map(case.std, case.source, case.affine, self.folder, "std", white=STD_WHITE), preview]
+
+
+class _Case(NamedTuple):
+    """What was inferred for one image."""
+
+    source: str  # path of the image
+    affine: np.ndarray  # (4, 4)
+    names: tuple[str, ...] | None  # of the structures; None: masks have one channel, which needs no name
+    masks: np.ndarray  # (S, ...)
+    labels: np.ndarray | None  # (...) label map, of several structures
+    probabilities: np.ndarray  # (S, ...)
+    std: np.ndarray  # (...)
+    numbers: dict[str, float]  # of `UncertaintyEvaluator`
+
+    @property
+    def largest(self) -> np.ndarray:
+        """Of the structures' probabilities: (...)."""
+        return self.probabilities.max(axis=0)
+
+
+def _written_masks(case: _Case, folder: Path) -> list[Path]:
+    """Mask and probability; of several structures a label map, and a probability each."""
+    where = (case.source, case.affine, folder)
+    if case.names is None or case.labels is None:
+        return [write_mask(case.masks[0], *where), write_map(case.probabilities[0], *where, "probability")]
+    own = zip(case.names, case.probabilities, strict=True)
+    return [write_label_map(case.labels, *where), *(write_map(one, *where, f"probability_{name}") for name, one in own)]
+
+
+def _whole(case: _Case) -> dict[str, Any]:
+    """Measures of all structures together."""
+    return _measures(case.masks.max(axis=0), case.largest, case.affine, case.source)
+
+
+def _each_structure(case: _Case) -> dict[str, Any]:
+    """Measures of each, where there are several."""
+    if case.names is None:
+        return {}
+    own = enumerate(zip(case.names, case.masks, case.probabilities, strict=True), start=1)
+    return {
+        "structures": {
+            name: {"number": number, **_measures(mask, probability, case.affine, case.source)}
+            for number, (name, mask, probability) in own
+        }
+    }
 
 
 def _measures(mask: np.ndarray, probability: np.ndarray, affine: np.ndarray, source: str) -> dict[str, Any]:
