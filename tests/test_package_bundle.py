@@ -159,6 +159,24 @@ def test_the_zip_holds_one_folder_of_the_bundles_name(archive, bundle):
     assert archive.name == f"{bundle.name}_v{noise2mask.__version__}.zip"
 
 
+def test_scores_of_the_bundles_own_weights_do_not_go_with_others(package, tmp_path):
+    assert "eval_metrics" not in read(package, "metadata")
+    bundle = next(root for root in BUNDLES if root.name == "medsegdiff_v2")
+    own = unpack(package_bundle(bundle, tmp_path), tmp_path, bundle.name)
+    assert (
+        read(own, "metadata")["eval_metrics"]
+        == json.loads((bundle / "configs" / "metadata.json").read_text())["eval_metrics"]
+    )
+
+
+def test_weights_that_ship_beside_a_bundles_own_have_a_name_of_their_own(tmp_path):
+    bundle = next(root for root in BUNDLES if root.name == "medsegdiff_v2")
+    archive = package_bundle(bundle, tmp_path, bundle / "models" / "volumes.pt")
+    assert archive.name == f"medsegdiff_v2_volumes_v{noise2mask.__version__}.zip"
+    package = unpack(archive, tmp_path, "medsegdiff_v2_volumes")
+    assert read(package, "inference")["spatial_dims"] == 3 and (package / "models" / "model.pt").is_file()
+
+
 def test_configs_are_json_and_all_that_can_run_are_there(package, bundle):
     names = {path.stem for path in (bundle / "configs").glob("*.yaml")} | {"metadata"}
     assert {path.stem for path in package.glob("configs/*.json")} == names - {"ablation", "train_reference", "slides"}

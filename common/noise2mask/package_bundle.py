@@ -2,9 +2,9 @@
 
     python -m noise2mask.package_bundle bundles/pgdiffseg --weights runs/model.pt --output dist
 
-The zip holds one folder of the bundle's name: configs as JSON with overlays baked in (`monai.bundle.load` reads
-nothing else), this package as `scripts/noise2mask/` (MONAI Label unloads only what is called scripts), weights, card,
-licence and SHA256SUMS.
+The zip holds one folder of the bundle's name, with that of weights that ship beside its own (`medsegdiff_v2_volumes`):
+configs as JSON with overlays baked in (`monai.bundle.load` reads nothing else), this package as `scripts/noise2mask/`
+(MONAI Label unloads only what is called scripts), weights, card, licence and SHA256SUMS.
 """
 
 import argparse
@@ -26,6 +26,7 @@ from .data.structures import structures_of_label_maps
 from .networks.weights import LICENSE, load_weights, terms_of
 
 PACKAGE = Path(__file__).parent
+OWN = "models/model.pt"  # a bundle's own weights
 # What needs packages that a server has not, or has in other versions
 STAYS = {
     "cli",
@@ -75,7 +76,7 @@ OF_LABEL_MAPS: dict[str, Any] = {"background": [0], "disc": None}
 
 
 def package_bundle(bundle: Path, output: Path, weights: Path | None = None, overlays: Sequence[Path] = ()) -> Path:
-    """Write `<output>/<name>_v<version>.zip`.
+    """Write `<output>/<name>_v<version>.zip`, of weights that stand beside the bundle's own `<name>_<weights>_v...`.
 
     Args:
         bundle:   a folder of `bundles/`.
@@ -93,7 +94,7 @@ def package_bundle(bundle: Path, output: Path, weights: Path | None = None, over
     metadata_file = bundle / "configs" / "metadata.json"
     if not metadata_file.exists():
         raise ValueError(f"{bundle} is no bundle: {metadata_file} is missing.")
-    weights = bundle / "models" / "model.pt" if weights is None else weights
+    weights = bundle / OWN if weights is None else weights
     settings = settings_file(weights)
     data = [path for path in overlays if path.parent.name == "data"]  # below the training's settings, others above
     others = [path for path in overlays if path not in data]
@@ -101,7 +102,10 @@ def package_bundle(bundle: Path, output: Path, weights: Path | None = None, over
     files = dict(_all_files(bundle, weights, overlays))
     sums = "".join(f"{hashlib.sha256(content).hexdigest()}  {name}\n" for name, content in sorted(files.items()))
     files["SHA256SUMS"] = sums.encode()
-    name, version = bundle.resolve().name, json.loads(metadata_file.read_text())["version"]
+    own, file = (bundle / OWN).resolve(), weights.resolve()
+    beside = file != own and file.parent == own.parent
+    name = bundle.resolve().name + (f"_{weights.stem}" if beside else "")  # MONAI Label: the folder is the model
+    version = json.loads(metadata_file.read_text())["version"]
     output.mkdir(parents=True, exist_ok=True)
     path = output / f"{name}_v{version}.zip"
     _write_zip(path, name, files)
@@ -111,10 +115,13 @@ def package_bundle(bundle: Path, output: Path, weights: Path | None = None, over
 def _all_files(bundle: Path, weights: Path, overlays: Sequence[Path]) -> Iterator[tuple[str, bytes]]:
     """Name inside the bundle's folder -> content."""
     configs = _baked(bundle, overlays)
-    yield "models/model.pt", _bare_weights(weights, configs["inference"])
+    yield OWN, _bare_weights(weights, configs["inference"])
     for name, config in configs.items():
         yield f"configs/{name}.json", json.dumps(_vendored(config), indent=4).encode()
-    yield "configs/metadata.json", json.dumps(_metadata(bundle, configs["inference"]), indent=4).encode()
+    metadata = _metadata(bundle, configs["inference"])
+    if weights.resolve() != (bundle / OWN).resolve():
+        metadata.pop("eval_metrics", None)  # those of other weights
+    yield "configs/metadata.json", json.dumps(metadata, indent=4).encode()
     for name in ("configs/logging.conf", "LICENSE", "docs/README.md", "docs/data_license.txt"):
         yield name, (bundle / name).read_bytes()
     if (terms := terms_of(weights)).is_file():  # of these weights: the user's own have terms of their own
