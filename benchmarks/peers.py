@@ -27,13 +27,13 @@ from noise2mask.diffusion.samplers import evaluations
 BUNDLES = Path(__file__).parents[1] / "bundles"
 OF_SAMPLING = ("sampler", "steps", "samples", "fusion")
 WEIGHTS = "models/model.yaml"  # what the weights that ship add: views
-DEFAULT, PAPER = "default", "the paper's way"
+DEFAULT, PAPER, NNUNET = "default", "the paper's way", "nnU-Net"
 ROWS: dict[str, tuple[str, ...]] = {
     DEFAULT: (),
     "one step": ("presets/fast",),
     PAPER: (),
     "BasicUNet": ("presets/basic_unet",),
-    "nnU-Net": ("presets/nnunet",),
+    NNUNET: ("presets/nnunet",),
 }
 
 
@@ -51,7 +51,7 @@ def main() -> None:
     if given.row:
         print(json.dumps(measured(given)))
         return
-    names = [name for name in ROWS if name != "nnU-Net" or given.nnunet]
+    names = [name for name in ROWS if has_row(name, given)]
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
     for _ in range(given.rounds):
         for name in names:
@@ -64,13 +64,19 @@ def main() -> None:
         given.output.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
+def has_row(name: str, given: argparse.Namespace) -> bool:
+    """Whether the bundle has its presets, and nnU-Net a training."""
+    presets = [BUNDLES / given.bundle / "configs" / f"{preset}.yaml" for preset in ROWS[name]]
+    return all(path.is_file() for path in presets) and (name != NNUNET or given.nnunet is not None)
+
+
 def measured(given: argparse.Namespace) -> dict[str, Any]:
     """Seconds of one image after a warm-up in one step, and what it takes."""
     config = loaded(given)
     network, inferer = config.get_parsed_content("network_def").eval(), config.get_parsed_content("inferer")
     channels = next((name for name in ("network_channels", "in_channels") if name in config), None)
     image = torch.zeros(1, config.get_parsed_content(channels) if channels else 1, *given.size)
-    if inferer.timesteps and given.row == PAPER:
+    if given.row == PAPER and len(inferer.timesteps) > 1:
         inferer.changed(steps=1)(image, network)
     else:
         inferer(image, network)
@@ -85,8 +91,7 @@ def loaded(given: argparse.Namespace) -> ConfigParser:
     configs = BUNDLES / given.bundle / "configs"
     config = ConfigParser()
     names = ["inference", *given.overlays, *ROWS[given.row]]
-    files = [configs / f"{name}.yaml" for name in names]
-    config.read_config([str(path) for path in files if path.is_file()])
+    config.read_config([str(configs / f"{name}.yaml") for name in names])
     of_weights = (
         ConfigParser.load_config_file(BUNDLES / given.bundle / WEIGHTS) if given.row in (DEFAULT, "one step") else {}
     )
@@ -94,9 +99,9 @@ def loaded(given: argparse.Namespace) -> ConfigParser:
         config[name] = of_weights.get(name, config[name])
     if given.row == PAPER:
         paper = ConfigParser.load_config_file(configs / "presets" / "paper.yaml")
-        for name in OF_SAMPLING:
+        for name in (name for name in OF_SAMPLING if name in config):  # DiffusionDCI samples no masks
             config[name] = paper.get(name, config[name])
-    if given.row == "nnU-Net":
+    if given.row == NNUNET:
         config["nnunet_dir"] = str(given.nnunet)
     config["progress"], config["bundle_root"] = False, str(BUNDLES / given.bundle)
     return config
