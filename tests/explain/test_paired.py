@@ -55,3 +55,8 @@ def test_a_row_has_both_means_and_their_difference():
 def test_results_of_other_images_are_refused():
     with pytest.raises(ValueError, match="of other images, expected the same"):
         subgroup_table(FIRST, SECOND | {"images": "another"})
+
+
+def test_structures_are_no_lesions():
+    words = list(groups(CASES, several=True))
+    assert words[0] == "absent structures" and words[1].startswith("structures, smallest quarter (size ")

@@ -79,6 +79,14 @@ def test_triage_is_judged_by_its_rank_correlation_with_dice():
     assert math.isnan(summarise([case(), case(patient="b")])["triage"]["spearman_with_dice"])
 
 
+def test_images_without_a_lesion_do_not_decide_how_triage_orders_those_with_one():
+    lesions = [case(triage=0.5), case(mask=LABEL, triage=0.1, patient="b"), case(mask=EMPTY, triage=0.9, patient="c")]
+    without = [case(mask=EMPTY, label=EMPTY, triage=1.0, patient=str(n)) for n in range(9)]  # unsure, and right
+    found = summarise(lesions + without)["triage"]
+    assert found["spearman_with_dice_lesion"] == pytest.approx(-1) and found["spearman_with_dice"] > 0
+    assert found["spearman_with_dice_lesion_interval"][0] == pytest.approx(-1)
+
+
 def test_a_probability_is_judged_as_triage_as_samples_are():
     halves = torch.stack([LABEL, LABEL])  # the samples do not matter
     sure = {"patient": "a", "triage": 0.0, **case_scores(LABEL, LABEL, LABEL, halves)}

@@ -66,6 +66,8 @@ def difference(
 def subgroup_table(first: Mapping[str, Any], second: Mapping[str, Any]) -> str:
     """A row per group of images: without a lesion, lesions in quarters by area, and by kind where that is known.
 
+    Of several structures, each of each image is counted, and quarters are of their volume.
+
     Args:
         first:  as `card.kept` makes it.
         second: the same.
@@ -75,25 +77,33 @@ def subgroup_table(first: Mapping[str, Any], second: Mapping[str, Any]) -> str:
     """
     if not same_images(first, second):
         raise ValueError(f"{first['title']!r} and {second['title']!r} are of other images, expected the same.")
-    head = ["images", "how many", first["title"], second["title"], "second minus first"]
+    several = "structures" in first
+    head = ["structures" if several else "images", "how many", first["title"], second["title"], "second minus first"]
     rows = []
-    for name, places in groups(first["cases"]).items():
+    for name, places in groups(first["cases"], several).items():
         chosen = [{**result, "cases": [result["cases"][place] for place in places]} for result in (first, second)]
         means = [number(_over_patients([case["dice"] for case in one["cases"]], one["cases"]).mean) for one in chosen]
         rows.append([name, str(len(places)), *means, difference(chosen[1], chosen[0])])
     return markdown(head, rows)
 
 
-def groups(cases: Sequence[Case]) -> dict[str, list[int]]:
-    """Places of the cases of each group, by its name; quarters hold equally many, by rank; no group is empty."""
+def groups(cases: Sequence[Case], several: bool = False) -> dict[str, list[int]]:
+    """Places of the cases of each group, by its name; quarters hold equally many, by rank; no group is empty.
+
+    Args:
+        cases:   as `card.kept` makes them.
+        several: each is a structure of an image, not a lesion.
+    """
+    them, size = ("structures", "size") if several else ("lesions", "area")
     lesions = [place for place, case in enumerate(cases) if case["area"] > 0]
-    found = {"without a lesion": [place for place, case in enumerate(cases) if case["area"] == 0]}
+    nothing = "absent structures" if several else "without a lesion"
+    found = {nothing: [place for place, case in enumerate(cases) if case["area"] == 0]}
     by_area = np.array(sorted(lesions, key=lambda place: cases[place]["area"]), dtype=int)
     for name, quarter in zip(QUARTERS, np.array_split(by_area, len(QUARTERS)), strict=True):
         span = " to ".join(str(cases[place]["area"]) for place in [*quarter[:1], *quarter[-1:]])
-        found[f"lesions, {name} quarter (area {span})"] = quarter.tolist()
+        found[f"{them}, {name} quarter ({size} {span})"] = quarter.tolist()
     for kind in sorted({cases[place]["kind"] for place in lesions} - {None}):
-        found[f"lesions, {kind}"] = [place for place in lesions if cases[place]["kind"] == kind]
+        found[f"{them}, {kind}"] = [place for place in lesions if cases[place]["kind"] == kind]
     return {name: places for name, places in found.items() if places}
 
 

@@ -16,7 +16,13 @@ POOLED = {
     "iou_with_background": "mIoU, the same",
     "accuracy": "accuracy",
 }
-OF_ALL = ("Dice, all images", "false masks")  # columns that say nothing new where all images have all structures
+# Columns that say nothing new where all images have all structures.
+OF_ALL = (
+    "Dice, all images",
+    "false masks",
+    "triage against Dice, all images",
+    "triage by probability against Dice, all images",
+)
 DIFFERENCES = "Minus the first row, image by image (Dice and IoU: higher is better; HD95, where both have one: lower):"
 UNCERTAINTY = "How far the probabilities and the order of doubt can be trusted:"
 COMPARED = ("Dice, all images", "Dice, lesion", "IoU, lesion", "HD95")
@@ -38,7 +44,8 @@ def score_table(results: Sequence[Mapping[str, Any]]) -> str:
     if len(results) > 1:
         differences = [_renamed(_differences(result, first), bool(names), always) for result in results[1:]]
         tables.append(f"{DIFFERENCES}\n\n{_table(differences)}")
-    tables.append(f"{UNCERTAINTY}\n\n{_table([_uncertainty(result) for result in results])}")
+    doubts = [_renamed(_uncertainty(result), bool(names), always) for result in results]
+    tables.append(f"{UNCERTAINTY}\n\n{_table(doubts)}")
     if names:
         tables.append(f"{OF_STRUCTURES}\n\n{_table([_structures(result, names) for result in results])}")
     return "\n\n".join(tables)
@@ -84,8 +91,10 @@ def _uncertainty(result: Mapping[str, Any]) -> Row:
         "network": result["title"],
         "calibration error": _with_interval(result, "expected_calibration_error"),
         "calibration error, pooled": _of_all_pixels(result, "expected_calibration_error", 4),
-        "triage against Dice": _rank(triage, "spearman_with_dice"),
-        "triage by probability against Dice": _rank(triage, "probability_spearman_with_dice"),
+        "triage against Dice, all images": _rank(triage, "spearman_with_dice"),
+        "triage against Dice, lesion": _rank(triage, "spearman_with_dice_lesion"),
+        "triage by probability against Dice, all images": _rank(triage, "probability_spearman_with_dice"),
+        "triage by probability against Dice, lesion": _rank(triage, "probability_spearman_with_dice_lesion"),
     }
 
 

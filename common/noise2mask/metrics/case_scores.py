@@ -4,6 +4,7 @@ Legend: N samples, A annotations, S spatial sizes.
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -149,7 +150,7 @@ def _summary(cases: Sequence[Mapping[str, Any]], exclusive: bool) -> dict[str, A
         },
         "pooled_intervals": _pooled_intervals(cases),
         "calibration": {name: row.tolist() for name, row in zip(("pixels", "probability", "label"), bins, strict=True)},
-        "triage": _triage({"": triage, "probability_": by_probability}, columns["dice"], patients),
+        "triage": _triage({"": triage, "probability_": by_probability}, columns, patients),
         "counts": {
             "images": len(images),
             "with_lesion": sum(any(map(_has_lesion, own)) for own in images.values()),
@@ -205,11 +206,15 @@ def _has_lesion(case: Mapping[str, Any]) -> bool:
 
 
 def _triage(
-    doubts: Mapping[str, Sequence[float]], dice: Sequence[float], patients: Sequence[str]
+    doubts: Mapping[str, Sequence[float]], columns: Mapping[str, Sequence[float]], patients: Sequence[str]
 ) -> dict[str, float | list[float]]:
-    """Spearman's rho of numbers of doubt with Dice: -1 where the most doubtful images are the worst ones."""
+    """Spearman's rho of numbers of doubt with Dice: -1 where the most doubtful images are the worst ones.
+
+    Also with Dice of the images with a lesion alone: that of an image without one is 0 or 1, and such images can decide
+    the number.
+    """
     found: dict[str, float | list[float]] = {}
-    for name, doubt in doubts.items():
-        rho, score = rank_correlation(doubt, dice, patients), f"{name}spearman_with_dice"
+    for (name, doubt), dice in product(doubts.items(), ("dice", "dice_lesion")):
+        rho, score = rank_correlation(doubt, columns[dice], patients), f"{name}spearman_with_{dice}"
         found |= {score: rho.mean, f"{score}_interval": [rho.low, rho.high]}
     return found
