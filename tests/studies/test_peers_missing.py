@@ -16,4 +16,4 @@ def test_without_nnu_net_the_remedy_is_named(module):
     command = [sys.executable, "-c", f"{BLOCK}import noise2mask.{module}"]
     done = subprocess.run(command, env=os.environ | ENVIRONMENT, capture_output=True, text=True)
     assert "ValueError: nnU-Net needs more packages" in done.stderr
-    assert "pip install noise2mask[peers]" in done.stderr
+    assert "install the extra peers" in done.stderr

@@ -126,7 +126,7 @@ def _dicom(
         from ..clinical.results import check_objects
         from .dicom import staged
     except ImportError as error:
-        raise ValueError(f"DICOM needs more packages ({error}): pip install noise2mask[clinical].") from error
+        raise ValueError(f"DICOM needs more packages ({error}): install the extra clinical.") from error
     check_writable(output)
     cases = staged(source, files, output / "series", _phase(configs, settings))
     for case in cases:

@@ -14,7 +14,7 @@ try:
     from ..clinical.study import Segment, serve_study
     from ..clinical.watch import Watch
 except ImportError as error:
-    raise ValueError(f"An archive needs more packages ({error}): pip install noise2mask[clinical].") from error
+    raise ValueError(f"An archive needs more packages ({error}): install the extra clinical.") from error
 
 
 def segment_study(url: str, study: str, modality: str | None, bundle: Bundle, output: Path, how: How) -> list[Path]:

@@ -26,7 +26,7 @@ try:
     from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
     from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 except ImportError as error:
-    raise ValueError(f"nnU-Net needs more packages ({error}): pip install noise2mask[peers].") from error
+    raise ValueError(f"nnU-Net needs more packages ({error}): install the extra peers.") from error
 
 PREFIX = "network.network."  # of its weights' names in a `Baseline` or `PlainSegmenter`, whose `network` this one is
 NETWORKS, PARTS = "dynamic_network_architectures.", "torch.nn."  # where the classes that plans name come from

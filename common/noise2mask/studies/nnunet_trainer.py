@@ -24,7 +24,7 @@ try:
     from nnunetv2.training.lr_scheduler.polylr import PolyLRScheduler
     from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 except ImportError as error:
-    raise ValueError(f"nnU-Net needs more packages ({error}): pip install noise2mask[peers].") from error
+    raise ValueError(f"nnU-Net needs more packages ({error}): install the extra peers.") from error
 
 logger = logging.getLogger(__name__)
 

@@ -32,7 +32,7 @@ try:
     from nnunetv2.experiment_planning.plan_and_preprocess_api import extract_fingerprint_dataset
     from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 except ImportError as error:
-    raise ValueError(f"nnU-Net needs more packages ({error}): pip install noise2mask[peers].") from error
+    raise ValueError(f"nnU-Net needs more packages ({error}): install the extra peers.") from error
 
 logger = logging.getLogger(__name__)
 
