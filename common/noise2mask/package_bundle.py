@@ -23,10 +23,9 @@ from monai.bundle.utils import merge_kv
 
 from .bundles import settings_file
 from .data.structures import structures_of_label_maps
-from .networks.weights import LICENSE, load_weights, terms_of
+from .networks.weights import LICENSE, PACKAGED, load_weights, terms_of
 
 PACKAGE = Path(__file__).parent
-OWN = "models/model.pt"  # a bundle's own weights
 # What needs packages that a server has not, or has in other versions
 STAYS = {
     "cli",
@@ -94,7 +93,7 @@ def package_bundle(bundle: Path, output: Path, weights: Path | None = None, over
     metadata_file = bundle / "configs" / "metadata.json"
     if not metadata_file.exists():
         raise ValueError(f"{bundle} is no bundle: {metadata_file} is missing.")
-    weights = bundle / OWN if weights is None else weights
+    weights = bundle / PACKAGED if weights is None else weights
     settings = settings_file(weights)
     data = [path for path in overlays if path.parent.name == "data"]  # below the training's settings, others above
     others = [path for path in overlays if path not in data]
@@ -102,7 +101,7 @@ def package_bundle(bundle: Path, output: Path, weights: Path | None = None, over
     files = dict(_all_files(bundle, weights, overlays))
     sums = "".join(f"{hashlib.sha256(content).hexdigest()}  {name}\n" for name, content in sorted(files.items()))
     files["SHA256SUMS"] = sums.encode()
-    own, file = (bundle / OWN).resolve(), weights.resolve()
+    own, file = (bundle / PACKAGED).resolve(), weights.resolve()
     beside = file != own and file.parent == own.parent
     name = bundle.resolve().name + (f"_{weights.stem}" if beside else "")  # MONAI Label: the folder is the model
     version = json.loads(metadata_file.read_text())["version"]
@@ -115,11 +114,11 @@ def package_bundle(bundle: Path, output: Path, weights: Path | None = None, over
 def _all_files(bundle: Path, weights: Path, overlays: Sequence[Path]) -> Iterator[tuple[str, bytes]]:
     """Name inside the bundle's folder -> content."""
     configs = _baked(bundle, overlays)
-    yield OWN, _bare_weights(weights, configs["inference"])
+    yield PACKAGED, _bare_weights(weights, configs["inference"])
     for name, config in configs.items():
         yield f"configs/{name}.json", json.dumps(_vendored(config), indent=4).encode()
     metadata = _metadata(bundle, configs["inference"])
-    if weights.resolve() != (bundle / OWN).resolve():
+    if weights.resolve() != (bundle / PACKAGED).resolve():
         metadata.pop("eval_metrics", None)  # those of other weights
     yield "configs/metadata.json", json.dumps(metadata, indent=4).encode()
     for name in ("configs/logging.conf", "LICENSE", "docs/README.md", "docs/data_license.txt"):

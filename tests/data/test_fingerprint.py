@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from noise2mask.data.datalist import build
+from noise2mask.data.datalist import build, load_datalist, write_datalist
 from noise2mask.data.fingerprint import regrouped, survey
 from noise2mask.data.results import write_label_map
 from noise2mask.data.splits import KEYS
@@ -52,6 +52,8 @@ def test_near_duplicates_are_split_together_where_nothing_else_is_known(folder):
     assert where["0"] == where["1"] and where["2"] == where["3"] and len(where) == 10
     assert found.doubtful == [] and found.content["split_by"] == "near-duplicates"
     assert survey(content).content == content
+    path = write_datalist(found.content, folder / "datalist.json")
+    assert [item["patient"] for key in KEYS for item in load_datalist(path, key)]  # what is written can be read
 
 
 def test_near_duplicates_in_two_splits_of_a_manifest_are_named(folder):

@@ -96,7 +96,7 @@ def test_another_inferer_with_a_changed_option_is_one_of_images_too(network):
 def test_settings_hold_what_decides_the_images_and_nothing_of_masks():
     settings = inferer(seed=4).settings
     assert settings["seed"] == 4 and settings["conditions"] == "both" and settings["target"] == "epsilon"
-    assert not {"mask_scale", "fusion", "exclusive", "start", "progress"} & set(settings)
+    assert not {"mask_scale", "fusion", "exclusive", "start", "progress", "flips", "zooms", "temperature"} & set(settings)
 
 
 def test_options_of_coarse_masks_and_unknown_conditions_are_refused():
@@ -105,6 +105,9 @@ def test_options_of_coarse_masks_and_unknown_conditions_are_refused():
             inferer(**options)
     with pytest.raises(ValueError, match="conditions is 'all', expected one of both, mask, reference, none"):
         inferer(conditions="all")
+    for options in ({"flips": [[], [1]]}, {"fusion": "staple"}, {"temperature": 2.0}):
+        with pytest.raises(ValueError, match=f"{next(iter(options))} has no effect on images"):
+            inferer(**options)
 
 
 @pytest.mark.parametrize("chunk_size", [1, 64])

@@ -408,6 +408,7 @@ def test_an_inferer_with_other_settings_keeps_all_else(network):
     other = first.changed(sampler="unipc", samples=2)
     assert (other.sampler, other.samples, other.seed, other.target, other.chunk_size) == ("unipc", 2, 7, "v", 2)
     assert (first.sampler, first.samples) == ("ddim", 3)
+    assert inferer(steps=0).samples == 1 and inferer(steps=0).changed(steps=2).samples == 3
     expected = inferer(seed=7, target="v", sampler="unipc", samples=2)
     assert close(other.sample(images(), network), expected.sample(images(), network))
 

@@ -221,6 +221,12 @@ def test_the_table_has_the_slides_of_earlier_calls_and_one_sample_has_no_deviati
     assert {row["mean_std"] for row in rows} == {""}
 
 
+def test_the_table_has_no_lines_of_another_network(tmp_path):
+    segmenter(tmp_path, samples=1)(slide_file(tmp_path / "in", name="a.tif"))
+    segmenter(tmp_path, samples=2)(slide_file(tmp_path / "other", name="b.tif"))
+    assert {row["slide"] for row in csv.DictReader((tmp_path / "out/classes.csv").open())} == {"b.tif"}
+
+
 def test_what_looks_wrong_is_said(tmp_path, caplog):
     path = slide_file(tmp_path / "in", (30, 40))
     (tmp_path / "in" / "b.ndpi").write_bytes(b"")

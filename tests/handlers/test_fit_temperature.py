@@ -5,9 +5,13 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from ignite.engine import Engine
 
+from noise2mask.diffusion.inferer import EnsembleInferer
+from noise2mask.diffusion.noise_schedule import NoiseSchedule
 from noise2mask.diffusion.temperature import tempered
 from noise2mask.handlers.fit_temperature import PIXELS, FitTemperature, fitted
+from noise2mask.metrics.calibration import calibration_bins, expected_calibration_error
 
 
 def too_sure(temperature, count=40_000, classes=1):
@@ -40,6 +44,22 @@ def test_the_file_says_what_it_does_to_the_calibration_error(tmp_path):
     found = json.loads((tmp_path / "calibration.json").read_text())
     before, after = found["expected_calibration_error"]
     assert found["images"] == 2 and found["temperature"] == pytest.approx(2, rel=0.05) and after < before / 4
+
+
+def test_what_is_tempered_already_is_refused(tmp_path):
+    engine = Engine(lambda engine, batch: None)
+    engine.inferer = EnsembleInferer(NoiseSchedule(), temperature=1.5)
+    FitTemperature(str(tmp_path)).attach(engine)
+    with pytest.raises(ValueError, match=r"temperature is 1\.5, expected 1"):
+        engine.run([0])
+
+
+def test_of_exclusive_classes_the_background_is_not_scored(tmp_path):
+    handler, (probability, label) = FitTemperature(str(tmp_path), exclusive=True), too_sure(1.0, 1000, 3)
+    handler.collect(SimpleNamespace(state=SimpleNamespace(output=[output(probability, label)])))
+    handler.save(None)
+    before, _ = json.loads((tmp_path / "calibration.json").read_text())["expected_calibration_error"]
+    assert before == pytest.approx(expected_calibration_error(calibration_bins(probability[0, 1:], label[0, 1:])))
 
 
 def test_pixels_that_nobody_labelled_do_not_count(tmp_path):

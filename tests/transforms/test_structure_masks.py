@@ -77,6 +77,7 @@ def test_a_value_that_is_in_no_structure_is_named_with_its_file_unless_it_is_bac
         ({}, "structures are {}; expected names"),
         ({"organ": []}, "each with the values of its mask"),
         (NESTED, "but disc and cup share 2: correct structures, or exclusive"),
+        ({"background": [0], "tumour": [1]}, "a structure is called 'background', which is what has no structure"),
     ],
 )
 def test_impossible_structures_are_refused(structures, words):

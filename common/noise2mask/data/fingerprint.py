@@ -19,7 +19,6 @@ from .reader import GreyReader, is_picture
 from .splits import KEYS, split_groups, torn_patients
 
 QUANTILES = {"low": 0.005, "median": 0.5, "high": 0.995}
-GREY = ("minimum", *QUANTILES, "maximum")
 SPAN = 8.0  # how many times wider or narrower than the median's an image's grey values may be: 8 and 16 bits are 257
 
 
@@ -110,7 +109,7 @@ def regrouped(content: Mapping[str, Any], group: Mapping[str, str]) -> dict[str,
     """The datalist split anew by groups, which take the patient's place; `group` of each image."""
     items = [item for key in KEYS for item in content.get(key, [])]
     keys = split_groups([group[name_of(item)] for item in items], seed=0)
-    whole: dict[str, Any] = {**content, "split_by": "near-duplicates", "group_by": "near-duplicates"}
+    whole: dict[str, Any] = {**content, "split_by": "near-duplicates", "group_by": "group"}
     for key in KEYS:
         mine = [item for item in items if keys[group[name_of(item)]] == key]
         whole[key] = [{**item, "patient": Path(group[name_of(item)]).name} for item in mine]

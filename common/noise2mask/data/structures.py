@@ -15,16 +15,19 @@ from torch import Tensor
 
 Structures = Mapping[str, Sequence[float]]  # name -> values of the mask files
 
+BACKGROUND = "background"  # what has no structure; its channel, where classes exclude one another, is the first
 NAME = re.compile(r"[A-Za-z0-9][\w-]*")  # it becomes part of file names
 
 
 def check_structures(structures: Structures, exclusive: bool) -> None:
-    """Raise ValueError where there is no structure, one has no value or no simple name, or exclusive ones share one."""
+    """Raise ValueError where there is no structure, one has no value or simple name, or exclusive ones share one."""
     if not structures or not all(structures.values()):
         raise ValueError(f"structures are {dict(structures)}; expected names, each with the values of its mask.")
     if odd := [name for name in structures if not NAME.fullmatch(str(name))]:
         found = f"a structure is called {odd[0]!r}"
         raise ValueError(f"{found}; expected letters, digits, _ and -, which its files are named with: rename it.")
+    if BACKGROUND in structures:
+        raise ValueError(f"a structure is called {BACKGROUND!r}, which is what has no structure: take it out.")
     for (one, values), (other, others) in combinations(structures.items(), 2):
         if exclusive and (both := set(values) & set(others)):
             found = f"{one} and {other} share {', '.join(f'{value:g}' for value in sorted(both))}"

@@ -74,6 +74,7 @@ class Condition(dict[str, Tensor]):
 class Denoiser(nn.Module, ABC):
     """Base of every denoising network; see the contract above."""
 
+    stride = 1  # of whose multiples the network wants every side; those that take others pad them at the far ends
     spatial_dims = 2  # 2: volumes go through it slice by slice; 3: it takes whole volumes
     item_classes = 1  # how many classes training tells apart by the items' `class`; 1: none
 

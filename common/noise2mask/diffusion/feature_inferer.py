@@ -20,7 +20,7 @@ from .denoiser import Condition, Denoiser, repeated, unwrap
 from .inferer import EnsembleInferer, check_finite
 from .noise import NoiseSource
 from .noise_schedule import NoiseSchedule
-from .prepare_features import check_timestep, noised
+from .prepare_features import check_timestep
 from .stored_features import StoredFeatures
 
 MEANT_FOR_SAMPLING = ("target", "sampler", "steps", "spacing", "variance", "clip", "start", "mask_scale")
@@ -92,7 +92,7 @@ class FeatureInferer(EnsembleInferer):
     def states(self, image: Tensor, network: Callable[..., Any], most: int) -> list[tuple[int, Tensor]]:
         """The image (B, C, H, W) with its first noise on it, and the noise's timestep: all that there is."""
         noise = NoiseSource(self.seed, range(1), len(image), image.shape[1:], image.device, image.dtype)()
-        return [(self.timestep, noised(image, noise, self.timestep, self.noise_schedule))]
+        return [(self.timestep, self.noise_schedule.noised(image, noise, self.timestep))]
 
     def _run(
         self,
@@ -108,7 +108,7 @@ class FeatureInferer(EnsembleInferer):
         image = condition.image
         noise = NoiseSource(seed, numbers, len(image), image.shape[1:], image.device, image.dtype)()  # (b * n, C, H, W)
         images = repeated(image, len(noise))  # (b * n, C, H, W)
-        x = noised(images, noise, self.timestep, self.noise_schedule)  # (b * n, C, H, W)
+        x = self.noise_schedule.noised(images, noise, self.timestep)  # (b * n, C, H, W)
         timesteps = torch.tensor([self.timestep], device=x.device)  # (1,)
         condition = self._with_features(cast(DCISegmenter, unwrap(network)), x, timesteps, condition)
         logits = cast(Tensor, network.denoise(x, timesteps, condition)).float()  # (b * n, K, H, W)

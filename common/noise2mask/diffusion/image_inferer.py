@@ -19,6 +19,8 @@ from .noise_schedule import NoiseSchedule
 
 CONDITIONS = {"both": (True, True), "mask": (True, False), "reference": (False, True), "none": (False, False)}
 
+OF_MASKS = ("fusion", "exclusive", "temperature", "flips", "zooms")  # options of `EnsembleInferer` without effect here
+
 
 def seed_of(seed: int, name: str) -> int:
     """The seed of a mask's images: it follows from the run's seed and the mask's name, not from the other masks."""
@@ -35,11 +37,13 @@ class ImageInferer(EnsembleInferer):
             `samples` (N), `seed`, `variance`, `clip`, `chunk_size`, `progress`.
 
     Raises:
-        ValueError: as there, or where conditions have another name.
+        ValueError: as there, where conditions have another name, or an option is for masks alone.
     """
 
     def __init__(self, noise_schedule: NoiseSchedule, conditions: str = "both", **options: Any) -> None:
         check_name("conditions", conditions, tuple(CONDITIONS))
+        if idle := sorted(set(options) & set(OF_MASKS)):
+            raise ValueError(f"{idle[0]} has no effect on images, which are not fused: leave it out.")
         if options.get("steps") == 0 or options.get("start") is not None:
             raise ValueError("There is no coarse image to begin with: sample from noise (start null, steps from 1 up).")
         super().__init__(noise_schedule, **{"target": "epsilon", "out_channels": 3, **options}, mask_scale=1.0)
@@ -48,13 +52,13 @@ class ImageInferer(EnsembleInferer):
     @property
     def settings(self) -> dict[str, Any]:
         """What decides the images."""
-        meant_for_masks = ("mask_scale", "fusion", "exclusive", "start")
-        own = {name: value for name, value in super().settings.items() if name not in meant_for_masks}
+        left_out = ("mask_scale", "start", *OF_MASKS)
+        own = {name: value for name, value in super().settings.items() if name not in left_out}
         return own | {"conditions": self.conditions}
 
     def changed(self, **options: Any) -> "ImageInferer":
         """As of `EnsembleInferer`, `conditions` with the others."""
-        own = {name: value for name, value in self._arguments.items() if name != "mask_scale"}
+        own = {name: value for name, value in self._arguments.items() if name not in ("mask_scale", *OF_MASKS)}
         return ImageInferer(**{**own, "conditions": self.conditions, **options})
 
     def __call__(self, inputs: Tensor, network: Callable[..., Any], *args: Any, **kwargs: Any) -> Tensor:

@@ -99,8 +99,8 @@ class EnsembleInferer(Inferer):
         progress: bool = False,
     ) -> None:
         super().__init__()
-        samples = samples if steps else lcm(len(flips), len(zooms))  # of one view the coarse mask is always the same
         self._arguments = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
+        samples = samples if steps else lcm(len(flips), len(zooms))  # of one view the coarse mask is always the same
         check_kind(target)
         check_mask_scale(mask_scale)
         check_name("sampler", sampler, SAMPLERS)
@@ -133,7 +133,11 @@ class EnsembleInferer(Inferer):
         """What decides the samples, and the list of timesteps that follows from it."""
         left_out = ("noise_schedule", "chunk_size", "progress")
         decided = {name: value for name, value in self._arguments.items() if name not in left_out}
-        return decided | {"timesteps": self.timesteps, "noise_schedule": repr(self.noise_schedule)}
+        return decided | {
+            "samples": self.samples,
+            "timesteps": self.timesteps,
+            "noise_schedule": repr(self.noise_schedule),
+        }
 
     def changed(self, **options: Any) -> "EnsembleInferer":
         """An inferer with the same arguments but for these, such as `steps=10`; this one stays as it is."""
@@ -282,15 +286,12 @@ class EnsembleInferer(Inferer):
             return cast(Tensor, x0)
         shape = (self.out_channels, *image.shape[2:])
         noise = NoiseSource(seed, numbers, len(image), shape, image.device, image.dtype)
-        x = noise() if x0 is None else self._noised(x0, noise())  # (b * n, K, H, W[, D])
+        x = (
+            noise() if x0 is None else self.noise_schedule.noised(x0, noise(), self.timesteps[0])
+        )  # (b * n, K, H, W[, D])
         denoise = self._denoise(network, condition, bar)
         options: dict[str, Any] = {"variance": self.variance} if self.sampler == "ddpm" else {}
         return SAMPLERS[self.sampler](denoise, x, self.timesteps, self.noise_schedule, noise, callback=show, **options)
-
-    def _noised(self, x0: Tensor, noise: Tensor) -> Tensor:
-        """At the first timestep: x_t = alpha * x0 + sigma * noise."""
-        alpha, sigma = self.noise_schedule.alpha_sigma(self.timesteps[0])
-        return alpha * x0 + sigma * noise
 
     def _denoise(self, network: Denoiser, condition: Condition, bar: tqdm) -> Callable[[Tensor, float], Denoised]:
         """x_t, t -> the clean mask, clipped to +-mask_scale before any step is taken from it, unless `clip` is off."""

@@ -66,6 +66,11 @@ class NoiseSchedule:
         log_abar = self._log_abar_at(t)
         return math.exp(0.5 * log_abar), math.sqrt(-math.expm1(log_abar))
 
+    def noised(self, x0: Tensor, noise: Tensor, t: float) -> Tensor:
+        """x_t = alpha x0 + sigma noise (Ho et al. 2020, equation 4), each (B, C, ...), at one time for all."""
+        alpha, sigma = self.alpha_sigma(t)
+        return alpha * x0 + sigma * noise  # (B, C, ...)
+
     def log_snr(self, t: float) -> float:
         """lambda = ln(alpha / sigma) at time t in [-1, T - 1]; infinite at the clean end."""
         log_abar = self._log_abar_at(t)

@@ -45,15 +45,9 @@ class PrepareFeatures:
         """
         image, target = PrepareSupervised()(batch, device, non_blocking)
         noise = torch.randn(image.shape).to(image.device)  # on the CPU, so that every device trains on the same
-        x = noised(image, noise, self.timestep, self.noise_schedule)  # (B, C, H, W)
+        x = self.noise_schedule.noised(image, noise, self.timestep)  # (B, C, H, W)
         timesteps = torch.tensor([self.timestep], device=image.device)  # (1,)
         return x, target, (), {"timesteps": timesteps, "context": image}
-
-
-def noised(image: Tensor, noise: Tensor, timestep: int, schedule: NoiseSchedule) -> Tensor:
-    """x_t = alpha * image + sigma * noise (Ho et al. 2020, equation 4), each (B, C, H, W)."""
-    alpha, sigma = schedule.alpha_sigma(timestep)
-    return alpha * image + sigma * noise
 
 
 def check_timestep(timestep: int, schedule: NoiseSchedule) -> None:

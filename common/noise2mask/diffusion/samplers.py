@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from .noise_schedule import CLEAN_END, NoiseSchedule
+from .target import to_epsilon
 
 
 class Denoised(NamedTuple):
@@ -228,8 +229,7 @@ def _deviation(variance: str, fraction: Tensor | None, log_small: float, log_lar
 
 def _noise_of(x: Tensor, x0: Tensor, t: float, schedule: NoiseSchedule) -> Tensor:
     """The noise that x_t holds if x0 is right."""
-    alpha, sigma = schedule.alpha_sigma(t)
-    return (x - alpha * x0) / sigma  # (B*N, ...)
+    return to_epsilon(x0, x, *schedule.alpha_sigma(t))  # (B*N, ...)
 
 
 def _noise_step(x: Tensor, eps: Tensor, s: float, t: float, schedule: NoiseSchedule) -> Tensor:

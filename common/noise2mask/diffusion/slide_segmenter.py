@@ -133,12 +133,14 @@ class SlideSegmenter:
         return rows
 
     def _known(self) -> list[dict[str, Any]]:
-        """Lines of all slides that have a record in the folder, of earlier calls, too."""
+        """Lines of all slides that have a record in the folder, of earlier calls with this network, too."""
+        own = {"weights": self.weights, "config": self.recipe}
         rows: list[dict[str, Any]] = []
         for path in sorted(self.folder.glob("*.json"), key=lambda path: natural(path.name)):
             try:
-                rows += json.loads(path.read_text(encoding="utf-8"))["rows"]
-            except (ValueError, TypeError, KeyError):  # another file, or a damaged one
+                record = json.loads(path.read_text(encoding="utf-8"))
+                rows += record["rows"] if own.items() <= record[MADE_FROM].items() else []
+            except (ValueError, TypeError, KeyError, AttributeError):  # another file, or a damaged one
                 continue
         return rows
 

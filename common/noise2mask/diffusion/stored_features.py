@@ -7,6 +7,7 @@ Legend: M noised images, c_i channels and s_i size of entry i.
 """
 
 import hashlib
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -65,5 +66,8 @@ class StoredFeatures:
 
     def _kept(self, features: Features, paths: Sequence[Path]) -> Features:
         for m, path in enumerate(paths):
-            save_atomically({i: own[m].cpu().clone() for i, own in features.items()}, path)
+            # Calls that share a folder may compute the same features at once: each writes a file of its own.
+            own_file = path.with_name(f"{path.name}.{os.getpid()}")
+            save_atomically({i: own[m].cpu().clone() for i, own in features.items()}, own_file)
+            os.replace(own_file, path)
         return features

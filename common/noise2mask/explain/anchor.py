@@ -66,7 +66,7 @@ class AnchorFigures:
         anchor = seen.shown((foreground(2 * coarse - 1, self.network.exclusive) + 1) / 2)[0]  # (H, W)
         size = seen.picture.shape[:2]
         gates = {name: own[0, 0] for name, own in condition.items() if name.startswith("gate_")}
-        return {"anchor": anchor} | {name: resized(_plane(own, seen), size) for name, own in gates.items()}
+        return {"anchor": anchor} | {name: resized(seen.shown(own), size) for name, own in gates.items()}
 
     @torch.no_grad()
     def _filters(self, seen: Seen) -> None:
@@ -96,11 +96,3 @@ class AnchorFigures:
             for k, own in enumerate(modules)
         ]
         write_text_atomically(csv_text(table), self.folder / "nbp_filter.csv")
-
-
-def _plane(gate: torch.Tensor, seen: Seen) -> np.ndarray:
-    """(h, w[, d]) -> (h, w): of a volume the slice that is shown."""
-    if gate.ndim == 2:
-        return gate.float().cpu().numpy()
-    depth = seen.image.shape[4]
-    return gate[..., min(gate.shape[2] - 1, (seen.slice or 0) * gate.shape[2] // depth)].float().cpu().numpy()

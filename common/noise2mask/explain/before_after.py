@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from .figure import save_figure
@@ -24,7 +23,6 @@ def write_before_after(pairs: Sequence[tuple[str, np.ndarray, np.ndarray]], path
         The path.
     """
     figure = Figure(figsize=(2.4 * len(pairs), 5.2), layout="constrained")
-    FigureCanvasAgg(figure)
     for column, (name, *pictures) in zip(figure.subplots(2, len(pairs), squeeze=False).T, pairs, strict=True):
         for axis, when, picture in zip(column, ("before", "after"), pictures, strict=True):
             axis.imshow(picture.T.round().astype(np.uint8))  # (H, W, 3)

@@ -275,6 +275,14 @@ def main() -> None:
     figure.add_argument("picture", type=Path)
     figure.add_argument("names", nargs="+")
     given = parser.parse_args()
+    try:
+        _run(given)
+    except ValueError as error:
+        parser.exit(2, f"{error}\n")
+
+
+def _run(given: argparse.Namespace) -> None:
+    """One command."""
     if given.command == "keep":
         write_text_atomically(written(kept(given.source, given.title, given.kinds, given.training)), given.target)
     elif given.command == "draw":

@@ -17,7 +17,7 @@ from ..data.item_paths import paths_of
 from ..data.reader import GreyReader, is_picture
 from ..files import check_writable, write_text_atomically
 from ..handlers.save_results import sampling_settings
-from ..metrics.overlap import count, overlap
+from ..metrics.overlap import dice_of
 from ..metrics.score_files import csv_text
 from ..segmenter import Segmenter
 from .case_file import UNLABELLED
@@ -189,4 +189,4 @@ def scores_of(mask: np.ndarray, label: np.ndarray, structures: Sequence[str]) ->
 
 
 def _dice(mask: np.ndarray, label: np.ndarray) -> float:
-    return overlap(count(torch.from_numpy(mask), torch.from_numpy(label)))["dice"]
+    return dice_of(torch.from_numpy(mask), torch.from_numpy(label))

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
 from .colours import palette
+from .figure import save_figure
 
 MOST = 3  # images shown of one mask
 
@@ -32,7 +32,6 @@ def write_generated(rows: Sequence[Mapping[str, Any]], values: Sequence[int] | n
         return path
     heads = ["mask", "reference", *["generated"] * min(MOST, len(rows[0]["generated"])), "real"]
     figure = Figure(figsize=(1.6 * len(heads), 1.6 * len(rows)), layout="constrained")
-    FigureCanvasAgg(figure)
     for number, (axes, row) in enumerate(zip(figure.subplots(len(rows), len(heads), squeeze=False), rows, strict=True)):
         pictures = [_coloured(row["mask"], values), *map(_read, [row["reference"], *row["generated"][:MOST]])]
         pictures.append(np.full_like(pictures[-1], 255) if row["real"] is None else _read(row["real"]))
@@ -41,8 +40,7 @@ def write_generated(rows: Sequence[Mapping[str, Any]], values: Sequence[int] | n
             axis.set_axis_off()
             if not number:
                 axis.set_title(head, fontsize=8)
-    figure.savefig(path, dpi=100)
-    return path
+    return save_figure(figure, path, dpi=100)
 
 
 def _read(path: str | Path) -> np.ndarray:

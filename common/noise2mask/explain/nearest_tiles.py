@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import Tensor
 
 from ..data.symmetry import laid
 from ..data.tile_images import unit_range
+from .figure import save_figure
 
 COUNT = 8  # rows of the picture
 
@@ -39,15 +39,13 @@ def write_nearest_tiles(
     if not shown:
         raise ValueError("There are no generated tiles to show: make some, or ask for one row at least.")
     figure = Figure(figsize=(6, 2.2 * len(shown)), layout="constrained")
-    FigureCanvasAgg(figure)
     for axes, row in zip(figure.subplots(len(shown), 3, squeeze=False), shown, strict=True):
         pictures = _pictures(row, generated, training)
         for axis, picture, title in zip(axes, pictures, _titles(row), strict=True):
             axis.imshow(picture.permute(1, 2, 0).numpy(), vmin=0, vmax=1)  # (S, S, 3)
             axis.set_title(title, fontsize=7)
             axis.set_axis_off()
-    figure.savefig(path, dpi=100)
-    return path
+    return save_figure(figure, path, dpi=100)
 
 
 def _pictures(row: Mapping[str, Any], generated: Tensor, training: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from .figure import save_figure
@@ -29,7 +28,6 @@ def write_overlays(cases: Sequence[tuple[str, np.ndarray, np.ndarray, np.ndarray
     """
     rows = -(-len(cases) // COLUMNS)
     figure = Figure(figsize=(3 * COLUMNS, 2.8 * rows), layout="constrained")
-    FigureCanvasAgg(figure)
     axes = figure.subplots(rows, COLUMNS, squeeze=False).ravel()
     for axis in axes:
         axis.set_axis_off()

@@ -10,7 +10,6 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
@@ -49,7 +48,6 @@ def write_preview(
     masks = {name: rows_of(mask, probability, affine) for name, mask in (structures or {}).items()}  # (H, W) each
     probability, std = (rows_of(array, probability, affine) for array in (probability, std))  # (H, W) each
     figure = Figure(figsize=(12, 3.4), layout="constrained")
-    FigureCanvasAgg(figure)
     axes = figure.subplots(1, 4)
     for axis, name in zip(axes, ("image", "contour", "probability", "uncertainty (standard deviation)"), strict=True):
         axis.set_title(name, fontsize=9)

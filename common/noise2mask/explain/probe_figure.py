@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from .figure import save_figure
@@ -24,7 +23,6 @@ def write_probe_figure(rows: Sequence[Mapping[str, Any]], title: str, path: Path
     for row in rows:
         values[timesteps.index(row["timestep"]), blocks.index(row["block"])] = row["miou_with_background"]
     figure = Figure(figsize=(2.5 + 0.6 * len(blocks), 1.8 + 0.35 * len(timesteps)), layout="constrained")
-    FigureCanvasAgg(figure)
     axes = figure.subplots()
     shown = axes.imshow(values, cmap="viridis", aspect="auto")
     middle = (np.nanmin(values) + np.nanmax(values)) / 2

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from .colours import colour_of
@@ -23,7 +22,6 @@ def write_ratio_figure(rows: Sequence[Mapping[str, Any]], path: Path) -> Path:
         path: of the PNG.
     """
     figure = Figure(figsize=(6, 4), layout="constrained")
-    FigureCanvasAgg(figure)
     axes = figure.subplots()
     ratios = list(dict.fromkeys(row["ratio"] for row in rows))
     for number, (name, title) in enumerate(SHOWN.items()):

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from ..transforms.corruption import CORRUPTIONS
@@ -29,7 +28,6 @@ def write_robustness_figure(results: Mapping[str, Sequence[Row]], path: Path) ->
     studied = {row["corruption"] for rows in results.values() for row in rows}
     names = [name for name in CORRUPTIONS if name in studied]
     figure = Figure(figsize=(3.2 * len(names) + 0.8, 5.6), layout="constrained")
-    FigureCanvasAgg(figure)
     panels = figure.subplots(2, len(names), sharex="col", sharey="row", squeeze=False)
     for (quality, doubt), name in zip(panels.T, names, strict=True):
         for number, (title, rows) in enumerate(results.items()):

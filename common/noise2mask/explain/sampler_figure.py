@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from .figure import save_figure
@@ -26,7 +25,6 @@ def write_sampler_figure(rows: Sequence[Mapping[str, Any]], path: Path) -> Path:
         path: of the PNG.
     """
     figure = Figure(figsize=(7, 4.5), layout="constrained")
-    FigureCanvasAgg(figure)
     left = figure.subplots()
     right = left.twinx()
     names = dict.fromkeys(row["sampler"] for row in rows if row["sampler"] in TITLES)

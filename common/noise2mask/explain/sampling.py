@@ -12,7 +12,7 @@ import torch
 from matplotlib import colormaps
 
 from ..files import write_text_atomically
-from ..metrics.overlap import count, overlap
+from ..metrics.overlap import dice_of
 from ..metrics.score_files import csv_text
 from ..spread import evenly
 from .case_file import MOST_STEPS, UNLABELLED, CaseRecord, case_path, read_case, shown_number
@@ -101,7 +101,7 @@ def _numbers(record: CaseRecord) -> list[dict[str, Any]]:
 
 
 def _dice(mask: np.ndarray, other: np.ndarray) -> float:
-    return overlap(count(torch.from_numpy(mask), torch.from_numpy(other)))["dice"]
+    return dice_of(torch.from_numpy(mask), torch.from_numpy(other))
 
 
 def picture(record: CaseRecord) -> np.ndarray:

@@ -12,6 +12,7 @@ import torch
 from monai.data import Dataset, MetaTensor
 from monai.transforms import ResampleToMatch
 from torch import Tensor
+from torch.nn.functional import interpolate
 
 from ..data.item_paths import name_of
 from ..data.structures import label_map, without_background
@@ -33,6 +34,7 @@ class Seen(NamedTuple):
     found: np.ndarray  # (H, W) uint8, the first sample's mask in numbers of structures
     slice: int | None  # which one of a volume is shown, as the network counts them
     pixel: float = 1.0  # height of a pixel over its width
+    stride: int = 1  # of the network, see `Denoiser`
 
     @property
     def where(self) -> str:
@@ -40,9 +42,28 @@ class Seen(NamedTuple):
         return "" if self.slice is None else f", slice {self.slice}"
 
     def shown(self, maps: Tensor) -> np.ndarray:
-        """Of maps (..., H, W[, D]) of this image what is shown: (..., H, W)."""
-        own = maps.detach().float().cpu().numpy()
-        return own if self.slice is None or self.image.ndim == 4 else own[..., self.slice]
+        """What is shown of this image's maps, which may be of any level of the network: (h, w) of each.
+
+        Args:
+            maps: (..., h, w[, d]), of the image or of its padded form.
+
+        Returns:
+            (..., h, w); where the network pads rows or columns, at the picture's size, without what lies over padding.
+        """
+        own = maps.detach().float().cpu()
+        if self.slice is not None and self.image.ndim == 5:
+            own = own[..., self.slice * own.shape[-1] // self._reach(4, own.shape[-1])]  # (..., h, w)
+        rows, columns = (self._reach(axis, own.shape[axis - 4]) for axis in (2, 3))
+        size = self.picture.shape[:2]
+        if tuple(own.shape[-2:]) == size or (rows, columns) == size:
+            return own.numpy()
+        wide = interpolate(own.reshape(1, -1, *own.shape[-2:]), (rows, columns), mode="bilinear")
+        return wide.reshape(*own.shape[:-2], rows, columns)[..., : size[0], : size[1]].numpy()
+
+    def _reach(self, axis: int, length: int) -> int:
+        """Over how many pixels of the image along an axis a map of this length reaches, padding included."""
+        size = self.image.shape[axis]
+        return size if length == size else -(-size // self.stride) * self.stride
 
     @property
     def lesion(self) -> np.ndarray:
@@ -65,7 +86,7 @@ def seen_cases(dataset: Dataset, network: Denoiser, inferer: EnsembleInferer, de
         name = names[item["image"].meta["filename_or_obj"]]
         rows, columns = torch.linalg.norm(item["image"].affine[:3, :2].double(), dim=0).tolist()
         seen = _seen(name, image, label, found, network.spatial_dims)
-        yield seen._replace(pixel=pixel_of([rows, columns]))
+        yield seen._replace(pixel=pixel_of([rows, columns]), stride=network.stride)
 
 
 def _seen(name: str, image: Tensor, label: Tensor | None, found: Tensor, spatial_dims: int) -> Seen:

@@ -6,7 +6,6 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, Locator, LogLocator, NullLocator, StrMethodFormatter
 
@@ -30,7 +29,6 @@ def write_settings_figure(rows: Sequence[Mapping[str, Any]], path: Path) -> Path
         The path.
     """
     figure = Figure(figsize=(10, 4.2), layout="constrained")
-    FigureCanvasAgg(figure)
     quality, time = figure.subplots(1, 2)
     lines = settings_lines(rows)
     for number, (title, own) in enumerate(lines.items()):

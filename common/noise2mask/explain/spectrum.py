@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
@@ -27,6 +26,8 @@ from .strip import write_strip
 from .subject import Subject
 
 logger = logging.getLogger(__name__)
+
+Features = dict[str, list[tuple[int, np.ndarray, np.ndarray]]]  # name -> timestep, before and after, (C, h, w) each
 
 BINS = 8  # of radial frequencies, in the table
 
@@ -47,10 +48,9 @@ class SpectrumFigures:
         if not self.parsers:
             logger.info(f"{type(self.network).__name__} has no FF-Parser: its figures are left out")
             return []
-        size, strengths = None, list[dict[str, Any]]()
+        strengths = list[dict[str, Any]]()
         for seen in self.subject.cases():
-            features = self._features(seen)
-            size = {name: parts[0][1].shape[1:] for name, parts in features.items()}
+            features, sizes = self._features(seen)
             self._draw(seen, features)
             strengths += [
                 {"case": seen.name, "parser": name, "timestep": timestep}
@@ -58,8 +58,7 @@ class SpectrumFigures:
                 for name, parts in features.items()
                 for timestep, before, after in parts
             ]
-        assert size is not None  # a data set is not empty
-        filters = {name: centred(own, size[name]) for name, own in self.parsers.items()}  # (C, H, W) each
+        filters = {name: centred(own, sizes[name]) for name, own in self.parsers.items()}  # (C, H, W) each
         write_spectra(filters, self.folder / "spectrum.png")
         rows = [
             {"parser": name, **magnitude, "mean_distance_from_1": distance["mean"]}
@@ -70,18 +69,20 @@ class SpectrumFigures:
         write_text_atomically(csv_text(strengths), self.folder / "spectrum_features.csv")
         return rows
 
-    def _features(self, seen: Seen) -> dict[str, list[tuple[int, np.ndarray, np.ndarray]]]:
-        """By parser: timestep, features before and after it at each timestep, (C, H, W) each."""
-        found: dict[str, list[tuple[int, np.ndarray, np.ndarray]]] = {name: [] for name in self.parsers}
+    def _features(self, seen: Seen) -> tuple[Features, dict[str, torch.Size]]:
+        """By parser: features around it at each timestep, and the size of its map (H, W[, D])."""
+        sizes: dict[str, torch.Size] = {}
+        found: Features = {name: [] for name in self.parsers}
         with torch.no_grad(), evaluated(self.network):
             for timestep, x in self.subject.states(seen.image):
                 with _passed(self.parsers) as passed:
                     self.network.denoise(x, torch.tensor([timestep], device=x.device), self.network.encode(seen.image))
                 for name, (before, after) in passed.items():
-                    found[name].append((timestep, _middle(before), _middle(after)))
-        return found
+                    found[name].append((timestep, seen.shown(before[0]), seen.shown(after[0])))
+                    sizes[name] = before.shape[2:]
+        return found, sizes
 
-    def _draw(self, seen: Seen, features: dict[str, list[tuple[int, np.ndarray, np.ndarray]]]) -> None:
+    def _draw(self, seen: Seen, features: Features) -> None:
         """Means over the channels of absolute values; both pictures of a timestep share their range."""
         rows: list[tuple[str, list[np.ndarray]]] = []
         for name, parts in features.items():
@@ -146,7 +147,6 @@ def radial_means(values: np.ndarray) -> list[dict[str, float]]:
 def write_spectra(filters: Mapping[str, np.ndarray], path: Path) -> Path:
     """Two panels per parser: the mean magnitude, and how far from 1 its filters (C, H, W) are."""
     figure = Figure(figsize=(3.4 * len(filters), 6.4), layout="constrained")
-    FigureCanvasAgg(figure)
     for column, (name, own) in zip(figure.subplots(2, len(filters), squeeze=False).T, filters.items(), strict=True):
         panels = ((magnitude_of(own), "mean magnitude", "cividis"), (distance_of(own), "mean |W - 1|", "magma"))
         for axis, (values, title, colours) in zip(column, panels, strict=True):
@@ -154,12 +154,6 @@ def write_spectra(filters: Mapping[str, np.ndarray], path: Path) -> Path:
             axis.set(title=f"{name}: {title}", xlabel="cycles per pixel, columns", ylabel="cycles per pixel, rows")
             figure.colorbar(drawn, ax=axis, shrink=0.8)
     return save_figure(figure, path)
-
-
-def _middle(features: Tensor) -> np.ndarray:
-    """(1, C, H, W[, D]) -> (C, H, W), of a volume the middle slice."""
-    own = features[0].float().cpu().numpy()
-    return own if own.ndim == 3 else own[..., own.shape[3] // 2]
 
 
 @contextmanager

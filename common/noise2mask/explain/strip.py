@@ -8,7 +8,6 @@ from pathlib import Path
 from textwrap import fill
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from PIL import Image
@@ -56,7 +55,6 @@ def write_strip(
     above = fill(title, max(20, round(width * CHARACTERS)))  # as many lines as it takes
     lines = above.count("\n") + bool(title) + max(name.count("\n") for name in titles)
     figure = Figure(figsize=(width, height + LINE * lines), layout=close)
-    FigureCanvasAgg(figure)
     figure.suptitle(above, fontsize=9)
     left = list(titles)  # of columns that have none yet
     for axes, (name, pictures) in zip(figure.subplots(len(rows), len(titles), squeeze=False), rows, strict=True):

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from ..files import load_plain
@@ -116,7 +115,6 @@ def curve_table(results: Sequence[Mapping[str, Any]]) -> str:
 def write_training_curves(results: Sequence[Mapping[str, Any]], path: Path) -> Path:
     """The curves of kept results in one figure, over minutes of training."""
     figure = Figure(figsize=(8, 4.2), layout="constrained")
-    FigureCanvasAgg(figure)
     axes = figure.subplots()
     for place, result in enumerate(results):
         curve = result["training"]

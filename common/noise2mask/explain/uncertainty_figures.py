@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
@@ -85,7 +84,6 @@ def write_uncertainty(name: str, record: CaseRecord, path: Path) -> Path:
     names = record.facts["structures"] or ["mask"]
     titles = ["image", "mask of all samples, label dashed", f"contours of the {len(record.samples)} samples"]
     figure = Figure(figsize=(18, 3.4), layout="constrained")
-    FigureCanvasAgg(figure)
     axes, pixel = figure.subplots(1, 6), pixel_of(record.facts["spacing"])
     for axis, title in zip(axes, [*titles, *maps_words(names)], strict=True):
         axis.set_title(title, fontsize=8)
@@ -130,7 +128,6 @@ def write_reliability(calibration: Mapping[str, Any], path: Path) -> Path:
     bins = zip(*(calibration[name] for name in ("pixels", "probability", "label")), strict=True)
     rows = [{"pixels": n, "probability": p / n, "frequency": y / n} for n, p, y in bins if n]
     figure = Figure(figsize=(4.6, 5.2), layout="constrained")
-    FigureCanvasAgg(figure)
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
     above.plot([0, 1], [0, 1], linestyle="--", color="gray", label="perfectly calibrated")
     x = [row["probability"] for row in rows]
@@ -156,7 +153,6 @@ def write_triage(cases: Sequence[Mapping[str, str]], path: Path) -> Path:
         own = [case for case in cases if case["image"] == image]
         rows.append({"image": image, "triage": float(own[0]["triage"]), "dice": _mean(case["dice"] for case in own)})
     figure = Figure(figsize=(4.6, 3.8), layout="constrained")
-    FigureCanvasAgg(figure)
     axes = figure.subplots()
     axes.plot([row["triage"] for row in rows], [row["dice"] for row in rows], "o", color=colour_of(5), markersize=4)
     axes.set(xlabel="triage number (0: the samples agree)", ylabel="Dice with the label", ylim=(-0.03, 1.03))

@@ -1,4 +1,4 @@
-"""One line per epoch: phase, epoch, mean loss, the last validation's metrics, seconds."""
+"""One line per epoch: phase, epoch, mean loss of the first process, the last validation's metrics, seconds."""
 
 import logging
 import time

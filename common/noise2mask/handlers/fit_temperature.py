@@ -14,6 +14,7 @@ from ignite.engine import Engine, Events
 from scipy.optimize import minimize_scalar
 from torch import Tensor
 
+from ..data.structures import without_background
 from ..diffusion.temperature import tempered
 from ..files import check_writable, write_text_atomically
 from ..meta import without_meta
@@ -38,7 +39,7 @@ class FitTemperature:
         exclusive:  classes exclude one another; pixels whose label has no class do not count.
 
     Raises:
-        ValueError: where the folder can not be written to.
+        ValueError: where the folder can not be written to, or the engine's inferer has another temperature.
     """
 
     def __init__(self, output_dir: str, exclusive: bool = False) -> None:
@@ -49,9 +50,17 @@ class FitTemperature:
 
     def attach(self, engine: Engine) -> None:
         """Collect after every batch; fit at the end."""
-        engine.add_event_handler(Events.STARTED, lambda engine: self.pixels.clear())
+        engine.add_event_handler(Events.STARTED, self.start)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self.collect)
         engine.add_event_handler(Events.COMPLETED, self.save)
+
+    def start(self, engine: Engine) -> None:
+        """See that nothing is tempered yet."""
+        inferer: Any = engine.inferer
+        if inferer.temperature != 1:
+            found = f"temperature is {inferer.temperature:g}, expected 1, to which the one that is found belongs"
+            raise ValueError(f"{found}: put calibrate.yaml behind model.yaml, and give no temperature.")
+        self.pixels.clear()
 
     def collect(self, engine: Engine) -> None:
         """Some pixels of each image."""
@@ -72,7 +81,14 @@ class FitTemperature:
         probability, label = (torch.cat([part[k] for part in parts], dim=1)[None] for k in (0, 1))  # (1, K, pixels)
         temperature = fitted(probability, label, self.exclusive)
         errors = [
-            expected_calibration_error(calibration_bins(tempered(probability, t, self.exclusive), label))
+            expected_calibration_error(
+                calibration_bins(
+                    *(
+                        without_background(x[0], self.exclusive)
+                        for x in (tempered(probability, t, self.exclusive), label)
+                    )
+                )
+            )
             for t in (1.0, temperature)
         ]
         content = {"temperature": temperature, "images": len(parts), "expected_calibration_error": errors}

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from ..data.structures import BACKGROUND  # the name that its lines have where it is scored, too
 from .calibration import calibration_bins, expected_calibration_error
 from .ensemble import generalised_energy_distance, sample_dice
 from .expected_dice import expected_dice
@@ -20,7 +21,6 @@ from .policy import policy, unit_of
 
 BINS = "calibration_bins"
 LESION = ("dice", "iou", "precision", "recall")  # means over images with a lesion are given too, as <name>_lesion
-BACKGROUND = "background"  # the name that its lines have where it is scored, too
 MEANS = (*LESION, "hd95", "dice_best", "dice_mean", "energy_distance", "expected_calibration_error")
 
 

@@ -6,7 +6,7 @@ Legend: N samples, A annotations of one image, S spatial sizes.
 import torch
 from torch import Tensor
 
-from .overlap import count, overlap
+from .overlap import dice_of
 
 
 def sample_dice(samples: Tensor, label: Tensor) -> dict[str, float]:
@@ -14,7 +14,7 @@ def sample_dice(samples: Tensor, label: Tensor) -> dict[str, float]:
 
     The best one is chosen with the label in hand, so it is a bound and no result.
     """
-    scores = [overlap(count(sample, label))["dice"] for sample in samples]
+    scores = [dice_of(sample, label) for sample in samples]
     return {"dice_best": max(scores), "dice_mean": sum(scores) / len(scores)}
 
 

@@ -43,6 +43,15 @@ def overlap(counts: Counts) -> dict[str, float]:
     return {name: over / under if under else 0.0 for name, (over, under) in parts.items()}
 
 
+def dice_of(mask: Tensor, label: Tensor) -> float:
+    """Dice of a mask against a label, each (...) in {0, 1}.
+
+    Raises:
+        ValueError: where their shapes differ.
+    """
+    return overlap(count(mask, label))["dice"]
+
+
 def pooled(cases: Iterable[Counts]) -> dict[str, float]:
     """The scores of all pixels of all images together ("global" in PGDiffSeg), and its error rates.
 

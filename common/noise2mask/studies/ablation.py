@@ -103,7 +103,7 @@ class Ablation:
         weights, scores = folder / "model.pt", folder / file_name(f"{self.section} {sampling}")
         sampled = scores / SAMPLED_WITH
         before = json.loads(sampled.read_text(encoding="utf-8")) if sampled.is_file() else {}
-        if not (scores / "scores.json").is_file() or before != settings:
+        if not _are_of(scores / "scores.json", weights) or before != settings:
             data = [path for path in self.overlays if path.parent.name == "data"]
             overlays = [*data, settings_file(weights)]
             of_data = {name: value for name, value in self.rows[title].items() if name in OF_DATA}
@@ -155,6 +155,11 @@ class Ablation:
         logger.info(f"python {shlex.join(command)}")
         if subprocess.run([sys.executable, *command]).returncode:
             raise ValueError(f"{output}: the run stopped, its last lines say why. The same command goes on from there.")
+
+
+def _are_of(scores: Path, weights: Path) -> bool:
+    """Whether a scores.json is there, and of these weights: they may have been trained anew since."""
+    return scores.is_file() and json.loads(scores.read_text(encoding="utf-8"))["weights"] == sha256(weights)
 
 
 def file_name(title: str) -> str:

@@ -18,7 +18,7 @@ from ..data.structures import without_background
 from ..diffusion.fusion import harden
 from ..diffusion.inferer import EnsembleInferer
 from ..meta import without_meta
-from ..metrics.overlap import count, overlap
+from ..metrics.overlap import dice_of
 from ..transforms.own_size import OwnSize
 
 
@@ -42,7 +42,7 @@ class Case(NamedTuple):
         """Dice at the image's own size of a probability (K, h, w[, D]); of several structures their mean."""
         hard = harden(self.restore(probability)[None, None], self.exclusive)[0, 0]  # (K, *S)
         masks, labels = (without_background(own, self.exclusive) for own in (hard, self.label))  # (S, *S) each
-        return fmean(overlap(count(mask, label))["dice"] for mask, label in zip(masks, labels, strict=True))
+        return fmean(dice_of(mask, label) for mask, label in zip(masks, labels, strict=True))
 
 
 def cases_of(

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ..diffusion.noise import NoiseSource
 from ..diffusion.noise_schedule import NoiseSchedule
-from ..diffusion.prepare_features import check_timestep, noised
+from ..diffusion.prepare_features import check_timestep
 from ..diffusion.stored_features import Features, StoredFeatures
 from ..digest import digest
 from ..explain.probe_figure import write_probe_figure
@@ -161,7 +161,7 @@ class Probe:
         """One pass of DSDM."""
         tiles = Tiles(*(value.to(self.device) for value in tiles))
         mask = tiles.mask if self.oracle else None
-        given = {"x": noised(tiles.image, tiles.noise, timestep, self.schedule), "image": tiles.image}
+        given = {"x": self.schedule.noised(tiles.image, tiles.noise, timestep), "image": tiles.image}
         t = torch.tensor([timestep], device=self.device)  # (1,)
 
         def compute() -> Features:

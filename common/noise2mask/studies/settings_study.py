@@ -88,7 +88,9 @@ class SettingsStudy:
         for setting, inferer in zip(self.settings, self.inferers, strict=True):
             compute = partial(self._row, setting, inferer, prior)
             rows.append(self.rows.get(" ".join(map(str, setting.values())), compute))
-        said = policy(unit_of(case.group_by for case in self.cases))
+        own = self.inferers[0]
+        exclusive, several = own.exclusive, own.out_channels - own.exclusive > 1
+        said = policy(unit_of(case.group_by for case in self.cases), structures=several, exclusive=exclusive)
         text = f"{markdown(*study_table(rows))}\n\n{len(self.cases)} images. Policy: {said}.\n"
         write_text_atomically(text, self.rows.folder / "settings_study.md")
         write_settings_figure(rows, self.rows.folder / "settings_study.png")
@@ -107,7 +109,7 @@ def fused_dice(cases: Sequence[Case], inferer: EnsembleInferer, network: nn.Modu
     """Dice of the fused mask of every image, and the median of the seconds per image."""
     dice, seconds = [], []
     for case, (samples, duration) in zip(cases, samples_of(cases, inferer, network), strict=True):
-        probability = fuse(samples[None], inferer.fusion, inferer.exclusive)[0]  # (1, h, w[, D])
+        probability = fuse(samples[None], inferer.fusion, inferer.exclusive)[0]  # (K, h, w[, D])
         dice.append(case.dice(probability))
         seconds.append(duration)
     return dice, float(np.median(seconds)) if seconds else float("nan")
