@@ -96,7 +96,9 @@ def test_another_inferer_with_a_changed_option_is_one_of_images_too(network):
 def test_settings_hold_what_decides_the_images_and_nothing_of_masks():
     settings = inferer(seed=4).settings
     assert settings["seed"] == 4 and settings["conditions"] == "both" and settings["target"] == "epsilon"
-    assert not {"mask_scale", "fusion", "exclusive", "start", "progress", "flips", "zooms", "temperature"} & set(settings)
+    assert not {"mask_scale", "fusion", "exclusive", "start", "progress", "flips", "zooms", "temperature"} & set(
+        settings
+    )
 
 
 def test_options_of_coarse_masks_and_unknown_conditions_are_refused():
