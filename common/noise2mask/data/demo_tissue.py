@@ -15,7 +15,7 @@ from PIL import Image
 from scipy import ndimage
 
 from .demo_files import claim_folder
-from .splits import FRACTIONS, KEYS, cut
+from .splits import FRACTIONS, IN_MANIFESTS, KEYS, cut
 
 SIDE = 192  # pixels of a slide
 BACKGROUND = np.array([244.0, 243.0, 246.0])
@@ -23,7 +23,6 @@ STAINS = np.array([[232.0, 182.0, 206.0], [198.0, 132.0, 180.0]])  # of benign a
 NUCLEI = np.array([96.0, 62.0, 140.0])
 DENSITY = (0.004, 0.012)  # nuclei per pixel
 RADIUS = (1.2, 2.2)  # of nuclei, pixels
-SPLITS = dict(zip(KEYS, ("train", "val", "test"), strict=True))
 
 
 def write_demo(folder: str | os.PathLike, patients: int, seed: int, layout: str = "folder") -> Path:
@@ -39,7 +38,7 @@ def write_demo(folder: str | os.PathLike, patients: int, seed: int, layout: str 
     folder = claim_folder(folder, {"kind": "tissue", "patients": patients, "seed": seed, "layout": layout})
     rows = [["image", "patient", "split"]]
     for key, numbers in zip(KEYS, cut(list(range(patients)), FRACTIONS), strict=True):
-        rows += [[f"slide_{number:03d}.png", f"patient_{number:03d}", SPLITS[key]] for number in numbers]
+        rows += [[f"slide_{number:03d}.png", f"patient_{number:03d}", IN_MANIFESTS[key]] for number in numbers]
     for number in range(patients):
         image, mask = slide(np.random.default_rng([seed, number]))
         for kind, array in (("images", image), ("masks", mask)):

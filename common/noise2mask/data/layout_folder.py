@@ -13,13 +13,13 @@ from pathlib import Path
 
 from .layout_files import ADD_MASK, SUFFIXES, assemble, by_stem, existing, read_table, refuse_folder, stem_of
 from .problems import knowing_pairs
-from .splits import FRACTIONS, KEYS, split_groups, split_training, torn_patients
+from .splits import FRACTIONS, IN_MANIFESTS, KEYS, split_groups, split_training, torn_patients
 
 __all__ = ["folder_datalist", "grouped"]
 
 PATIENT_COLUMNS = ("patient", "patient_id", "patientid", "subject", "subject_id", "case_id")
 STEM_COLUMNS = ("image", "stem", "file", "filename", "file_name", "name")
-SPLITS = {"train": "training", "val": "validation", "test": "testing"} | {key: key for key in KEYS}
+SPLITS = {short: key for key, short in IN_MANIFESTS.items()} | {key: key for key in KEYS}
 
 
 def folder_datalist(folder: str | os.PathLike, seed: int = 0, fractions: Sequence[float] = FRACTIONS) -> dict:

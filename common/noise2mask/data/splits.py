@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 
 __all__ = [
-    "FRACTIONS", "GROUPS", "KEYS", "busi_split", "cut", "group_by_of", "natural", "patient_of", "split_groups",
+    "FRACTIONS", "GROUPS", "IN_MANIFESTS", "KEYS", "busi_split", "cut", "group_by_of", "natural", "patient_of", "split_groups",
     "split_training", "torn_patients",
 ]  # fmt: skip
 
 GROUPS = ("patient", "group", "image")  # what must stay together, by what is known
 KEYS = ("training", "validation", "testing")
+IN_MANIFESTS = dict(zip(KEYS, ("train", "val", "test"), strict=True))  # what a manifest's column `split` calls them
 FRACTIONS = (0.7, 0.1, 0.2)
 
 

@@ -20,7 +20,7 @@ from PIL import Image
 
 from ..data.datalist import write_datalist
 from ..data.layouts import FILE
-from ..data.splits import KEYS
+from ..data.splits import IN_MANIFESTS, KEYS
 from ..data.structures import Structures, values_of
 from ..diffusion.image_inferer import seed_of
 from ..explain.generated import write_generated
@@ -33,7 +33,6 @@ from .save_results import facts_of_run, sampling_settings
 
 logger = logging.getLogger(__name__)
 
-SPLITS = {"training": "train", "validation": "val", "testing": "test"}
 COLUMNS = ("image", "slide", "patient", "split", "mask", "reference", "sample", "seed")
 SHOWN = 8  # masks in the picture
 
@@ -62,8 +61,8 @@ class SaveGenerated:
         background: Sequence[float] = (0,),
         section: str = "training",
     ) -> None:
-        if section not in SPLITS:
-            raise ValueError(f"section is {section!r}, expected one of {', '.join(SPLITS)}.")
+        if section not in IN_MANIFESTS:
+            raise ValueError(f"section is {section!r}, expected one of {', '.join(IN_MANIFESTS)}.")
         self.batch, self.section = batch, section
         self.values = _values(structures, background)
         self.items = {item["name"]: item for item in batch.items}
@@ -132,7 +131,7 @@ class SaveGenerated:
         table.writerow(COLUMNS)
         for record in records:
             named = [Path(record[key]).name for key in ("mask", "reference")]
-            start = [record["slide"], record["patient"], SPLITS[self.section]]
+            start = [record["slide"], record["patient"], IN_MANIFESTS[self.section]]
             for n, file in enumerate(record["files"]):
                 table.writerow([file, *start, *named, n, record["seed"] + n])
         return text.getvalue()
