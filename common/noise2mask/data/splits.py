@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 __all__ = [
-    "FRACTIONS", "GROUPS", "IN_MANIFESTS", "KEYS", "busi_split", "cut", "group_by_of", "natural", "patient_of", "split_groups",
-    "split_training", "torn_patients",
+    "FRACTIONS", "GROUPS", "IN_MANIFESTS", "KEYS", "busi_split", "cut", "group_by_of", "natural", "patient_of",
+    "split_groups", "split_training", "torn_patients",
 ]  # fmt: skip
 
 GROUPS = ("patient", "group", "image")  # what must stay together, by what is known
