@@ -15,6 +15,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from ..data.results import REPORT
+from ..metrics.score_files import SCORES
+
 CONFIGS = Path("bundles/pgdiffseg/configs")
 PATIENTS = 150
 PEER = ["presets/basic_unet.yaml"]
@@ -107,8 +110,8 @@ def _some_test_images(data: Path, output: Path) -> Path:
 
 def _conclude(scores: Path, peer: Path, masks: Path, seconds: Sequence[float], total: float) -> float:
     """The last lines: what was reached, and what to open; the mean Dice on test images with a lesion."""
-    ours = json.loads((scores / "scores.json").read_text())
-    theirs = json.loads((peer / "scores.json").read_text())
+    ours = json.loads((scores / SCORES).read_text())
+    theirs = json.loads((peer / SCORES).read_text())
     counts, sampling = ours["counts"], ours["sampling"]
     lesion = f"{counts['with_lesion']} with a lesion"
     print(f"\n{counts['images']} unseen generated images of {counts['patients']} patients, {lesion};")
@@ -119,7 +122,7 @@ def _conclude(scores: Path, peer: Path, masks: Path, seconds: Sequence[float], t
     for title, dice, duration in zip((name, "MONAI BasicUNet"), means, seconds, strict=True):
         print(f"{title:34}{dice['dice']:12.3f}{dice['dice_lesion']:14.3f}{duration:10.0f} s")
     print(f"The whole demonstration took {total / 60:.1f} minutes. Open these pictures, the most uncertain case first:")
-    for case in json.loads((masks / "report.json").read_text())["cases"]:
+    for case in json.loads((masks / REPORT).read_text())["cases"]:
         print(f"  {masks / next(name for name in case['files'] if 'preview' in name)}   triage {case['triage']:.3f}")
     return float(ours["means"]["dice_lesion"])
 

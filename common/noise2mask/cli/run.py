@@ -15,6 +15,7 @@ from ..bundles import Bundle
 from ..data.datalist import write_datalist
 from ..data.inputs import dicom_files
 from ..data.layouts import layout_of
+from ..data.results import REPORT
 from ..files import check_writable
 from ..quiet import quiet
 from ..settings import check_settings, parsed
@@ -96,7 +97,7 @@ def run_generation(
     own = {"model_file": str(model_file), "input": str(masks), "references": str(references), "section": section}
     run_config(bundle, "inferring", configs, own | {"output_dir": str(output), **how.sampling}, how.settings)
     if _is_first():
-        images = json.loads((output / "report.json").read_text(encoding="utf-8"))["images"]
+        images = json.loads((output / REPORT).read_text(encoding="utf-8"))["images"]
         console.print(f"{images} images: {output / 'images'}, picture {output / 'generated.png'}", soft_wrap=True)
 
 
@@ -157,7 +158,7 @@ def show_cases(outputs: Sequence[Path], console: Console) -> None:
     """The cases of some reports, the most uncertain first; of several processes, the first shows them."""
     if not _is_first():
         return
-    reports = [json.loads((output / "report.json").read_text(encoding="utf-8")) for output in outputs]
+    reports = [json.loads((output / REPORT).read_text(encoding="utf-8")) for output in outputs]
     cases = [(case, output) for report, output in zip(reports, outputs, strict=True) for case in report["cases"]]
     table = Table(title=f"{len(cases)} cases, look at the first ones first")
     for name in ("case", "triage", "found", "mask"):

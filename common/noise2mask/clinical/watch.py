@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Set
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from ..data.results import REPORT
 from ..files import check_writable, write_text_atomically
 from ..refusals import ServerError, disk_is_full, refusal_in
 from .dicomweb import Archive, Found
@@ -117,7 +118,7 @@ class Watch:
             with self._outside(name):
                 write_text_atomically(str(number), folder / TRIED)
                 serve_series(self.archive, found, folder, self.segment)
-                cases = json.loads((folder / "report.json").read_text(encoding="utf-8"))["cases"]
+                cases = json.loads((folder / REPORT).read_text(encoding="utf-8"))["cases"]
                 triage = max(case["triage"] for case in cases)  # of a series of stills, the one to look at first
                 self._finish(found, "stored", cases=len(cases), triage=round(triage, 3))
         except (Later, KeyboardInterrupt, SystemExit):

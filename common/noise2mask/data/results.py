@@ -13,6 +13,8 @@ from PIL import Image
 from ..explain.colours import palette
 from .reader import NIFTI, is_picture
 
+REPORT = "report.json"  # of a segmentation, and of generated images
+
 # Grey values of 8-bit pictures: probability 1 is 255, and a standard deviation of 0.5, the largest there is, too.
 STD_WHITE = 0.5
 

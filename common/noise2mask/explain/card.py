@@ -27,6 +27,7 @@ import yaml
 
 from ..files import write_text_atomically
 from ..metrics.case_scores import BACKGROUND
+from ..metrics.score_files import CASES
 from ..metrics.table import markdown
 from ..studies.settings_study import study_table
 from .costs import cost_table
@@ -60,7 +61,7 @@ def kept(path: Path, title: str, kinds: Sequence[str] = (), training: Sequence[P
     if "rows" in content:
         rows = list(content["rows"].values())
         return {"title": title, "rows": sorted(rows, key=place if is_robustness(rows) else _setting)}
-    with open(path.with_name("cases.csv"), encoding="utf-8", newline="") as file:
+    with open(path.with_name(CASES), encoding="utf-8", newline="") as file:
         cases = sorted(csv.DictReader(file), key=_name)
     units = sorted({case["hd95_unit"] for case in cases})
     names = "\n".join(_name(case) for case in cases)

@@ -16,7 +16,7 @@ from matplotlib.lines import Line2D
 
 from ..data.results import STD_WHITE
 from ..files import write_text_atomically
-from ..metrics.score_files import csv_text
+from ..metrics.score_files import CASES, SCORES, csv_text
 from .case_file import CaseRecord, case_path, read_case
 from .colours import colour_of
 from .figure import save_figure
@@ -25,7 +25,6 @@ from .seen import names_of
 from .strip import pixel_of
 
 LABEL = "#ffffff"  # of a single structure
-SCORES, CASES = "scores.json", "cases.csv"
 
 
 class UncertaintyFigures:

@@ -20,6 +20,7 @@ from PIL import Image
 
 from ..data.datalist import write_datalist
 from ..data.layouts import FILE
+from ..data.results import REPORT
 from ..data.splits import IN_MANIFESTS, KEYS
 from ..data.structures import Structures, values_of
 from ..diffusion.image_inferer import seed_of
@@ -78,7 +79,7 @@ class SaveGenerated:
         """Look at the clock; while images are made anew there is no data set."""
         self.records, self.started = [], time.perf_counter()
         if self.batch.unfinished and idist.get_rank() == 0:
-            for name in ("manifest.csv", FILE, "report.json"):
+            for name in ("manifest.csv", FILE, REPORT):
                 (self.batch.folder / name).unlink(missing_ok=True)
 
     def save(self, engine: Engine) -> None:
@@ -154,7 +155,7 @@ class SaveGenerated:
             "images": images,
             "note": "Generated images: not of any patient, not for diagnosis.",
         }
-        write_text_atomically(json.dumps(report, indent=2), self.batch.folder / "report.json")
+        write_text_atomically(json.dumps(report, indent=2), self.batch.folder / REPORT)
         logger.info(f"{images} images, {len(self.batch.records)} masks finished earlier -> {self.batch.folder}")
 
 

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from ..data.dicom_series import is_measured
 from ..data.reader import GreyReader, is_picture
-from ..data.results import STD_WHITE, stem, write_label_map, write_map, write_mask
+from ..data.results import REPORT, STD_WHITE, stem, write_label_map, write_map, write_mask
 from ..data.structures import label_map, without_background
 from ..explain.preview import write_preview
 from ..files import check_writable, write_text_atomically
@@ -108,7 +108,7 @@ class SaveResults:
             "cases": cases,
             "note": "Research software, not a medical device.",
         }
-        write_text_atomically(json.dumps(report, indent=2), self.folder / "report.json")
+        write_text_atomically(json.dumps(report, indent=2), self.folder / REPORT)
         logger.info(f"{len(cases)} cases, {len(self.batch.finished)} of them finished earlier -> {self.folder}")
 
     def _save_case(self, item: dict[str, Any]) -> dict[str, Any]:

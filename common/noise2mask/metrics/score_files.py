@@ -12,6 +12,8 @@ from ..files import write_text_atomically
 from .case_scores import BINS
 from .table import score_table
 
+SCORES, CASES = "scores.json", "cases.csv"
+
 
 def write_scores(cases: Sequence[Mapping[str, Any]], summary: Mapping[str, Any], folder: Path) -> None:
     """`cases.csv`, `scores.json` (NaN as null) and `scores.md`.
@@ -21,10 +23,8 @@ def write_scores(cases: Sequence[Mapping[str, Any]], summary: Mapping[str, Any],
         summary: of `summarise`, and what else is to stand in scores.json.
         folder:  where they go; it is made.
     """
-    write_text_atomically(
-        csv_text([{k: v for k, v in case.items() if k != BINS} for case in cases]), folder / "cases.csv"
-    )
-    write_text_atomically(json.dumps(without_nan(summary), indent=2), folder / "scores.json")
+    write_text_atomically(csv_text([{k: v for k, v in case.items() if k != BINS} for case in cases]), folder / CASES)
+    write_text_atomically(json.dumps(without_nan(summary), indent=2), folder / SCORES)
     units = sorted({case["hd95_unit"] for case in cases})
     write_text_atomically(score_table(summary, units), folder / "scores.md")
 

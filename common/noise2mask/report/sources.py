@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ..data.results import REPORT
 from ..digest import sha256
 from ..metrics.case_scores import BACKGROUND
 from ..metrics.interval import mean_of_known
+from ..metrics.score_files import CASES, SCORES
 from .curves import EVENTS, Curve, read_curves
 
-SCORES, CASES = "scores.json", "cases.csv"  # of an evaluation
-REPORT = "report.json"  # of a segmentation
 PROGRESS, MODEL, SETTINGS = "progress.png", "model.pt", "model.yaml"  # of a training
 EXPECTED = (
     f"expected {SCORES} with {CASES} (noise2mask evaluate), {REPORT} (noise2mask segment), or events of TensorBoard "

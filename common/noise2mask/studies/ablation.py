@@ -20,6 +20,7 @@ from ..digest import sha256
 from ..explain.card import kept, score_table, written
 from ..files import check_writable, load_plain, write_text_atomically
 from ..handlers.checkpoint import LAST
+from ..metrics.score_files import SCORES
 from ..settings import check_settings
 
 logger = logging.getLogger(__name__)
@@ -103,7 +104,7 @@ class Ablation:
         weights, scores = folder / "model.pt", folder / file_name(f"{self.section} {sampling}")
         sampled = scores / SAMPLED_WITH
         before = json.loads(sampled.read_text(encoding="utf-8")) if sampled.is_file() else {}
-        if not _are_of(scores / "scores.json", weights) or before != settings:
+        if not _are_of(scores / SCORES, weights) or before != settings:
             data = [path for path in self.overlays if path.parent.name == "data"]
             overlays = [*data, settings_file(weights)]
             of_data = {name: value for name, value in self.rows[title].items() if name in OF_DATA}
@@ -118,7 +119,7 @@ class Ablation:
             self._bundle("evaluating", ["inference", "evaluate"], overlays, scores, more)
             write_text_atomically(json.dumps(dict(settings)) + "\n", sampled)
         name = ", ".join(filter(None, (title, sampling)))
-        result = kept(scores / "scores.json", name)
+        result = kept(scores / SCORES, name)
         write_text_atomically(written(result), self.folder / f"{file_name(name)}.json")
         return result
 
