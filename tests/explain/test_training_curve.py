@@ -77,6 +77,11 @@ def test_minutes_are_those_of_all_trainings_and_phases(tmp_path):
     assert found["begins"] == 2 and found["values"] == pytest.approx([0.3, 0.5]) and found["score"] == "dice"
 
 
+def test_what_nnunet_says_of_few_patches_is_judged_by_its_moving_average(tmp_path):
+    folder = written_events(tmp_path, 3, 60.0, pseudo_dice={1: 0.5, 2: 1.0, 3: 0.0})
+    assert training_curve([folder])["values"] == pytest.approx([0.5, 0.55, 0.495])
+
+
 def test_a_prior_of_more_epochs_than_the_diffusion_has_so_far_comes_before_them(tmp_path):
     folder = written_events(tmp_path, 2, 60.0, dice={1: 0.3, 2: 0.5})
     with SummaryWriter(str(folder)) as writer:

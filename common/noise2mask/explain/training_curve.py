@@ -22,7 +22,9 @@ from .figure import save_figure
 from .lines import look_of
 
 BEFORE = f"prior{SECONDS}"  # of PGDiffSeg's first phase, which is not validated
-SCORES = ("dice", "pseudo_dice")  # the tags of validation; the second is nnU-Net's own
+# The tags of validation, and how much of the average before it a value leaves; that of nnU-Net is of few patches, so
+# noisy that the best of many says little, and nnU-Net itself goes by its moving average.
+SCORES = {"dice": 0.0, "pseudo_dice": 0.9}
 LAST = 0.25  # of the last training's time: its end
 FLAT = 0.005  # what a flat end may add to the best score before it
 FEWEST = 4  # validations, from which an end can be told from what is before it
@@ -39,8 +41,8 @@ def training_curve(folders: Sequence[Path]) -> dict[str, Any]:
 
     Returns:
         `score` (the tag), and of each validation of the last training `minutes` (since the beginning of the first) and
-        `values`; `begins`, the minute in which the last training began; `finished`, whether it ended as planned (None
-        where its `last.pt` is gone); `total_minutes` of all.
+        `values` (of nnU-Net their moving average); `begins`, the minute in which the last training began; `finished`,
+        whether it ended as planned (None where its `last.pt` is gone); `total_minutes` of all.
 
     Raises:
         ValueError: where a folder has no score or no times, or its last.pt is damaged.
@@ -61,9 +63,15 @@ def training_curve(folders: Sequence[Path]) -> dict[str, Any]:
         steps = [step for step in sorted(scalars[score]) if step in clock]
         found = {"score": score, "begins": round(begins / 60, 2), "finished": _finished(folder)}
         found |= {"minutes": [round((before + clock[step]) / 60, 2) for step in steps]}
-        found["values"] = [round(scalars[score][step], 4) for step in steps]
+        found["values"] = _averaged([scalars[score][step] for step in steps], SCORES[score])
         before += sum(main.values())
     return found | {"total_minutes": round(before / 60, 1)}
+
+
+def _averaged(values: Sequence[float], kept: float) -> list[float]:
+    """The moving average a_n = kept a_(n-1) + (1 - kept) v_n, from the first value on."""
+    averages = accumulate(values, lambda average, value: kept * average + (1 - kept) * value)
+    return [round(value, 4) for value in averages]
 
 
 def _finished(folder: Path) -> bool | None:
