@@ -3,7 +3,7 @@
 python benchmarks/precision.py
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +34,18 @@ def main() -> None:
 
 
 def step(
-    bundle: str, overlays: tuple[str, ...], batch: int, size: tuple[int, ...], precision: str
+    bundle: str,
+    overlays: tuple[str, ...],
+    batch: int,
+    size: tuple[int, ...],
+    precision: str,
+    settings: Mapping[str, Any] | None = None,
 ) -> Callable[[], None]:
     """Gradients of one batch of noise; the loss is the mean square."""
     configs = BUNDLES / bundle / "configs"
     config = ConfigParser()
     config.read_config([str(configs / f"{name}.yaml") for name in ("train", *overlays)])
+    config.update(dict(settings or {}))
     network = config.get_parsed_content("network").train()
     classes, channels = (config.get_parsed_content(name, default=1) for name in ("out_channels", "network_channels"))
     x, image = torch.randn(batch, classes, *size), torch.randn(batch, channels, *size)

@@ -3,13 +3,28 @@
 import pytest
 import torch
 
-from noise2mask.layers.norm import ChannelNorm, TimeNorm, group_norm
+from noise2mask.layers.norm import CHANNELS_LAST, ChannelNorm, TimeNorm, group_norm
 
 
 @pytest.mark.parametrize(("groups", "channels", "expected"), [(16, 64, 16), (16, 24, 8), (16, 7, 1), (1, 64, 1)])
 def test_groups_divide_the_width(groups, channels, expected):
     norm = group_norm(groups, channels)
     assert (norm.num_groups, norm.num_channels) == (expected, channels)
+
+
+@pytest.mark.parametrize("groups", [2, 6])
+@pytest.mark.parametrize("size", [(5, 4), (3, 4, 2)])
+def test_channels_that_come_last_in_memory_change_nothing_and_stay_last(groups, size):
+    norm, layout = group_norm(groups, 6), CHANNELS_LAST[2 + len(size)]
+    torch.nn.init.normal_(norm.weight)
+    x, towards = torch.randn(2, 6, *size), torch.randn(2, 6, *size)
+    found = []
+    for own in (x, x.contiguous(memory_format=layout)):
+        own = own.clone().requires_grad_()
+        y = norm(own)
+        assert y.stride() == own.stride()
+        found.append((y, *torch.autograd.grad((y * towards).sum(), (own, norm.weight, norm.bias))))
+    assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(*found, strict=True))
 
 
 @pytest.mark.parametrize("size", [(1, 2), (2, 1, 1)])
