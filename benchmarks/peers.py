@@ -57,7 +57,10 @@ def main() -> None:
         for name in names:
             found[name].append(in_a_process(name))
     rows = [summary(name, own, found[DEFAULT]) for name, own in found.items()]
-    machine = f"{platform.machine()}, {torch.get_num_threads()} threads, PyTorch {torch.__version__.split('+')[0]}"
+    threads = torch.get_num_threads()
+    machine = (
+        f"{platform.machine()}, {threads} thread{'s' if threads > 1 else ''}, PyTorch {torch.__version__.split('+')[0]}"
+    )
     content = {"machine": machine, "size": given.size, "rounds": given.rounds, "rows": rows}
     print(json.dumps(content, indent=1))
     if given.output:
