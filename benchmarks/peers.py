@@ -105,7 +105,7 @@ def loaded(given: argparse.Namespace) -> ConfigParser:
         for name in (name for name in OF_SAMPLING if name in config):  # DiffusionDCI samples no masks
             config[name] = paper.get(name, config[name])
     if given.row == NNUNET:
-        config["nnunet_dir"] = str(given.nnunet)
+        config["model_file"] = str(given.nnunet / "model.pt")
     config["progress"], config["bundle_root"] = False, str(BUNDLES / given.bundle)
     return config
 
