@@ -94,21 +94,30 @@ def package_bundle(bundle: Path, output: Path, weights: Path | None = None, over
     if not metadata_file.exists():
         raise ValueError(f"{bundle} is no bundle: {metadata_file} is missing.")
     weights = bundle / PACKAGED if weights is None else weights
-    settings = settings_file(weights)
-    data = [path for path in overlays if path.parent.name == "data"]  # below the training's settings, others above
-    others = [path for path in overlays if path not in data]
-    overlays = [*data, *([settings] if settings.is_file() else []), *others]
-    files = dict(_all_files(bundle, weights, overlays))
+    files = dict(_all_files(bundle, weights, _with_settings(overlays, settings_file(weights))))
     sums = "".join(f"{hashlib.sha256(content).hexdigest()}  {name}\n" for name, content in sorted(files.items()))
     files["SHA256SUMS"] = sums.encode()
-    own, file = (bundle / PACKAGED).resolve(), weights.resolve()
-    beside = file != own and file.parent == own.parent
-    name = bundle.resolve().name + (f"_{weights.stem}" if beside else "")  # MONAI Label: the folder is the model
-    version = json.loads(metadata_file.read_text())["version"]
+    name, version = _name_of(bundle, weights), json.loads(metadata_file.read_text())["version"]
     output.mkdir(parents=True, exist_ok=True)
     path = output / f"{name}_v{version}.zip"
     _write_zip(path, name, files)
     return path
+
+
+def _with_settings(overlays: Sequence[Path], settings: Path) -> list[Path]:
+    """The training's settings, if it kept any, above those of data sets and below all others."""
+    data = [path for path in overlays if path.parent.name == "data"]
+    return [*data, *([settings] if settings.is_file() else []), *(path for path in overlays if path not in data)]
+
+
+def _name_of(bundle: Path, weights: Path) -> str:
+    """Of the folder in the zip, which is the model to MONAI Label."""
+    beside = not _are_own(weights, bundle) and weights.resolve().parent == (bundle / PACKAGED).resolve().parent
+    return bundle.resolve().name + (f"_{weights.stem}" if beside else "")
+
+
+def _are_own(weights: Path, bundle: Path) -> bool:
+    return weights.resolve() == (bundle / PACKAGED).resolve()
 
 
 def _all_files(bundle: Path, weights: Path, overlays: Sequence[Path]) -> Iterator[tuple[str, bytes]]:
@@ -118,7 +127,7 @@ def _all_files(bundle: Path, weights: Path, overlays: Sequence[Path]) -> Iterato
     for name, config in configs.items():
         yield f"configs/{name}.json", json.dumps(_vendored(config), indent=4).encode()
     metadata = _metadata(bundle, configs["inference"])
-    if weights.resolve() != (bundle / PACKAGED).resolve():
+    if not _are_own(weights, bundle):
         metadata.pop("eval_metrics", None)  # those of other weights
     yield "configs/metadata.json", json.dumps(metadata, indent=4).encode()
     for name in ("configs/logging.conf", "LICENSE", "docs/README.md", "docs/data_license.txt"):

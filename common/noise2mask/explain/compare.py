@@ -9,7 +9,6 @@ from statistics import fmean
 from typing import Any
 
 import numpy as np
-import torch
 from ignite.engine import Engine, Events
 
 from ..bundles import find_bundle
@@ -182,11 +181,7 @@ def scores_of(mask: np.ndarray, label: np.ndarray, structures: Sequence[str]) ->
     pixels = {"hit": int((found & (mask == label)).sum()), "missed": int((true & ~found).sum())}
     pixels["false"] = int((found & ~true).sum())
     if len(structures) < 2:
-        return pixels | {"dice": _dice(found, true)}
-    each = {f"dice_{name}": _dice(found & (mask == k), true & (label == k)) for k, name in enumerate(structures, 1)}
+        return pixels | {"dice": dice_of(found, true)}
+    each = {f"dice_{name}": dice_of(found & (mask == k), true & (label == k)) for k, name in enumerate(structures, 1)}
     other = int((found & true & (mask != label)).sum())
     return pixels | {"other": other, "dice": fmean(each.values()), **each}
-
-
-def _dice(mask: np.ndarray, label: np.ndarray) -> float:
-    return dice_of(torch.from_numpy(mask), torch.from_numpy(label))

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from matplotlib import colormaps
 
 from ..files import write_text_atomically
@@ -92,16 +91,12 @@ def _numbers(record: CaseRecord) -> list[dict[str, Any]]:
     hard = record.clean > 127  # (T, H, W)
     rows = []
     for timestep, mask in zip(record.timesteps, hard, strict=True):
-        row = {"timestep": int(timestep), "area": float(mask.mean()), "dice_with_the_last": _dice(mask, hard[-1])}
+        row = {"timestep": int(timestep), "area": float(mask.mean()), "dice_with_the_last": dice_of(mask, hard[-1])}
         if record.label is not None:
             known = record.label != UNLABELLED
-            row["dice_with_the_label"] = _dice(mask & known, (record.label > 0) & known)
+            row["dice_with_the_label"] = dice_of(mask & known, (record.label > 0) & known)
         rows.append(row)
     return rows
-
-
-def _dice(mask: np.ndarray, other: np.ndarray) -> float:
-    return dice_of(torch.from_numpy(mask), torch.from_numpy(other))
 
 
 def picture(record: CaseRecord) -> np.ndarray:

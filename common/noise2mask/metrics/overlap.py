@@ -8,6 +8,7 @@ Legend: A label, B mask, TP = |A and B|, FP = |B less A|, FN = |A less B|.
 from collections.abc import Iterable
 from typing import NamedTuple
 
+import numpy as np
 from torch import Tensor
 
 
@@ -19,7 +20,7 @@ class Counts(NamedTuple):
     fn: int
 
 
-def count(mask: Tensor, label: Tensor) -> Counts:
+def count(mask: Tensor | np.ndarray, label: Tensor | np.ndarray) -> Counts:
     """Mask and label, each (...) in {0, 1} -> counts.
 
     Raises:
@@ -43,7 +44,7 @@ def overlap(counts: Counts) -> dict[str, float]:
     return {name: over / under if under else 0.0 for name, (over, under) in parts.items()}
 
 
-def dice_of(mask: Tensor, label: Tensor) -> float:
+def dice_of(mask: Tensor | np.ndarray, label: Tensor | np.ndarray) -> float:
     """Dice of a mask against a label, each (...) in {0, 1}.
 
     Raises:
