@@ -112,6 +112,7 @@ def test_settings_of_the_training_win_over_those_of_data_whichever_way_these_are
         {"network_def": {"_target_": "os.system", "command": "true"}},
         {"network_def": {"_target_": "ConfigWorkflow", "config_file": "evil.yaml"}},
         {"network_def": {"_target_": "noise2mask.files.load_plain", "path": "x"}},
+        {"network_def": {"_target_": "noise2mask.networks.weights.ZipFile", "file": "x", "mode": "w"}},
         {"reader": {"_target_": "noise2mask.data.datalist.load_datalist", "path": "x", "key": "y"}},
         {"network_def": {"_target_": "monai.networks.nets.BasicUNet", "features": [{"_target_": "subprocess.run"}]}},
         {"network_def": {"_target_": "monai.networks.nets.BasicUNet", "_requires_": "$exit()"}},

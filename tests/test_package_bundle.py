@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -60,7 +61,7 @@ outputs = {}
 for n in (1, 2):
     formats = config["_meta_"]["network_data_format"]
     image = formats["inputs"]["image"]
-    shape = [24 * n if size == "*" else eval(size, {"n": n}) for size in image["spatial_shape"]]
+    shape = [24 * n + 1 if size == "*" else eval(size, {"n": n}) for size in image["spatial_shape"]]
     given = {name: torch.rand(1, own["num_channels"], *shape) * 2 - 1 for name, own in formats["inputs"].items()}
     pred = inferer(inputs=given.pop("image"), network=network.eval(), **given)
     expected = [1, formats["outputs"]["pred"]["num_channels"]]
@@ -167,6 +168,15 @@ def test_scores_of_the_bundles_own_weights_do_not_go_with_others(package, tmp_pa
         read(own, "metadata")["eval_metrics"]
         == json.loads((bundle / "configs" / "metadata.json").read_text())["eval_metrics"]
     )
+
+
+def test_what_the_weights_segment_is_named_as_in_the_metadata_and_else_by_the_settings(tmp_path):
+    (tmp_path / "cup.yaml").write_text("structure: optic cup\n")
+    for overlays, name in (([], "nodule"), ([tmp_path / "cup.yaml"], "optic cup")):
+        archive = package_bundle(ROOT / "bundles" / "medsegdiff", tmp_path / name, overlays=overlays)
+        formats = read(unpack(archive, tmp_path / name, "medsegdiff"), "metadata")["network_data_format"]
+        masks = formats["outputs"]["pred"]
+        assert masks["channel_def"] == {"0": "background", "1": name} and masks["num_channels"] == 1
 
 
 def test_weights_that_ship_beside_a_bundles_own_have_a_name_of_their_own(tmp_path):
@@ -319,6 +329,19 @@ def test_weights_that_run_code_are_refused_and_not_run(tmp_path):
     torch.save({"model": Evil(str(tmp_path / "harm"))}, tmp_path / "evil.pt")
     with pytest.raises(ValueError, match="evil.pt is no readable checkpoint of plain tensors"):
         package_bundle(PGDIFFSEG, tmp_path / "dist", tmp_path / "evil.pt")
+    assert not (tmp_path / "harm").exists() and not (tmp_path / "dist").exists()
+
+
+def test_settings_that_run_code_or_were_changed_after_publishing_are_refused_and_not_run(tmp_path):
+    for name in ("model.pt", "model.yaml"):
+        shutil.copy(PGDIFFSEG / "models" / name, tmp_path)
+    evil = (tmp_path / "model.yaml").read_text() + f"phase: \"$__import__('os').mkdir('{tmp_path}/harm')\"\n"
+    (tmp_path / "model.yaml").write_text(evil)
+    with pytest.raises(ValueError, match=r"model.yaml holds .*expected settings alone: do not use these weights"):
+        package_bundle(PGDIFFSEG, tmp_path / "dist", tmp_path / "model.pt")
+    shutil.copy(PGDIFFSEG / "models" / "SHA256SUMS", tmp_path)
+    with pytest.raises(ValueError, match="model.yaml is not the file that .*SHA256SUMS lists"):
+        package_bundle(PGDIFFSEG, tmp_path / "dist", tmp_path / "model.pt")
     assert not (tmp_path / "harm").exists() and not (tmp_path / "dist").exists()
 
 

@@ -19,14 +19,15 @@ METADATA = "configs/metadata.json"
 MANY = "bundles"  # folder of bundles, in the working directory, a checkout and an installation
 # Roots that train.yaml, or a preset over it, shares with inference.yaml: what inference must repeat of a training.
 SHARED = """phase axcodes image_size spatial_dims in_channels neighbours spacing reader modality
-    structures exclusive crop_disc
+    structure structures exclusive crop_disc
     per_volume z_score intensity_range target mask_scale noise_schedule network_def
     sampler steps samples flips zooms start fusion temperature variance clip
     normalise_colours masks_at_once chunk_size timestep""".split()
 # Roots of inference.yaml that follow from others, and the weights' own path, which plans stand beside in nnU-Net's.
 DERIVED = ("network_channels", "out_channels", "classes", "model_file")
-# Classes that settings may name: networks, noise schedules, readers.
-HARMLESS = re.compile(r"(noise2mask\.(networks\.\w+|diffusion\.\w+|data\.reader)|monai\.networks\.nets)\.[A-Z]\w*")
+# Classes that settings may name: MONAI's networks; of our networks, noise schedules and readers those defined there.
+MONAI_NETWORK = re.compile(r"monai\.networks\.nets\.[A-Z]\w*")
+OURS = re.compile(r"noise2mask\.((?:networks|diffusion)\.\w+|data\.reader)\.([A-Z]\w*)")
 SUFFIXES = (".yaml", ".json")  # of configs: in a checkout, in a package
 
 
@@ -57,7 +58,7 @@ def check_harmless(path: Path) -> None:
 def _unsafe(value: Any) -> Iterator[str]:
     """What MONAI would run: expressions, targets that are no networks; references to other settings are harmless."""
     if isinstance(value, dict):
-        if "_target_" in value and not HARMLESS.fullmatch(str(value["_target_"])):
+        if "_target_" in value and not _is_harmless(str(value["_target_"])):
             yield f"_target_ {value['_target_']!r}"
         yield from (f"{key!r}" for key in value if str(key).startswith("_") and key != "_target_")
         value = [item for key, item in value.items() if key != "_target_"]
@@ -66,6 +67,14 @@ def _unsafe(value: Any) -> Iterator[str]:
             yield from _unsafe(item)
     elif isinstance(value, str) and value.startswith(("$", "%", "@")):
         yield from [] if value.removeprefix("@") in (*SHARED, *DERIVED) else [repr(value)]
+
+
+def _is_harmless(target: str) -> bool:
+    """Whether it names a class that settings may name; what a module only imports, such as ZipFile, is not its own."""
+    if not (ours := OURS.fullmatch(target)):
+        return MONAI_NETWORK.fullmatch(target) is not None
+    source = Path(__file__).parent.joinpath(*ours[1].split(".")).with_suffix(".py")
+    return source.is_file() and re.search(rf"^class {ours[2]}\b", source.read_text("utf-8"), re.MULTILINE) is not None
 
 
 def _network(config: Path) -> str | None:

@@ -21,8 +21,10 @@ import torch
 from monai.bundle import ConfigParser, ReferenceResolver
 from monai.bundle.utils import merge_kv
 
-from .bundles import settings_file
+from .bundles import check_harmless, settings_file
 from .data.structures import structures_of_label_maps
+from .digest import check_published
+from .files import atomic_file
 from .networks.weights import LICENSE, PACKAGED, load_weights, terms_of
 
 PACKAGE = Path(__file__).parent
@@ -88,7 +90,8 @@ def package_bundle(bundle: Path, output: Path, weights: Path | None = None, over
 
     Raises:
         ValueError: where the bundle has no metadata or weights, the weights are no plain tensors or do not fit the
-            config, or an overlay sets something that no config of the bundle has.
+            config, what stands beside them would run code, or an overlay sets something that no config of the bundle
+            has.
     """
     metadata_file = bundle / "configs" / "metadata.json"
     if not metadata_file.exists():
@@ -105,7 +108,14 @@ def package_bundle(bundle: Path, output: Path, weights: Path | None = None, over
 
 
 def _with_settings(overlays: Sequence[Path], settings: Path) -> list[Path]:
-    """The training's settings, if it kept any, above those of data sets and below all others."""
+    """The training's settings, if it kept any, above those of data sets and below all others.
+
+    Raises:
+        ValueError: where they are not those that were published with the weights, or would run code.
+    """
+    if settings.is_file():
+        check_published(settings)
+        check_harmless(settings)
     data = [path for path in overlays if path.parent.name == "data"]
     return [*data, *([settings] if settings.is_file() else []), *(path for path in overlays if path not in data)]
 
@@ -144,11 +154,11 @@ def _all_files(bundle: Path, weights: Path, overlays: Sequence[Path]) -> Iterato
 def _metadata(bundle: Path, config: Mapping[str, Any]) -> dict[str, Any]:
     """The bundle's, whose labels, which MONAI Label shows, are the structures that these weights segment, or take."""
     metadata: dict[str, Any] = json.loads((bundle / "configs" / "metadata.json").read_text(encoding="utf-8"))
-    if "structures" in config:
-        names, formats = ["background", *config["structures"]], metadata["network_data_format"]
-        masks = formats["inputs"]["image"] if "references" in config else formats["outputs"]["pred"]
-        masks["channel_def"] = {str(number): name for number, name in enumerate(names)}
-        masks["num_channels"] = len(names) - (not config.get("exclusive", True))
+    formats = metadata["network_data_format"]
+    masks = formats["inputs"]["image"] if "references" in config else formats["outputs"]["pred"]
+    names = ["background", *config.get("structures", [config.get("structure")])]
+    masks["channel_def"] = {str(number): name for number, name in enumerate(names)}
+    masks["num_channels"] = len(names) - (not config.get("exclusive", "structures" in config))
     return metadata
 
 
@@ -238,7 +248,7 @@ def _retarget(target: Any) -> Any:
 
 def _write_zip(path: Path, folder: str, files: Mapping[str, bytes]) -> None:
     """One folder, sorted, without dates: equal content gives equal bytes."""
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+    with atomic_file(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in sorted(files.items()):
             info = zipfile.ZipInfo(f"{folder}/{name}")
             info.compress_type, info.external_attr = zipfile.ZIP_DEFLATED, 0o644 << 16

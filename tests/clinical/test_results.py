@@ -14,6 +14,7 @@ from pydicom.uid import generate_uid
 
 from noise2mask.cli.app import main
 from noise2mask.clinical import results
+from noise2mask.clinical.coded import PRIVATE
 from noise2mask.clinical.results import check_objects
 from noise2mask.clinical.series import hashed, stage
 
@@ -56,6 +57,21 @@ def test_a_series_becomes_segmentations_of_the_same_geometry(segment, tmp_path):
     assert seg.SegmentationType == "BINARY" and 0 < frames.mean() < 1
     probability = hd.seg.segread(tmp_path / "out" / f"{name}_probability.dcm")
     assert probability.SegmentationType == "FRACTIONAL"
+
+
+def test_weights_of_ones_own_are_coded_by_what_they_segment_and_not_as_the_bundles_own(segment, tmp_path):
+    uid = magnetic_resonance(tmp_path / "in", VOLUME)
+    found = {}
+    for name in ("foreground", "optic cup", "lesion"):
+        code, said = segment(tmp_path / "in", tmp_path / name, f"structure={name}")
+        assert code == 0, said
+        (made,) = pydicom.dcmread(tmp_path / name / f"{hashed(uid)}_mask.dcm").SegmentSequence
+        (kind,) = made.SegmentedPropertyTypeCodeSequence
+        regions = [region.CodeValue for region in made.get("AnatomicRegionSequence", [])]
+        found[name] = (made.SegmentLabel, kind.CodeValue, kind.CodingSchemeDesignator, regions)
+    assert found["foreground"] == ("foreground", "foreground", PRIVATE, [])
+    assert found["optic cup"] == ("optic cup", "optic cup", PRIVATE, [])
+    assert found["lesion"] == ("lesion", "52988006", "SCT", ["76752008"])  # of the breast
 
 
 def test_nothing_that_is_written_or_said_leads_back_to_the_patient(segment, tmp_path):
@@ -218,10 +234,7 @@ def test_dicom_and_other_images_are_refused_and_one_of_each_is_named(segment, tm
 def test_what_no_object_can_be_made_of_is_refused_before_anything_runs_and_not_quoted(tmp_path, monkeypatch):
     magnetic_resonance(tmp_path / "in", VOLUME)
     (case,) = stage(list((tmp_path / "in").iterdir()), tmp_path / "work")
-    with pytest.raises(
-        ValueError, match="metadata.json of b has no coded_structures, expected labels and codes: add them"
-    ):
-        check_objects(case, "b", {"version": "1"})
+    check_objects(case, "b", {"version": "1"})  # without codes: private ones
 
     def fail(*args):
         raise ValueError(f"{PATIENT} is no name.")

@@ -19,7 +19,7 @@ pytestmark = [
 ROOT = Path(__file__).parents[2]
 APP = ROOT / "docs" / "examples" / "monai_deploy" / "app.py"
 VOLUME = np.random.default_rng(0).integers(0, 255, (4, 20, 24))
-TINY = "{image_size: [16, 16], network_def::base: 8, network_def::multipliers: [1, 2], samples: 2}\n"
+TINY = "{structure: lesion, image_size: [16, 16], network_def::base: 8, network_def::multipliers: [1, 2], samples: 2}\n"
 WEIGHTS = """
 import torch
 from noise2mask import PGDiffSeg

@@ -39,11 +39,13 @@ LABELS = {  # and their numbers; the copy's own code calls it 2
     "medsegdiff": {"nodule": 1},
     "medsegdiff_v2": {"liver": 1, "kidney": 2},
 }
-COPY = "{image_size: [48, 64], intensity_range: [10, 220], sampler: dpm_solver_pp, steps: 3, samples: 2}"
-SMALL = "{network_def::base: 4, network_def::blocks: [1, 1, 1, 1], image_size: [32, 32], steps: 3, samples: 2}"
+COPY = """{structure: lesion, image_size: [48, 64], intensity_range: [10, 220], sampler: dpm_solver_pp, steps: 3,
+samples: 2}"""
+SMALL = """{structure: nodule, network_def::base: 4, network_def::blocks: [1, 1, 1, 1], image_size: [32, 32], steps: 3,
+samples: 2}"""
 SEVERAL = """{structures: {liver: [1], kidney: [2]}, image_size: [32, 32], steps: 2, samples: 2,
 network_def::base: 8, network_def::multipliers: [1, 2], network_def::former_blocks: 1, network_def::heads: 2}"""
-OVERLAYS = {"pgdiffseg": "{}", "pgdiffseg_copy": COPY, "medsegdiff": SMALL, "medsegdiff_v2": SEVERAL}
+OVERLAYS = {"pgdiffseg": "{structure: lesion}", "pgdiffseg_copy": COPY, "medsegdiff": SMALL, "medsegdiff_v2": SEVERAL}
 EPOCHS = ("--prior::trainer::max_epochs", 2, "--train::trainer::max_epochs", 8, "--val_interval", 8)
 # A seed of its own, because equal ones begin with equal weights; no decay, which would end so short a training early
 TRAINING = (*EPOCHS, "--batch_size", 4, "--learning_rate_decay", "False", "--seed", 9)

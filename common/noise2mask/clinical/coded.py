@@ -1,11 +1,11 @@
 """What is segmented, in the codes of a bundle's metadata.
 
-`coded_structures` maps the name of a structure to its label, category, type and regions of the body; a bundle whose
-masks have one channel has one. A structure that it does not know, of somebody's own training, gets a private code.
+`coded_structures` maps the name of a structure to its label, category, type and regions of the body. A structure that
+it does not know, of somebody's own training, gets a private code and no region: a wrong one would be believed.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 PRIVATE = "99NOISE2MASK"  # coding scheme
@@ -13,22 +13,9 @@ ANATOMICAL_STRUCTURE = ("91723000", "SCT", "Anatomical Structure")
 LONGEST = 16  # characters of a code's value in DICOM
 
 
-def coded_structures(bundle: str, metadata: Mapping[str, Any], names: Sequence[str] | None) -> list[Mapping[str, Any]]:
-    """Label, category, type and regions of each structure.
-
-    Args:
-        bundle:   its name.
-        metadata: of the bundle.
-        names:    of the structures; None: the one that the bundle has.
-
-    Raises:
-        ValueError: where the metadata has none.
-    """
-    known = metadata.get("coded_structures")
-    if not known:
-        raise ValueError(f"The metadata.json of {bundle} has no coded_structures, expected labels and codes: add them.")
-    if names is None:
-        return [next(iter(known.values()))]
+def coded_structures(metadata: Mapping[str, Any], names: Iterable[str]) -> list[Mapping[str, Any]]:
+    """Label, category, type and regions of each structure, by its name."""
+    known = metadata.get("coded_structures", {})
     return [known.get(name) or _private(name) for name in names]
 
 

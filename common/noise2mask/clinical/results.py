@@ -26,15 +26,16 @@ def check_objects(case: Case, bundle: str, metadata: Mapping[str, Any]) -> None:
     """Make an empty mask, before time is spent on a true one.
 
     Raises:
-        ValueError: where the bundle does not say what it segments, or no object can be made.
+        ValueError: where no object can be made.
     """
-    first, maker = case.datasets[0], Maker(bundle, metadata["version"], coded_structures(bundle, metadata, None), "")
+    codes = coded_structures(metadata, metadata.get("coded_structures", ["anything"]))
+    first, maker = case.datasets[0], Maker(bundle, metadata["version"], codes, "")
     if not can_be_referred_to(case.datasets):
         logger.warning(f"{case.name}: frames without geometry; no segmentation object is written, NIfTI files are.")
         return
     depth = frames(first) * len(case.datasets)
     with _unquoted(case):
-        mask_object(case.datasets, np.zeros((depth, first.Rows, first.Columns, 1), np.uint8), maker)
+        mask_object(case.datasets, np.zeros((depth, first.Rows, first.Columns, len(codes)), np.uint8), maker)
 
 
 def write_objects(case: Case, output: Path, bundle: str, metadata: Mapping[str, Any]) -> list[Path]:
@@ -44,7 +45,7 @@ def write_objects(case: Case, output: Path, bundle: str, metadata: Mapping[str, 
         case:     what was segmented.
         output:   the folder of the results.
         bundle:   its name.
-        metadata: of the bundle, with `coded_structures`.
+        metadata: of the bundle; `coded_structures` has the codes of what its weights segment.
 
     Returns:
         Their paths.
@@ -52,7 +53,7 @@ def write_objects(case: Case, output: Path, bundle: str, metadata: Mapping[str, 
     result = json.loads((output / f"{case.name}.json").read_text(encoding="utf-8"))
     recipe = f"{result[MADE_FROM]['weights']}/{result[MADE_FROM]['config']}"
     names = list(result["structures"]) if "structures" in result else None
-    maker = Maker(bundle, metadata["version"], coded_structures(bundle, metadata, names), recipe)
+    maker = Maker(bundle, metadata["version"], coded_structures(metadata, names or [result["structure"]]), recipe)
     paths = []
     with _unquoted(case):
         for name, made in _objects(case, output, maker, names):

@@ -45,7 +45,8 @@ class SaveResults:
         batch:      the cases, those that an earlier run has finished included.
         reader:     of the images in the previews; None: a `GreyReader`.
         modality:   which file of a case the previews show, counted from 0.
-        structures: names of the channels, of several; None: masks have one channel, which needs no name.
+        structure:  what masks of one channel are of, by which DICOM objects are coded.
+        structures: names of the channels, of several; None: masks have one channel.
         exclusive:  channel 0 is the background, before those of the structures.
 
     Raises:
@@ -57,10 +58,12 @@ class SaveResults:
         batch: Batch,
         reader: GreyReader | None = None,
         modality: int = 0,
+        structure: str = "foreground",
         structures: Iterable[str] | None = None,
         exclusive: bool = False,
     ) -> None:
         self.batch = batch
+        self.structure = structure
         self.structures = None if structures is None else tuple(structures)
         self.exclusive = exclusive
         self.folder = batch.folder
@@ -116,7 +119,7 @@ class SaveResults:
         case = self._case(item)
         files = [*_written_masks(case, self.folder), *self._written_doubt(case)]
         own = self.batch.warnings
-        said = {"image": case.source, **case.numbers, **_whole(case), **_each_structure(case)}
+        said = {"image": case.source, **case.numbers, **_whole(case), **self._structures(case)}
         entropy = float(item["entropy"].mean())  # nats per pixel, at the network's size
         said |= {"std_mean": float(case.std.mean()), "entropy_mean": entropy, "files": [path.name for path in files]}
         warned = {"warning": own[case.source]} if case.source in own else {}
@@ -135,6 +138,10 @@ class SaveResults:
             std=_array(item["std"])[0],
             numbers={name: float(item[name]) for name in NUMBERS},
         )
+
+    def _structures(self, case: "_Case") -> dict[str, Any]:
+        """What the mask is of: one, or measures of each of several."""
+        return {"structure": self.structure} if case.names is None else {"structures": _each_structure(case)}
 
     def _written_doubt(self, case: "_Case") -> list[Path]:
         """The map of standard deviations, and the preview."""
@@ -183,16 +190,12 @@ def _whole(case: _Case) -> dict[str, Any]:
     return _measures(case.masks.max(axis=0), case.largest, case.affine, case.source)
 
 
-def _each_structure(case: _Case) -> dict[str, Any]:
-    """Measures of each, where there are several."""
-    if case.names is None:
-        return {}
-    own = enumerate(zip(case.names, case.masks, case.probabilities, strict=True), start=1)
+def _each_structure(case: _Case) -> dict[str, dict[str, Any]]:
+    """Measures of each of several."""
+    own = enumerate(zip(case.names or (), case.masks, case.probabilities, strict=True), start=1)
     return {
-        "structures": {
-            name: {"number": number, **_measures(mask, probability, case.affine, case.source)}
-            for number, (name, mask, probability) in own
-        }
+        name: {"number": number, **_measures(mask, probability, case.affine, case.source)}
+        for number, (name, mask, probability) in own
     }
 
 
