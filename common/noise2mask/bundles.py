@@ -17,12 +17,14 @@ logger = logging.getLogger(__name__)
 
 METADATA = "configs/metadata.json"
 MANY = "bundles"  # folder of bundles, in the working directory, a checkout and an installation
-# Roots that train.yaml, or a preset over it, shares with inference.yaml: what inference must repeat of a training.
-SHARED = """phase axcodes image_size spatial_dims in_channels neighbours spacing reader modality
+# Roots that train.yaml, or a preset over it, shares with inference.yaml: what the weights were taught, which inference
+# must repeat, and how they are sampled best, which it may change.
+TAUGHT = """phase axcodes image_size spatial_dims in_channels neighbours spacing reader modality
     structure structures exclusive crop_disc
     per_volume z_score intensity_range target mask_scale noise_schedule network_def
-    sampler steps samples flips zooms start fusion temperature variance clip
-    normalise_colours masks_at_once chunk_size timestep""".split()
+    normalise_colours timestep""".split()
+SAMPLED = "sampler steps samples flips zooms start fusion temperature variance clip masks_at_once chunk_size".split()
+SHARED = [*TAUGHT, *SAMPLED]
 # Roots of inference.yaml that follow from others, and the weights' own path, which plans stand beside in nnU-Net's.
 DERIVED = ("network_channels", "out_channels", "classes", "model_file")
 # Classes that settings may name: MONAI's networks; of our networks, noise schedules and readers those defined there.

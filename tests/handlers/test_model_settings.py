@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from noise2mask.bundles import settings_file
-from noise2mask.handlers.model_settings import write_settings
+from noise2mask.handlers.model_settings import tell_other_settings, write_settings
 
 
 def test_only_what_inference_shares_is_written_and_reads_back_equal(tmp_path):
@@ -23,3 +23,13 @@ def test_views_that_augmentation_has_not_shown_are_left_out(tmp_path, augmentati
 def test_without_a_config_nothing_is_written(tmp_path):
     write_settings({}, tmp_path / "model.pt")
     assert not list(tmp_path.iterdir())
+
+
+def test_what_inference_has_otherwise_than_training_is_told_and_how_it_samples_is_its_own_affair(tmp_path, caplog):
+    taught = {"image_size": [16, 24], "intensity_range": [0, 255], "steps": 2}
+    write_settings(taught, tmp_path / "model.pt")
+    tell_other_settings({**taught, "steps": 9, "output_dir": "x"}, tmp_path / "model.pt")
+    tell_other_settings({"image_size": [8, 8]}, tmp_path / "other.pt")  # of which nothing is known
+    assert not caplog.text
+    tell_other_settings({**taught, "image_size": [16, 32]}, tmp_path / "model.pt")
+    assert "model.pt was trained otherwise, and masks may be wrong: image_size::1 is 32, was 24. Give " in caplog.text

@@ -60,6 +60,29 @@ def test_overrides_are_seen():
     assert config["lr"] == 0.5 and config["optimizer"]["betas"] == [0.8, 0.999]
 
 
+@pytest.fixture
+def bundle_root(tmp_path):
+    (tmp_path / "configs" / "data").mkdir(parents=True)
+    (tmp_path / "configs" / "train.yaml").write_text("lr: 1\noptimizer: {}\nouter: {}\ncalled: 1\n")
+    (tmp_path / "configs" / "data" / "eye.yaml").write_text("witness::inner: 1\n+layout: eye\n")
+    return {"bundle_root": str(tmp_path)}
+
+
+@pytest.mark.parametrize("mistyped", [{"layuot": "eye"}, {"learning_rate": 1.0}, {"sizes": [64, 64]}])
+def test_a_name_that_no_config_has_and_nothing_refers_to_is_refused(bundle_root, mistyped):
+    (name,) = mistyped
+    with pytest.raises(RuntimeError) as raised:
+        parsed(bundle_root | mistyped).get_parsed_content("witness")
+    said = str(raised.value.__cause__)
+    assert f"There is no setting {name}, and nothing in the config refers to it." in said
+    assert said.endswith("Did you mean layout?") == (name == "layuot")
+
+
+def test_names_of_ones_own_that_something_refers_to_or_that_run_are_taken(bundle_root):
+    own = {"rate": 0.5, "lr": "@rate", "exporting": ["$print(1)"], "mine": {"_target_": "dict"}, "layout": "busi"}
+    assert parsed(bundle_root | own).get_parsed_content("witness").config["rate"] == 0.5
+
+
 def test_equal_runs_have_equal_fingerprints_and_others_say_what_differs():
     def of(overrides):
         return fingerprint(parsed(overrides).get_parsed_content("witness").config)

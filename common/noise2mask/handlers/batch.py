@@ -19,6 +19,7 @@ from ..data.window import REMEDY, check_window, outside_window
 from ..digest import sha256
 from ..explain.case_file import case_path
 from ..ranks import from_first
+from .model_settings import tell_other_settings
 from .resolved_config import bundle_of, fingerprint, resolved_config
 
 logger = logging.getLogger(__name__)
@@ -77,6 +78,7 @@ class Batch:
         self.files = {_as_loaded(name_of(item)): paths_of(item["image"]) for item in items}
         config = resolved_config()
         self.config, self.bundle = fingerprint(config), bundle_of(config)
+        tell_other_settings(config, model_file)
         _check_names(list(map(name_of, items)), self.folder)
         self.config |= {"version": __version__}
         self.recipe = recipe(self.config)

@@ -15,6 +15,7 @@ from ..digest import sha256
 from ..files import check_writable
 from ..ranks import from_first
 from .batch import MADE_FROM, recipe
+from .model_settings import tell_other_settings
 from .resolved_config import bundle_of, fingerprint, resolved_config
 
 RECORDS = "records"  # folder of a JSON file per mask
@@ -48,6 +49,7 @@ class GenerationBatch:
         self.left = self._left({item["name"] for item in items})
         config = resolved_config()
         self.config, self.bundle = fingerprint(config) | {"version": __version__}, bundle_of(config)
+        tell_other_settings(config, model_file)
         self.recipe, self.weights = recipe(self.config), sha256(model_file)
         self.colours = {} if slide_colours is None else {"colours": colours_digest(slide_colours, self.items)}
         records = from_first([self.finished(item) for item in self.items])

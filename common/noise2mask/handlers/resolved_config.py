@@ -1,12 +1,17 @@
 """The config a run really uses: files merged, overlays and command line applied."""
 
 import json
+import re
 import sys
 from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+import yaml
 from monai.bundle import ReferenceResolver
+
+from ..bundles import SUFFIXES
 
 # What changes from machine to machine or from call to call, but not the result.
 IGNORED_ROOTS = frozenset(
@@ -21,14 +26,38 @@ def resolved_config() -> dict[str, Any]:
     Call it in the constructor of something that a config names. MONAI offers a component no way to its config: "@" is a
     circular reference and "%" would instantiate everything again (MONAI 1.6.1). So this walks up the calling frames to
     the resolver that is at work, whose item "" is the root.
+
+    Raises:
+        ValueError: where a setting has no effect, as no config of the bundle has its name and nothing refers to it:
+            MONAI takes any name.
     """
     frame = sys._getframe(1)
     while frame is not None:
         owner = frame.f_locals.get("self")
         if isinstance(owner, ReferenceResolver) and "" in owner.items:
-            return owner.items[""].get_config()
+            config = owner.items[""].get_config()
+            _check_names(config)
+            return config
         frame = frame.f_back  # type: ignore[assignment]
     return {}
+
+
+def _check_names(config: Mapping[str, Any]) -> None:
+    files = [path for path in Path(str(config.get("bundle_root", "")), "configs").rglob("*") if path.suffix in SUFFIXES]
+    known = {name for path in files for name in _roots(path)}
+    referred = set(re.findall(r"[@%](\w+)", json.dumps(config, default=str)))
+    for name in sorted(set(config) - known - referred - IGNORED_ROOTS) if known else ():
+        runs = re.search(r"\$|_target_", json.dumps(config[name], default=str))  # by itself: no typing error
+        if not runs:
+            near = get_close_matches(name, known, 1)
+            hint = f" Did you mean {near[0]}?" if near else ""
+            raise ValueError(f"There is no setting {name}, and nothing in the config refers to it.{hint}")
+
+
+def _roots(path: Path) -> set[str]:
+    """The names at the top of a config; an overlay may set what stands below one, by `reader::_target_`."""
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return {name.lstrip("+").split("::")[0] for name in content} if isinstance(content, dict) else set()
 
 
 def fingerprint(config: Mapping[str, Any]) -> dict[str, str]:

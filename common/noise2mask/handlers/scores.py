@@ -21,6 +21,7 @@ from ..metrics.case_scores import BACKGROUND, case_scores, summarise
 from ..metrics.score_files import write_scores
 from ..ranks import gathered
 from ..transforms.own_size import OwnSize
+from .model_settings import tell_other_settings
 from .resolved_config import bundle_of, fingerprint, resolved_config
 from .save_results import facts_of_run
 from .trained_on import read_images
@@ -70,6 +71,8 @@ class SaveScores:
         config = resolved_config()
         self.config, self.bundle = fingerprint(config), bundle_of(config)
         self.weights = "" if model_file is None else sha256(model_file)
+        if model_file is not None:
+            tell_other_settings(config, model_file)
         self.cases: list[dict[str, Any]] = []
 
     def attach(self, engine: Engine) -> None:
