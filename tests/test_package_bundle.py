@@ -185,6 +185,7 @@ def test_weights_that_ship_beside_a_bundles_own_have_a_name_of_their_own(tmp_pat
     assert archive.name == f"medsegdiff_v2_volumes_v{noise2mask.__version__}.zip"
     package = unpack(archive, tmp_path, "medsegdiff_v2_volumes")
     assert read(package, "inference")["spatial_dims"] == 3 and (package / "models" / "model.pt").is_file()
+    assert read(package, "train")["batch_size"] == 1  # volumes of different depth do not fit in one
 
 
 def test_configs_are_json_and_all_that_can_run_are_there(package, bundle):

@@ -191,6 +191,8 @@ def _baked(bundle: Path, overlays: Sequence[Path]) -> dict[str, dict[str, Any]]:
         if configs["train"].get(step):  # it comes with the weights
             configs["train"][file] = None
             configs["train"][step]["_disabled_"] = "$pathlib.Path(@model_file).exists()"
+    if configs["train"].get("spatial_dims") == 3 and configs["train"].get("slices") is None:
+        configs["train"]["batch_size"] = 1  # annotators' volumes differ in their number of slices
     run = configs["train"].get("run")
     configs["train"]["run"] = ["@start_from", *(run if isinstance(run, list) else [run])]
     _follow_train(configs["train"].get())
