@@ -14,11 +14,12 @@ class CosineDecay:
     Args:
         optimizer: whose learning rates, as they are now, are the highest.
         warmup:    steps of the rise, at least 1.
+        decay:     False: the rates stay where they have risen to.
     """
 
-    def __init__(self, optimizer: Optimizer, warmup: int = 50) -> None:
+    def __init__(self, optimizer: Optimizer, warmup: int = 50, decay: bool = True) -> None:
         self.optimizer = optimizer
-        self.warmup = warmup
+        self.warmup, self.decay = warmup, decay
         self.highest = [group["lr"] for group in optimizer.param_groups]
 
     def attach(self, engine: Engine) -> None:
@@ -28,6 +29,7 @@ class CosineDecay:
     def set(self, engine: Engine) -> None:
         """The rates of the step that this iteration belongs to."""
         done, total = step_number(engine) - 1, steps_in_all(engine)
-        factor = min(1.0, (done + 1) / self.warmup) * 0.5 * (1 + math.cos(math.pi * done / total))
+        falling = 0.5 * (1 + math.cos(math.pi * done / total)) if self.decay else 1.0
+        factor = min(1.0, (done + 1) / self.warmup) * falling
         for group, highest in zip(self.optimizer.param_groups, self.highest, strict=True):
             group["lr"] = highest * factor
