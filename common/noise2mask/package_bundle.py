@@ -168,6 +168,8 @@ def _bare_weights(path: Path, config: Mapping[str, Any]) -> bytes:
     Loaders at the user's would not complain: MONAI Label loads whatever fits, and `monai.bundle.load` does not look
     under "model" unless told to.
     """
+    if str(config["network_def"]["_target_"]).endswith(".NNUNet"):
+        raise ValueError(f"{path} is of nnU-Net, which packages do without: give weights of the bundle's network.")
     network = ConfigParser(deepcopy(config)).get_parsed_content("network_def")
     content = io.BytesIO()
     torch.save(load_weights(network, path).state_dict(), content)
