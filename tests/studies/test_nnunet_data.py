@@ -8,7 +8,7 @@ import pytest
 import torch
 from monai.data import MetaTensor
 
-from noise2mask.studies.nnunet_data import NAME, codes_of, coding_of, median_spacing, write_dataset
+from noise2mask.studies.nnunet_data import NAME, clear_dataset, codes_of, coding_of, median_spacing, write_dataset
 
 SHAPE = (4, 6)  # rows, columns
 
@@ -35,6 +35,14 @@ def written(tmp_path, training, validation, **options):
 def read(path):
     """As nnU-Net reads it: (D, H, W)."""
     return np.asarray(nibabel.load(path).dataobj).transpose(2, 1, 0)
+
+
+def test_only_our_own_data_set_is_deleted_before_a_fresh_start(tmp_path):
+    for path in (f"raw/{NAME}/dataset.json", f"results/{NAME}/fold_0/log.txt", "raw/Dataset007_Liver/dataset.json"):
+        (tmp_path / path).parent.mkdir(parents=True)
+        (tmp_path / path).touch()
+    clear_dataset(tmp_path)
+    assert [path.name for path in sorted(tmp_path.glob("*/*"))] == ["Dataset007_Liver"]
 
 
 def test_a_binary_mask_and_both_channels_of_its_image_are_written_as_they_are(tmp_path):

@@ -15,6 +15,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from ..data.demo_files import claim_folder
 from ..data.results import REPORT
 from ..metrics.score_files import SCORES
 
@@ -50,7 +51,7 @@ def bundle(run_id: str, configs: Sequence[str | Path], *overrides: str | Path) -
 def main(arguments: Sequence[str] | None = None) -> None:
     """The steps, and what was reached."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--output", type=Path, default=Path("demo"), help="folder for data and results")
+    parser.add_argument("--output", type=Path, default=Path("demo"), help="a new or an empty folder, or an earlier one")
     parser.add_argument("--patients", type=int, default=PATIENTS, help="generated patients, one to three images each")
     parser.add_argument(
         "--override", nargs=argparse.REMAINDER, default=[], help="what follows goes to the training, such as --seed=1"
@@ -58,6 +59,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     if not CONFIGS.is_dir():
         parser.error(f"{CONFIGS} is not here: run this from a checkout of the project.")
+    try:  # the steps replace folders in it
+        claim_folder(options.output, {"kind": "demonstration"})
+    except ValueError as error:
+        parser.exit(2, f"error: {error}\n")
     dice = _steps(options.output, options.patients, options.override)
     if options.patients == PATIENTS and not options.override and dice < EXPECTED:
         raise SystemExit(

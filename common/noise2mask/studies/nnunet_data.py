@@ -8,6 +8,7 @@ Legend: C channels, K classes, H W rows and columns, D slices, ... spatial axes.
 """
 
 import json
+import shutil
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,12 +21,20 @@ from ..files import check_writable
 from ..meta import without_meta
 
 NAME = "Dataset001_noise2mask"  # nnU-Net wants this form
+FOLDERS = ("raw", "preprocessed", "results")  # of nnU-Net, each with a folder of every data set
 ENDING = ".nii.gz"
 SINGLE = "structure"  # name of the only one, where masks have one
 RESERVED = ("background", "ignore")  # names that mean something to nnU-Net
 BETWEEN_PICTURES = (
     999.0  # so far from the next slice that nnU-Net takes each by itself, as its own reader of pictures does
 )
+
+
+def clear_dataset(work: str | Path) -> None:
+    """Delete what an earlier run has left of this data set; others in the folder are not ours."""
+    for name in FOLDERS:
+        if (own := Path(work) / name / NAME).exists():
+            shutil.rmtree(own)
 
 
 class Coding(NamedTuple):

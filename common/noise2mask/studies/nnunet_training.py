@@ -7,7 +7,6 @@ files of nnU-Net's are in `nnunet/` of the output folder.
 
 import logging
 import os
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,7 +22,7 @@ from ..handlers.resolved_config import fingerprint, resolved_config
 from ..handlers.trained_on import digests_of, write_images
 from ..names import check_name
 from ..networks.nnunet import PREFIX
-from .nnunet_data import NAME, write_dataset
+from .nnunet_data import FOLDERS, NAME, clear_dataset, write_dataset
 from .nnunet_trainer import Schedule, TimedTrainer
 
 try:
@@ -133,14 +132,13 @@ class NNUNetTraining:
     @contextmanager
     def _environment(self) -> Iterator[None]:
         """nnU-Net takes its folders from variables, which here live as long as its work."""
-        names = {f"nnUNet_{name}": str(self._work / name) for name in ("raw", "preprocessed", "results")}
+        names = {f"nnUNet_{name}": str(self._work / name) for name in FOLDERS}
         with _variables(names | {"nnUNet_n_proc_DA": str(self.num_workers)}):
             yield
 
     def _prepare(self) -> None:
         """Raw data, fingerprint, plans, preprocessed data: all anew."""
-        if self._work.exists():
-            shutil.rmtree(self._work)
+        clear_dataset(self._work)
         write_dataset(self._work / "raw", self.training, self.validation, self.structures, self.exclusive)
         processes = max(1, self.num_workers)
         with _variables({"nnUNet_n_proc_DA": str(processes)}):  # the planner makes threads of it, at least one
