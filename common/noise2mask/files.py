@@ -40,9 +40,9 @@ def save_atomically(content: Any, path: str | Path, keep_previous: bool = False)
         torch.save(content, file)
 
 
-def write_text_atomically(text: str, path: str | Path) -> None:
-    """A text file in UTF-8, atomically."""
-    with atomic_file(Path(path)) as file:
+def write_text_atomically(text: str, path: str | Path, keep_previous: bool = False) -> None:
+    """A text file in UTF-8, atomically; `keep_previous` as for `save_atomically`."""
+    with atomic_file(Path(path), keep_previous) as file:
         file.write(text.encode())
 
 

@@ -160,6 +160,17 @@ def test_a_checked_folder_has_numbers_overlays_and_a_split_that_trains(demo, tmp
     assert len(datalist(tmp_path / "check" / "datalist.json", "training")) == 19
 
 
+def test_checking_again_keeps_an_edited_split_beside_the_new_one_and_says_so(demo, tmp_path, monkeypatch, capsys):
+    checking(demo, tmp_path, monkeypatch, capsys)
+    edited = json.loads((tmp_path / "datalist.json").read_text())
+    edited["training"].pop()
+    (tmp_path / "datalist.json").write_text(json.dumps(edited))
+    code, said = checking(demo, tmp_path, monkeypatch, capsys)
+    assert not code and "datalist_previous.json" in said.replace("\n", "")
+    assert json.loads((tmp_path / "datalist_previous.json").read_text()) == edited
+    assert len(datalist(tmp_path / "datalist.json", "training")) == 19
+
+
 def test_problems_of_files_and_of_the_layout_are_all_told_and_nothing_is_split(demo, tmp_path, monkeypatch, capsys):
     data = shutil.copytree(demo, tmp_path / "data")
     first, second, third = sorted((data / "images").iterdir())[:3]

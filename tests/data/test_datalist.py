@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from noise2mask.data.datalist import datalist, load_datalist, main, write_datalist
+from noise2mask.data.datalist import datalist, load_datalist, main, replace_datalist, write_datalist
 from noise2mask.data.inputs import find_inputs
 from noise2mask.data.layout_busi import busi_datalist
 from noise2mask.data.layout_folder import folder_datalist
@@ -102,6 +102,25 @@ def test_the_command_writes_beside_the_data_and_says_what_is_wrong(folder, tmp_p
     with pytest.raises(SystemExit):
         main([str(tmp_path / "nowhere")])
     assert "nowhere does not exist" in capsys.readouterr().err
+
+
+def test_an_edited_datalist_stays_beside_the_one_that_is_written_again(folder, tmp_path):
+    content, path = folder_datalist(folder), tmp_path / "datalist.json"
+    assert replace_datalist(content, path) is None
+    edited = path.read_text().replace('"patient": "3"', '"patient": "anna"')
+    path.write_text(edited)
+    former = replace_datalist(content, path)
+    assert former == tmp_path / "datalist_previous.json" and former.read_text() == edited
+    assert replace_datalist(content, path) is None and former.read_text() == edited  # the same again replaces nothing
+    assert load_datalist(path, "training") == content["training"]
+
+
+def test_a_datalist_is_never_half_written(folder, tmp_path):
+    path = write_datalist(folder_datalist(folder), tmp_path / "datalist.json")
+    (tmp_path / "open.json").hardlink_to(path)  # as a training sees it that is reading just now
+    before = path.read_text()
+    write_datalist({"training": [], "layout": "other"}, path)
+    assert (tmp_path / "open.json").read_text() == before != path.read_text()
 
 
 def test_a_patient_in_two_sections_of_a_file_is_refused(tmp_path):

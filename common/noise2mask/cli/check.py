@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from ..data.datalist import build, load_whole, write_datalist
+from ..data.datalist import build, load_whole, replace_datalist
 from ..data.fingerprint import survey
 from ..data.item_paths import name_of, paths_of
 from ..data.layouts import FILE, MASK_VALUES, SHOWN, layout_of
@@ -55,7 +55,8 @@ def check_data(
     _show(output, problems, found.doubtful, data, console)
     if problems:
         return False
-    write_datalist(content, output / FILE)
+    if former := replace_datalist(content, output / FILE):
+        console.print(f"The datalist that was there says something else, as after an edit: it is {former} now")
     modality = SHOWN.get(str(content.get("layout")), 0)
     write_overlays(_some_cases(content, phase, values[0], modality), output / "overlays.png")
     counts = ", ".join(f"{key} {len(content.get(key, []))}" for key in KEYS)

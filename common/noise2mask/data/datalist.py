@@ -17,13 +17,14 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..files import previous_path, write_text_atomically
 from .assigned_split import assigned
 from .item_paths import name_of
 from .layouts import FILE, LAYOUTS
 from .problems import refuse
 from .splits import GROUPS, KEYS, torn_patients
 
-__all__ = ["build", "datalist", "load_datalist", "write_datalist"]
+__all__ = ["build", "datalist", "load_datalist", "replace_datalist", "write_datalist"]
 
 
 def datalist(
@@ -133,15 +134,33 @@ def is_path(value: Any) -> bool:
 def write_datalist(datalist: dict, path: str | os.PathLike) -> Path:
     """Write a datalist; paths below the folder of the file become relative, so that both can be moved together."""
     path = Path(path).absolute()
+    write_text_atomically(_text(datalist, path.parent), path)
+    return path
+
+
+def replace_datalist(datalist: dict, path: str | os.PathLike) -> Path | None:
+    """Write a datalist that people edit: one that is there and says something else stays beside it.
+
+    Returns:
+        Where that one stands now; None where there was none, or the same.
+    """
+    path = Path(path).absolute()
+    text, there = _text(datalist, path.parent), path.is_file()
+    if there and path.read_bytes() == text.encode():
+        return None
+    write_text_atomically(text, path, keep_previous=True)
+    return previous_path(path) if there else None
+
+
+def _text(datalist: dict, folder: Path) -> str:
+    """What stands in the file of a datalist in a folder."""
 
     def relative(name: str) -> str:
-        inside = Path(name).is_relative_to(path.parent)
-        return Path(name).relative_to(path.parent).as_posix() if inside else str(name)
+        inside = Path(name).is_relative_to(folder)
+        return Path(name).relative_to(folder).as_posix() if inside else str(name)
 
     content = {k: [with_paths(item, relative) for item in v] if k in KEYS else v for k, v in datalist.items()}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8", newline="\n")
-    return path
+    return json.dumps(content, indent=2) + "\n"
 
 
 def with_paths(item: dict, change: Callable[[str], str]) -> dict:
@@ -169,7 +188,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         content = assigned(content, options.assign) if options.assign else content
     except ValueError as error:
         parser.exit(2, f"error: {error}\n")
-    path = write_datalist(content, options.output or Path(options.folder) / FILE)
+    path = Path(options.output or Path(options.folder) / FILE).absolute()
+    if former := replace_datalist(content, path):
+        print(f"The datalist that was there says something else: it is {former} now.")
     left_out = there - sum(len(content[key]) for key in KEYS)
     counts = [f"{key} {len(content[key])}" for key in KEYS] + ([f"left out {left_out}"] if left_out else [])
     print(f"{path}: {', '.join(counts)}, split by {content['split_by']}")
