@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+import torch
 
 from noise2mask.data.inputs import find_inputs
-from noise2mask.refusals import refusal_in
+from noise2mask.refusals import device_fails, out_of_memory, refusal_in
 from noise2mask.transforms import resize_slices
 from noise2mask.transforms.resize_slices import ResizeSlices
 
@@ -60,3 +61,22 @@ def test_what_others_raise_is_no_refusal_of_ours():
         raise ValueError("theirs")
 
     assert refusal_in(caught(theirs)) is None and refusal_in(ValueError("never raised")) is None
+
+
+@pytest.mark.parametrize(
+    ("ask", "words"), [(lambda: torch.empty(10**15), "allocate memory"), (lambda: np.empty(10**15), "to allocate")]
+)
+def test_what_asks_for_too_much_memory_is_known_by_its_words_also_where_it_was_wrapped(ask, words):
+    error = RuntimeError("applying transform")
+    error.__cause__ = caught(ask)
+    assert words in out_of_memory(error) and "\n" not in out_of_memory(error) and not device_fails(error)
+    assert not out_of_memory(RuntimeError("shapes differ")) and not out_of_memory(ValueError("not enough memory"))
+
+
+def test_a_gpu_that_fails_is_known_by_its_words():
+    full = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.")
+    assert device_fails(full) == out_of_memory(full) == str(full)
+    assert device_fails(RuntimeError("CUDA error: unspecified launch failure\nCompile with"))
+    assert not device_fails(RuntimeError("Failed to instantiate component")) and not device_fails(
+        ValueError("CUDA error")
+    )

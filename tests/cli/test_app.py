@@ -13,6 +13,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+import torch
 import yaml
 from PIL import Image
 
@@ -262,6 +263,18 @@ def test_refusals_are_one_line_and_exit_with_2(arguments, words, tmp_path, monke
     error = capsys.readouterr().err
     assert left.value.code == 2 and words in error and "Traceback" not in error
     assert [path.name for path in tmp_path.iterdir() if path.name != "some.pt"] in ([], ["runs"])
+
+
+def test_too_little_memory_is_one_line_that_names_what_to_lower(monkeypatch, capsys):
+    def greedy():
+        raise RuntimeError("applying transform") from torch.OutOfMemoryError("CUDA out of memory. Tried 2 GiB.")
+
+    monkeypatch.setattr("noise2mask.cli.app.app", greedy)
+    with pytest.raises(SystemExit) as left:
+        main()
+    (line,) = capsys.readouterr().err.splitlines()
+    assert left.value.code == 1 and line.startswith("error: there is not enough memory (CUDA out of memory.")
+    assert all(name in line for name in ("images_at_once", "inferer::chunk_size", "batch_size", "accumulation_steps"))
 
 
 def test_what_breaks_shows_where_and_exits_with_1(commands, trained, demo, tmp_path):

@@ -5,6 +5,7 @@ import os
 import signal
 
 import pytest
+import torch
 
 from noise2mask.clinical.dicomweb import Found
 from noise2mask.clinical.series import hashed
@@ -129,6 +130,26 @@ def test_weights_that_are_away_are_waited_for_and_no_series_is_left_out(watch, t
     assert watching.failed == {hashed("one"): 4, hashed("two"): 3}
     look(watch(Archive("one", "two")), 2)
     assert set(outcomes(tmp_path).values()) == {"stored"} and len(outcomes(tmp_path)) == 2
+
+
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory."), RuntimeError("CUDA error: lost")])
+def test_a_gpu_that_fails_at_a_series_is_waited_for(watch, tmp_path, caplog, error):
+    def without_gpu(files, folder):
+        raise RuntimeError("applying transform") from error  # as MONAI wraps it
+
+    watching = watch(Archive("one"), without_gpu)
+    look(watching, 6)
+    assert outcomes(tmp_path) == {} and f"{error}: trying again at the next look" in caplog.text
+    look(watch(Archive("one")), 2)
+    assert outcomes(tmp_path) == {hashed("one"): "stored"}
+
+
+def test_an_installation_that_fails_in_whatever_way_is_waited_for(watch, tmp_path, caplog):
+    def broken(*_):
+        raise RuntimeError("No CUDA GPUs are available\nmore")
+
+    look(watch(Archive("one"), broken, broken), 6)
+    assert outcomes(tmp_path) == {} and "RuntimeError: No CUDA GPUs are available: trying again" in caplog.text
 
 
 def test_a_folder_that_can_not_be_written_to_is_waited_for(watch, tmp_path):

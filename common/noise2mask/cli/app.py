@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ..bundles import all_bundles, find_bundle
-from ..refusals import ServerError, disk_is_full, refusal_in
+from ..refusals import ServerError, disk_is_full, out_of_memory, refusal_in
 from .how import How
 
 app = typer.Typer(
@@ -24,6 +24,10 @@ app = typer.Typer(
     help="Segmentation of medical images by diffusion, with uncertainty. Research software, not a medical device.",
 )
 console = Console()
+LESS_MEMORY = (
+    "lower images_at_once, or inferer::chunk_size (to generate: chunk_size; of slides: tiles_at_once); in a training "
+    "batch_size, with accumulation_steps raised as much, or image_size"
+)
 BROKE, REFUSED, FAILED = 1, 2, 3  # exit codes; docs/reference/command.md says which is which
 
 Name = Annotated[str, typer.Argument(metavar="BUNDLE", help="Name of a bundle (`noise2mask list`), or its folder.")]
@@ -302,6 +306,8 @@ def _said(error: Exception) -> tuple[str | None, int]:
         return str(error), FAILED
     if disk_is_full(error):
         return f"there is no room for a file ({error}): make room, and run the same command again.", BROKE
+    if found := out_of_memory(error):
+        return f"there is not enough memory ({found}): {LESS_MEMORY}.", BROKE
     return None, BROKE
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from ..data.results import REPORT
 from ..files import check_writable, write_text_atomically
-from ..refusals import ServerError, disk_is_full, refusal_in
+from ..refusals import ServerError, device_fails, disk_is_full, refusal_in
 from .dicomweb import Archive, Found
 from .series import hashed
 from .study import Segment, reason, serve_series
@@ -34,7 +34,7 @@ TRIES = 3  # at a series that is refused, breaks, or takes the process with it
 
 
 class Later(Exception):
-    """Archive, disk or installation fail, which is no series' fault."""
+    """Archive, disk, GPU or installation fail, which is no series' fault."""
 
 
 class Watch:
@@ -60,7 +60,7 @@ class Watch:
         check_writable(output)
         self.served = dict(_served(output / SERVED))  # with the number of objects that each had
         self.seen: dict[str, int] = {}  # number of objects when a series was last looked at
-        self.failed: Counter[str] = Counter()  # how often archive, disk or installation failed at it
+        self.failed: Counter[str] = Counter()  # how often archive, disk, GPU or installation failed at it
 
     def run(self, interval: float) -> None:
         """Look every `interval` seconds, until the process is stopped; an archive that is down is waited for.
@@ -138,7 +138,7 @@ class Watch:
 
     @contextmanager
     def _outside(self, name: str = "") -> Iterator[None]:
-        """Make `Later` of what archive, disk or installation fail at, and let the series wait behind the others."""
+        """Make `Later` of what archive, disk, GPU or installation fail at; the series waits behind the others."""
         try:
             yield
         except Exception as error:
@@ -148,16 +148,21 @@ class Watch:
             raise Later(cause) from error
 
     def _cause(self, error: Exception) -> object:
-        """What fails, where it is not the series: None where archive, disk and installation are in order."""
+        """What fails, where it is not the series: None where archive, disk, GPU and installation are in order."""
         if isinstance(error, ServerError):
             return error
         if disk_is_full(error):
             return "the disk is full"
+        if said := device_fails(error):  # what a GPU needs does not grow with the series: another process has it
+            return said
         try:
             check_writable(self.output)
             self.check()
         except ValueError as wrong:
             return wrong
+        except Exception as wrong:  # without any series, of whatever kind
+            first, *_ = f"{type(wrong).__name__}: {wrong}".splitlines()
+            return first
         return None
 
     def _finish(self, found: Found, outcome: str, **numbers: float) -> None:

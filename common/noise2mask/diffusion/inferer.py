@@ -25,6 +25,7 @@ from .fusion import METHODS, fuse
 from .noise import NoiseSource
 from .noise_schedule import NoiseSchedule
 from .samplers import DEFAULT_SPACING, SAMPLERS, VARIANCES, Denoised, evaluations
+from .smaller_chunks import in_smaller_chunks
 from .target import check_kind, check_mask_scale, split_variance, to_x0
 from .temperature import check_temperature, tempered
 from .timesteps import select_timesteps
@@ -69,7 +70,8 @@ class EnsembleInferer(Inferer):
                         schedules leave their range.
         start:          first timestep t0 of a truncated start from the network's coarse mask; None starts from noise
                         at T - 1.
-        chunk_size:     images * samples evaluated at once, which bounds the memory; a whole volume counts D.
+        chunk_size:     images * samples evaluated at once, which bounds the memory; a whole volume counts D. Where
+                        it does not suffice, half as many are tried, and so on.
         progress:       show a progress bar over network evaluations.
 
     Raises:
@@ -249,8 +251,26 @@ class EnsembleInferer(Inferer):
     ) -> Tensor:
         """(b, C, H, W[, D]), what else is encoded of each, their seeds, n samples' numbers -> (b, n, K, H, W[, D])."""
         numbers = range(self.samples) if numbers is None else numbers
-        out = images.new_empty((len(images), len(numbers), self.out_channels, *images.shape[2:]))
         chunk_size = max(1, self.chunk_size // (images.shape[4] if images.ndim == 5 else 1))
+
+        def run(size: int) -> Tensor:
+            return self._sample_chunks(images, network, coarse, callback, others, seeds, numbers, size)
+
+        return run(chunk_size) if callback else in_smaller_chunks(run, chunk_size)  # it must see no state twice
+
+    def _sample_chunks(
+        self,
+        images: Tensor,
+        network: Denoiser,
+        coarse: Tensor | None,
+        callback: Callable[[Intermediate], None] | None,
+        others: Sequence[Tensor],
+        seeds: Sequence[int] | None,
+        numbers: range,
+        chunk_size: int,
+    ) -> Tensor:
+        """The same, `chunk_size` images * samples at a time."""
+        out = images.new_empty((len(images), len(numbers), self.out_channels, *images.shape[2:]))
         together = min(len(numbers), chunk_size)  # samples of one image in one batch
         with self._bar(len(images), chunk_size // together, len(numbers), together) as bar:
             for some in _ranges(len(images), chunk_size // together):
