@@ -4,14 +4,14 @@ import multiprocessing
 import os
 import pickle
 import random
-import resource
 import time
-from contextlib import contextmanager
 
 import pytest
 import torch
 
 from noise2mask.files import load_plain, previous_path, save_atomically, write_text_atomically
+
+from .disk import full_disk
 
 
 class Failing:
@@ -29,17 +29,6 @@ class Evil:
 
     def __reduce__(self):
         return os.mkdir, (self.path,)
-
-
-@contextmanager
-def full_disk(size):
-    """Files can not grow beyond `size` bytes."""
-    old = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, old[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, old)
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import zipfile
 
 import pytest
 
+from noise2mask import zips
 from noise2mask.clinical import unpack as module
 from noise2mask.clinical.unpack import unpack
 
@@ -40,7 +41,7 @@ def test_links_are_refused(tmp_path):
 
 def test_a_bomb_is_stopped(tmp_path, monkeypatch):
     path = make(tmp_path / "a.zip", one=b"0" * 5_000_000, two=b"0" * 5_000_000)
-    monkeypatch.setattr(module, "MOST_BYTES", 6_000_000)
+    monkeypatch.setattr(zips, "MOST_BYTES", 6_000_000)
     with pytest.raises(ValueError, match="unpacks to more than 6000000 bytes"):
         unpack(path, tmp_path / "work")
     monkeypatch.setattr(module, "MOST_FILES", 1)

@@ -1,5 +1,7 @@
 """Reading pictures and volumes: one grey channel or three of colour, own bit depth, errors that name the file."""
 
+import gzip
+
 import nibabel as nib
 import numpy as np
 import pytest
@@ -251,6 +253,43 @@ def test_a_truncated_nifti_is_named(tmp_path, name, keep):
 def test_a_file_that_is_something_else_is_named(tmp_path, name):
     (tmp_path / name).write_bytes(b"this is a text" * 20)
     refused(tmp_path / name, "can not be read as an image")
+
+
+def declaring(path):
+    """A file whose header declares 10000 x 10000 x 10000 values, and that holds hardly any."""
+    if path.suffix == ".nrrd":
+        text = "NRRD0004\ntype: float\ndimension: 3\nsizes: 10000 10000 10000\nendian: little\nencoding: raw\n\n"
+        path.write_bytes(text.encode() + bytes(99))
+        return path
+    header = nib.Nifti1Header()
+    header.set_data_dtype(np.float32)
+    header.set_data_shape((10000, 10000, 10000))
+    header["vox_offset"], header["magic"] = 352, b"n+1"
+    content = header.binaryblock + bytes(99)
+    path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)
+    return path
+
+
+@pytest.mark.parametrize("name", ["a.nii", "a.nii.gz", "a.nrrd"])
+def test_a_header_that_declares_more_than_any_memory_has_is_refused_before_it_is_read(tmp_path, name):
+    refused(declaring(tmp_path / name), "declares 1000000000000 values, expected at most 1073741824")
+
+
+def test_a_nifti_of_colours_or_complex_numbers_is_named(tmp_path):
+    colours = np.zeros((3, 4, 5), [("R", "u1"), ("G", "u1"), ("B", "u1")])
+    nib.save(nib.Nifti1Image(colours, np.eye(4)), tmp_path / "rgb.nii.gz")
+    refused(tmp_path / "rgb.nii.gz", "holds voxels of ('R', 'G', 'B'); expected one real number each")
+    nib.save(nib.Nifti1Image(np.full((3, 4, 5), 1 + 2j, np.complex64), np.eye(4)), tmp_path / "wave.nii.gz")
+    refused(tmp_path / "wave.nii.gz", "holds complex numbers; expected one real number each")
+
+
+def test_a_number_that_only_64_bits_hold_is_not_finite(tmp_path):
+    values = np.zeros((3, 4, 5))
+    values[1, 2, 3] = 1e39
+    nib.save(nib.Nifti1Image(values, np.eye(4)), tmp_path / "a.nii.gz")
+    refused(
+        tmp_path / "a.nii.gz", "1 values that are not finite, the first at (1, 2, 3): 1e+39; expected at most 3.4e+38"
+    )
 
 
 def test_values_that_are_not_finite_are_named_with_their_place(tmp_path):

@@ -1,13 +1,17 @@
 """Loading weights: strict, and with errors that say what is wrong."""
 
-from zipfile import ZipFile
+import errno
+from zipfile import ZIP_DEFLATED, ZipFile
 
 import pytest
 import torch
 from torch import nn
 
+from noise2mask import zips
 from noise2mask.digest import sha256
 from noise2mask.networks.weights import load_weights
+
+from ..disk import full_disk
 
 
 @pytest.fixture
@@ -113,3 +117,18 @@ def test_a_package_without_weights_and_a_broken_one_are_named(tmp_path):
     (tmp_path / "broken.zip").write_bytes(b"no zip")
     with pytest.raises(ValueError, match="broken.zip is no packaged bundle"):
         load_weights(nn.Linear(2, 3), tmp_path / "broken.zip")
+
+
+def test_a_package_that_is_a_bomb_is_stopped(tmp_path, monkeypatch):
+    with ZipFile(tmp_path / "bomb.zip", "w", ZIP_DEFLATED) as package:
+        package.writestr("bundle/models/model.pt", b"0" * 3_000_000)
+    monkeypatch.setattr(zips, "MOST_BYTES", 2_000_000)
+    with pytest.raises(ValueError, match="bomb.zip unpacks to more than 2000000 bytes"):
+        load_weights(nn.Linear(2, 3), tmp_path / "bomb.zip")
+
+
+def test_a_full_disk_is_not_the_package_s_fault(tmp_path):
+    package = packed(tmp_path / "whole.zip", models_model_pt=b"0" * 9999)
+    with full_disk(1000), pytest.raises(OSError) as caught:
+        load_weights(nn.Linear(2, 3), package)
+    assert caught.value.errno == errno.EFBIG and not isinstance(caught.value, ValueError)

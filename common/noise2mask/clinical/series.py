@@ -15,11 +15,10 @@ from typing import NamedTuple
 from pydicom.dataset import Dataset
 
 from ..data.dicom_series import NO_IMAGES, VOLUMES, is_dicom, phase_files
+from ..data.reader import MOST_VALUES
 from ..refusals import refusal_in
 from .geometry import check_geometry, frames, planes
 from .headers import discreet, header
-
-MOST_PIXELS = 2**30  # of a case: 4 GiB where they are read as numbers
 
 Files = dict[Path, Dataset]  # and what their headers say
 
@@ -107,8 +106,8 @@ def _checked(files: Files, folder: Path, phase: int) -> Case:
 def _check_size(datasets: Sequence[Dataset]) -> None:
     """Refuse what would fill the memory: headers may say anything of what is compressed."""
     pixels = sum(frames(made) * int(made.get("Rows") or 0) * int(made.get("Columns") or 0) for made in datasets)
-    if pixels > MOST_PIXELS:
-        raise ValueError(f"The images have {pixels} pixels together, expected at most {MOST_PIXELS}: give a part.")
+    if pixels > MOST_VALUES:
+        raise ValueError(f"The images have {pixels} pixels together, expected at most {MOST_VALUES}: give a part.")
 
 
 def _align(datasets: Sequence[Dataset]) -> None:

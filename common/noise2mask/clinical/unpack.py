@@ -5,9 +5,9 @@ import zipfile
 import zlib
 from pathlib import Path
 
+from ..zips import take_out
+
 MOST_FILES = 20_000
-MOST_BYTES = 8 * 2**30  # unpacked, all together
-CHUNK = 2**20
 
 
 def unpack(path: Path, work: Path) -> list[Path]:
@@ -19,18 +19,16 @@ def unpack(path: Path, work: Path) -> list[Path]:
 
     Raises:
         ValueError: where it is no zip, is damaged, holds a path that leads outside or a link, or unpacks to more than
-            `MOST_FILES` files or `MOST_BYTES`; nothing is written outside `work`.
+            `MOST_FILES` files, or more than `take_out` allows; nothing is written outside `work`.
     """
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
-    files, left = [], MOST_BYTES
     try:
         with zipfile.ZipFile(path) as archive:
             members = [member for member in archive.infolist() if not member.is_dir()]
             _check_members(path, members)
-            for number, member in enumerate(members):
-                files.append(work / f"{number:05d}")
-                left -= _copy(archive, member, files[-1], left)
+            files = {work / f"{number:05d}": member for number, member in enumerate(members)}
+            take_out(archive, files)
     except (
         zipfile.BadZipFile,
         zlib.error,
@@ -39,7 +37,7 @@ def unpack(path: Path, work: Path) -> list[Path]:
         RuntimeError,
     ) as error:  # encrypted ones are the last
         raise ValueError(f"{path} can not be unpacked ({error}): send it again, as a plain zip.") from error
-    return files
+    return list(files)
 
 
 def _check_members(path: Path, members: list[zipfile.ZipInfo]) -> None:
@@ -50,15 +48,3 @@ def _check_members(path: Path, members: list[zipfile.ZipInfo]) -> None:
         link = (member.external_attr >> 16) & 0o170000 == 0o120000
         if ".." in parts or Path(member.filename).is_absolute() or ":" in "".join(parts[:1]) or link:
             raise ValueError(f"{path} holds a link, or a path that leads outside: do not use it.")
-
-
-def _copy(archive: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path, left: int) -> int:
-    """Bytes written; what is declared does not count."""
-    written = 0
-    with archive.open(member) as source, open(target, "wb") as file:
-        while chunk := source.read(CHUNK):
-            written += len(chunk)
-            if written > left:
-                raise ValueError(f"{archive.filename} unpacks to more than {MOST_BYTES} bytes: give one series alone.")
-            file.write(chunk)
-    return written

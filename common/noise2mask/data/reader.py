@@ -11,6 +11,7 @@ Arrays have MONAI's axis order (W, H) for pictures, which its writers and MONAI 
 import logging
 from collections.abc import Callable, Sequence
 from functools import cache
+from math import prod
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,6 +29,7 @@ logger = logging.getLogger(__name__)
 
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 NIFTI = (".nii", ".nii.gz")
+MOST_VALUES = 2**30  # of a file, or a DICOM folder: 4 GiB where they are read as numbers
 SAME_GREY = 2  # difference of colours, of 255, that is the rounding of a JPEG
 SAME_MM = 1e-3  # difference of affine matrices that is rounding
 DEEP = ("I;16", "I;16B", "I;16L", "I", "F")  # modes of grey pictures of more than 8 bits
@@ -59,8 +61,9 @@ class GreyReader(ImageReader):
                files without phases are taken as they are.
 
     Raises:
-        ValueError: where a file is missing, unreadable, of an unknown kind, transparent, or not finite, or where
-            several files differ in size, position, spacing or orientation; it names the file, or both.
+        ValueError: where a file is missing, unreadable, of an unknown kind, larger than `MOST_VALUES`, transparent, of
+            several numbers per voxel, or not finite in 32 bits, or where several files differ in size, position,
+            spacing or orientation; it names the file, or both.
     """
 
     def __init__(self, phase: int = 0) -> None:
@@ -142,21 +145,55 @@ def _open(path: str, phase: int, pixels: Callable[[Image.Image, str], np.ndarray
         if is_picture(path):
             with Image.open(path) as picture:
                 if (pages := getattr(picture, "n_frames", 1)) > 1:
-                    raise _Unclear(f"{path} has {pages} pages; expected one: save each as a file of its own.")
+                    raise _Refused(f"{path} has {pages} pages; expected one: save each as a file of its own.")
                 picture.load()
                 upright = ImageOps.exif_transpose(picture)  # as viewers show it
                 return _Opened(path, pixels(upright, path), None)
-        reader = NibabelReader() if path.lower().endswith(NIFTI) else ITKReader()
-        series = files if len(files) > 1 else "".join(files)  # of one file ITK makes an axis more than it has
-        return _Opened(path, itk.imread(series) if files else reader.read(path), reader)
-    except _Unclear:
+        return _open_volume(path, files)
+    except _Refused:
         raise
     except Exception as error:  # readers raise anything from OSError to SyntaxError on broken files
-        raise ValueError(f"{path} can not be read as an image ({error}): replace the file.") from error
+        raise _unreadable(path, error) from error
 
 
-class _Unclear(ValueError):
-    """A picture that could be read in several ways."""
+def _unreadable(path: str, error: Exception) -> ValueError:
+    return ValueError(f"{path} can not be read as an image ({str(error) or type(error).__name__}): replace the file.")
+
+
+class _Refused(ValueError):
+    """What is said as it is: a picture that could be read in several ways, more than fits into the memory."""
+
+
+def _open_volume(path: str, files: list[str]) -> _Opened:
+    """NIfTI, whose pixels are read later; or anything that ITK reads, such as the files of a DICOM folder."""
+    if path.lower().endswith(NIFTI):
+        nifti = NibabelReader()
+        image = nifti.read(path)
+        _check_size(path, image.shape)
+        return _Opened(path, image, nifti)
+    _check_size(path, [max(1, len(files)), *_declared(files[0] if files else path)])
+    series = files if len(files) > 1 else "".join(files)  # of one file ITK makes an axis more than it has
+    reader = ITKReader()
+    return _Opened(path, itk.imread(series) if files else reader.read(path), reader)
+
+
+def _declared(path: str) -> list[int]:
+    """The axes and components that a file's header declares; none where ITK knows no reader for it, and will say so."""
+    found = itk.ImageIOFactory.CreateImageIO(path, itk.CommonEnums.IOFileMode_ReadMode)
+    if found is None:
+        return []
+    found.SetFileName(path)
+    found.ReadImageInformation()
+    return [
+        found.GetNumberOfComponents(),
+        *(found.GetDimensions(axis) for axis in range(found.GetNumberOfDimensions())),
+    ]
+
+
+def _check_size(path: str, axes: Sequence[int]) -> None:
+    """Refuse what would fill the memory, before it does: a damaged header may declare anything."""
+    if (values := prod(map(int, axes))) > MOST_VALUES:
+        raise _Refused(f"{path} declares {values} values, expected at most {MOST_VALUES}: replace it, or give a part.")
 
 
 def _grey(picture: Image.Image, path: str) -> np.ndarray:
@@ -206,7 +243,7 @@ def _opaque(picture: Image.Image, path: str) -> Image.Image:
     picture = picture.convert("RGBA")
     lowest, _ = picture.getchannel("A").getextrema()
     if lowest != 255:  # black, white, or the mask itself
-        raise _Unclear(
+        raise _Refused(
             f"{path} has transparent pixels (alpha down to {lowest}); expected no alpha channel, or an opaque one: "
             "save it without."
         )
@@ -222,20 +259,29 @@ def _array_and_meta(opened: _Opened, phase: int) -> tuple[np.ndarray, dict[str, 
         try:
             array, meta = opened.reader.get_data(opened.image)
         except Exception as error:  # a truncated file shows only when its pixels are read
-            raise ValueError(f"{opened.path} can not be read as an image ({error}): replace the file.") from error
+            raise _unreadable(opened.path, error) from error
+    _check_kind(opened.path, array)
     if meta["original_channel_dim"] == -1 and array.shape[-1] == 3 and not opened.path.lower().endswith(NIFTI):
         array = array.astype(np.float32) @ LUMINANCE  # (X, Y, Z, 3) -> (X, Y, Z)
         meta = {**meta, "spatial_shape": np.asarray(array.shape), "original_channel_dim": float("nan")}
     if array.ndim == 4 and opened.path.lower().endswith(NIFTI):
         array = _one_phase(opened.path, array, phase)  # (X, Y, Z)
         meta = {**meta, "spatial_shape": np.asarray(array.shape), "original_channel_dim": float("nan")}
-    if not np.isfinite(array).all():
-        bad = np.argwhere(~np.isfinite(array))
-        raise ValueError(
-            f"{opened.path} has {len(bad)} values that are not finite, the first at {tuple(bad[0].tolist())}: "
-            "repair the file."
-        )
-    return array.astype(np.float32), meta
+    with np.errstate(over="ignore"):  # what does not fit becomes infinite, and is refused
+        values = array.astype(np.float32)
+    if not np.isfinite(values).all():
+        bad = np.argwhere(~np.isfinite(values))
+        first = tuple(bad[0].tolist())
+        found = f"{opened.path} has {len(bad)} values that are not finite, the first at {first}: {array[first]:g}"
+        raise ValueError(f"{found}; expected at most {np.finfo(np.float32).max:.1e}: repair the file.")
+    return values, meta
+
+
+def _check_kind(path: str, array: np.ndarray) -> None:
+    """Refuse voxels of several numbers, of which one would be taken, or none could be."""
+    if array.dtype.kind not in "buif":
+        found = {"c": "complex numbers", "V": f"voxels of {array.dtype.names}"}.get(array.dtype.kind, str(array.dtype))
+        raise ValueError(f"{path} holds {found}; expected one real number each: save grey values, or the magnitude.")
 
 
 def _one_phase(path: str, array: np.ndarray, phase: int) -> np.ndarray:

@@ -1,7 +1,6 @@
 """Loading published or trained weights into a network."""
 
 import logging
-import shutil
 import tempfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -14,6 +13,8 @@ from torch import Tensor, nn
 from ..diffusion.denoiser import unwrap
 from ..digest import PUBLISHED
 from ..files import load_plain
+from ..refusals import disk_is_full
+from ..zips import take_out
 
 PACKAGED = "models/model.pt"  # where a packaged bundle has its weights
 LICENSE = "LICENSE"  # of weights, beside them
@@ -84,7 +85,9 @@ def unpacked(path: Path) -> Iterator[Path]:
     """The path of a file, or, of a packaged bundle, of a copy of its weights, with digests and terms beside them.
 
     Raises:
-        ValueError: where the package can not be read, or holds no weights; it names it.
+        ValueError: where the package can not be read, holds no weights, or unpacks to more than `take_out` allows; it
+            names it.
+        OSError: where the disk is full.
     """
     if path.suffix != ".zip":
         yield path
@@ -94,10 +97,11 @@ def unpacked(path: Path) -> Iterator[Path]:
             with ZipFile(path) as package:
                 names = [name for name in package.namelist() if name.endswith(f"/{PACKAGED}")]
                 beside = tuple(f"/models/{name}" for name in (PUBLISHED, LICENSE))
-                for name in (*names, *(name for name in package.namelist() if name.endswith(beside))):
-                    with package.open(name) as source, open(Path(folder, Path(name).name), "wb") as target:
-                        shutil.copyfileobj(source, target)
+                wanted = [*names, *(name for name in package.namelist() if name.endswith(beside))]
+                take_out(package, {Path(folder, Path(name).name): name for name in wanted})
         except (OSError, RuntimeError, BadZipFile, zlib.error) as error:  # RuntimeError: it is encrypted
+            if disk_is_full(error):
+                raise
             raise ValueError(f"{path} is no packaged bundle ({error}): write it with noise2mask package.") from error
         if not names:
             raise ValueError(f"{path} holds no {PACKAGED}: package the bundle with weights.")
