@@ -1,11 +1,14 @@
 """Everything that is wrong with the data is said before anything is trained, with file and remedy."""
 
+import shutil
+
 import nibabel as nib
 import numpy as np
 import pytest
 from PIL import Image
 
 from noise2mask.data.check import check_before_contrast, check_before_evaluation, check_before_training
+from noise2mask.data.copies import copies
 from noise2mask.data.reader import ColourReader, GreyReader
 from noise2mask.data.results import write_label_map
 from noise2mask.networks.dsdm import DSDM
@@ -94,6 +97,23 @@ def test_label_maps_that_were_written_are_trained_on_and_scored_against_by_their
     check_before_evaluation(items, **data)
     with pytest.raises(ValueError, match="no mask holds a value of third \\(3\\)"):
         check_before_evaluation(items, **{**data, "structures": {"third": [3]}, "background": [0, 1, 2]})
+
+
+def test_an_image_that_is_in_both_sections_under_two_names_is_told(items, tmp_path, caplog):
+    check(items, tmp_path)
+    assert "warning" not in caplog.text
+    shutil.copy(items[1]["image"], items[4]["image"])
+    check(items, tmp_path)
+    assert "1 images of the validation are in the training, too" in caplog.text
+    assert f"({items[1]['image']} and {items[4]['image']})" in caplog.text
+
+
+def test_a_folder_of_slices_that_is_in_both_sections_is_found_and_sizes_alone_make_no_copy(tmp_path):
+    for name, content in {"a": b"12", "b": b"12", "c": b"21"}.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "1.dcm").write_bytes(content)
+    a, b, c = ({"image": str(tmp_path / name)} for name in "abc")
+    assert copies([a], [b, c]) == [(a["image"], b["image"])] and copies([a], [a, c]) == []
 
 
 def test_a_missing_image_is_named(items, tmp_path):

@@ -11,6 +11,7 @@ from monai.transforms import Compose
 from ..diffusion.denoiser import Denoiser
 from ..diffusion.target import check_mask_scale
 from ..files import check_writable
+from .copies import copies
 from .item_paths import name_of, paths_of
 from .item_problems import Crop, Expected, image_problems, problems_of
 from .memory import warn_of_memory
@@ -95,6 +96,7 @@ def check_before_training(
         problems += [*problems_of(item, own), *class_problems(item, classes)]
         problems += [] if per_volume or z_score else window_problems(item, expected.reader, intensity_range)
     refuse("The data can not be trained on", problems or _no_foreground("training mask", training, expected))
+    _warn_of_copies(training, validation)
     if transform is not None:
         warn_of_memory([*training, *validation], transform)
     for name, some in sections.items():
@@ -127,6 +129,7 @@ def check_before_contrast(
         problems += image_problems(item, Expected(reader, in_channels))
         problems += window_problems(item, reader, intensity_range)
     refuse("The encoder can not be trained on the data", problems)
+    _warn_of_copies(training, validation)
 
 
 def check_before_evaluation(
@@ -229,6 +232,16 @@ def torn_images(sections: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str
     first, *others = ({path for item in items for path in paths_of(item["image"])} for items in sections.values())
     both = sorted(first.intersection(*others))
     return [f"{path} is in {' and '.join(sections)}; expected one of them: correct the datalist." for path in both]
+
+
+def _warn_of_copies(training: Sequence[Mapping[str, Any]], validation: Sequence[Mapping[str, Any]]) -> None:
+    """Say which images are in both under two names; a published split may have some, and is to be trained on."""
+    if found := copies(training, validation):
+        shown = "; ".join(f"{one} and {other}" for one, other in found[:5])
+        expected = "expected them in one split, or scores are too good: remove one, or give both the same patient"
+        logger.warning(
+            f"warning: {len(found)} images of the validation are in the training, too ({shown}); {expected}."
+        )
 
 
 def _no_foreground(what: str, items: Sequence[Mapping[str, Any]], expected: Expected) -> list[str]:
