@@ -54,6 +54,13 @@ def test_the_split_of_the_manifest_is_kept(make):
     assert [[item["patient"] for item in content[key]] for key in KEYS] == [["x"], ["y"], ["z", "z"]]
 
 
+def test_a_manifest_that_is_not_in_utf_8_is_named(make):
+    folder = make(stems(2), stems(2))
+    (folder / "manifest.csv").write_bytes("image,patient\na0,Müller\na1,Weiß\n".encode("latin-1"))
+    with pytest.raises(ValueError, match=r"manifest\.csv can not be read \(.*utf-8.*: give a table as CSV in UTF-8"):
+        folder_datalist(folder)
+
+
 def test_a_manifest_without_validation_images_has_them_drawn_from_whole_training_patients(make):
     rows = "".join(f"a{i},{i // 2},{'train' if i < 32 else 'test'}\n" for i in range(40))
     content = folder_datalist(make(stems(40), stems(40), f"stem,patient,split\n{rows}"))

@@ -12,7 +12,6 @@ from .problems import refuse
 from .splits import KEYS, torn_patients
 
 COLUMNS = ("image", "group", "split")
-GIVE = f"give a table (CSV, UTF-8) with the columns {', '.join(COLUMNS)}"
 
 
 def assigned(content: dict[str, Any], path: Path) -> dict[str, Any]:
@@ -42,12 +41,10 @@ def assigned(content: dict[str, Any], path: Path) -> dict[str, Any]:
 
 
 def _rows(path: Path) -> list[dict[str, str]]:
-    try:
-        names, rows = read_table(path)
-    except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} can not be read ({error}): {GIVE}.") from error
+    names, rows = read_table(path)
     if missing := [name for name in COLUMNS if name not in names]:
-        raise ValueError(f"{path} has no column {', '.join(missing)}: {GIVE}.")
+        remedy = f"give a table (CSV, UTF-8) with the columns {', '.join(COLUMNS)}"
+        raise ValueError(f"{path} has no column {', '.join(missing)}: {remedy}.")
     return rows
 
 

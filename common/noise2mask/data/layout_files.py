@@ -47,12 +47,20 @@ def by_stem(folder: Path, problems: list[str], suffixes: Sequence[str] = SUFFIXE
 
 
 def read_table(path: Path, column: Callable[[str], str] = str) -> tuple[list[str], list[dict[str, str]]]:
-    """The columns of a CSV file, by what `column` makes of their names, and its rows, words without outer spaces."""
-    with open(path, encoding="utf-8-sig", newline="") as file:
-        table = csv.DictReader(file, skipinitialspace=True)
-        names = [column(name) for name in table.fieldnames or []]
-        table.fieldnames = names
-        return names, [{name: (row[name] or "").strip() for name in names} for row in table]
+    """The columns of a CSV file, by what `column` makes of their names, and its rows, words without outer spaces.
+
+    Raises:
+        ValueError: where the file can not be read, or is not in UTF-8; it names the file.
+    """
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            table = csv.DictReader(file, skipinitialspace=True)
+            names = [column(name) for name in table.fieldnames or []]
+            table.fieldnames = names
+            return names, [{name: (row[name] or "").strip() for name in names} for row in table]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        remedy = "give a table as CSV in UTF-8, as which a spreadsheet can save it"
+        raise ValueError(f"{path} can not be read ({error}): {remedy}.") from error
 
 
 def assemble(images: dict, labels: dict, owner: dict, keys: dict, group_by: str, split_by: str) -> dict:
