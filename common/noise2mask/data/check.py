@@ -19,7 +19,7 @@ from .problems import refuse
 from .reader import GreyReader
 from .splits import torn_patients
 from .structures import Structures, check_structures, is_any_of
-from .window import check_window, outside_window
+from .window import check_window, constant, outside_window
 
 logger = logging.getLogger(__name__)
 
@@ -215,7 +215,7 @@ def window_problems(item: Mapping[str, Any], reader: GreyReader, intensity_range
         image, _ = reader.channels(item["image"])
     except ValueError:  # said already
         return
-    if found := outside_window(image, intensity_range):
+    if not constant(image) and (found := outside_window(image, intensity_range)):  # the former is said already
         yield f"{name_of(item)} {found}: change intensity_range."
 
 

@@ -14,6 +14,7 @@ from ..transforms.binary_mask import wrong_values
 from .item_paths import name_of, paths_of
 from .reader import GreyReader, MaskReader, is_picture, same_place
 from .structures import Structures, masks_of, overlapping, values_of
+from .window import constant
 
 Crop = Callable[[dict[str, Any]], Any]  # such as `CropDiscd`
 
@@ -103,8 +104,8 @@ def _image_problems(item: Mapping[str, Any], image: np.ndarray, in_channels: int
     if problem := channel_problem(item, len(image), in_channels):
         yield problem
     for path, own in zip(paths, np.split(image, len(paths)), strict=True):  # a picture in colour has three channels
-        if own.min() == own.max():
-            yield f"{path} has the value {own.min():g} everywhere; expected a picture: remove or replace it."
+        if found := constant(own):
+            yield f"{path} {found}: remove or replace it."
 
 
 def channel_problem(item: Mapping[str, Any], channels: int, in_channels: int | None) -> str | None:

@@ -30,15 +30,22 @@ def check_window(intensity_range: Sequence[float], z_score: bool = False) -> Non
         raise ValueError(f"{found}; {expected}: correct it.")
 
 
+def constant(values: np.ndarray) -> str:
+    """What is to be said of an image with a single value, after its name; else an empty string."""
+    return f"has the value {values.min():g} everywhere; expected a picture" if values.min() == values.max() else ""
+
+
 def outside_window(values: np.ndarray, intensity_range: Sequence[float]) -> str:
-    """What is to be said of an image with hardly anything within the window, after its name; else an empty string.
+    """What is to be said of an image that is constant, or has hardly anything within the window; else an empty string.
 
     Args:
         values:          of the image, of any shape.
         intensity_range: grey values that become -1 and +1.
     """
+    if found := constant(values):
+        return found
     low, high = intensity_range
-    inside = np.mean((values > low) & (values < high)) if values.min() < values.max() else 1.0
+    inside = np.mean((values > low) & (values < high))
     if inside >= LEAST_INSIDE:
         return ""
     found = f"{inside:.1%} of its values between {low:g} and {high:g} (they are {values.min():g} to {values.max():g})"
