@@ -85,7 +85,7 @@ def described(bundle):
     metadata = json.loads((bundle / "configs" / "metadata.json").read_text(encoding="utf-8"))
     names = list(metadata["network_data_format"]["outputs"]["pred"]["channel_def"].values())[1:]
     private = {name: {"label": name[:64], "category": ANATOMICAL, "type": private_code(name)} for name in names}
-    known = private | metadata["coded_structures"]
+    known = private | metadata.get("coded_structures", {})
     return [
         SegmentDescription(
             segment_label=known[name]["label"],
