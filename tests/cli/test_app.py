@@ -247,6 +247,23 @@ def test_cases_of_several_modalities_are_checked_and_one_that_is_missing_is_told
         ),
         (("segment", "pgdiffseg", "-o", "out"), "either INPUT, or --dicomweb with --study"),
         (("segment", "pgdiffseg", "-o", "out", "--dicomweb", "http://a/b"), "either INPUT, or --dicomweb with --study"),
+        (
+            ("segment", "pgdiffseg", "some.pt", "-o", "out", "--modality", "US"),
+            "--modality is of the series of a study",
+        ),
+        (
+            ("segment", "pgdiffseg", "-o", "o", "--dicomweb", "http://[::1]:9", "--study", "1.2", "--tile-size", "64"),
+            "--tile-size is of whole slides",
+        ),
+        (("check", ".", "--background", "0"), "--background is of masks of several classes: give --foreground"),
+        (
+            ("explain", "diffusiondci_generation", ".", "--what", "sampling", "--layout", "busi"),
+            "--layout has no effect on sampling of diffusiondci_generation: leave it out",
+        ),
+        (
+            ("explain", "pgdiffseg", ".", "--what", "nfe", "--steps", "5"),
+            "--steps has no effect on nfe of pgdiffseg: give --set study_steps=[...]",
+        ),
         (("watch", "pgdiffseg", "-o", "out", "--dicomweb", "http://a/b"), "--modality"),
         (
             ("segment", "pgdiffseg", "x.png", "-o", "out", "--weights", "some.pt", "--steps", "0"),

@@ -78,7 +78,7 @@ def check(
     foreground: Annotated[
         str | None, typer.Option(help="Values of masks of several classes that are segmented, such as 1,2,4.")
     ] = None,
-    background: Annotated[str, typer.Option(help="All their other values.")] = "0",
+    background: Annotated[str | None, typer.Option(help="All their other values. Left out: 0.")] = None,
 ) -> None:
     """All problems of a data set with their remedies, its numbers, a sheet of overlays, and a split to edit."""
     from .check import check_data
@@ -147,14 +147,18 @@ def segment(
 
     how = _how(weights, preset, set_, steps=steps, samples=samples, seed=seed)
     found = find_bundle(bundle)
-    if tile_size is not None and input_ is not None and dicomweb is None and study is None:
-        run_slides(found, input_, output, tile_size, console, how)
-    elif input_ is not None and dicomweb is None and study is None:
+    if input_ is not None and dicomweb is None and study is None:
+        if modality is not None:
+            raise ValueError("--modality is of the series of a study (--dicomweb with --study): leave it out.")
+        if tile_size is not None:
+            return run_slides(found, input_, output, tile_size, console, how)
         run_segmentation(found, input_, output, how)
         show_cases([output], console)
     elif dicomweb is not None and study is not None and input_ is None:
         from .serve import segment_study
 
+        if tile_size is not None:
+            raise ValueError("--tile-size is of whole slides, which are given as INPUT: leave it out.")
         show_cases(segment_study(dicomweb, study, modality, found, output, how), console)
     else:
         raise ValueError("segment takes either INPUT, or --dicomweb with --study: give one of them.")

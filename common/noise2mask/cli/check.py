@@ -35,15 +35,17 @@ def check_data(
     phase: int,
     console: Console,
     foreground: str | None = None,
-    background: str = "0",
+    background: str | None = None,
 ) -> bool:
     """Look at a data set, write `fingerprint.json`, `datalist.json`, `overlays.png` and `problems.txt`.
 
     Returns:
         Whether it can be trained on.
     """
+    if foreground is None and background is not None:
+        raise ValueError("--background is of masks of several classes: give --foreground, too, or leave it out.")
     check_writable(output)
-    given = None if foreground is None else (_numbers(foreground), _numbers(background))
+    given = None if foreground is None else (_numbers(foreground), _numbers(background or "0"))
     content, refused = _content(data, layout, split)
     coded: tuple[Sequence[float], Sequence[float]] | None = MASK_VALUES.get(str(content.get("layout")))
     values = given or coded or (None, ())

@@ -28,6 +28,7 @@ STUDIES = {
     "probe": Study("probe", "probing"),
     "ratio": Study("ratio_study", "studying"),
 }
+STUDIED = ("steps", "samples")  # that nfe has many of
 
 
 def run_explanation(
@@ -52,7 +53,7 @@ def run_explanation(
     check_name("--what", what, (*FIGURES, *STUDIES))
     if processes() > 1:
         raise ValueError("Figures are made by one process: run it without torchrun.")
-    _check_used(bundle, what, own)
+    _check_used(bundle, what, {**own, **how.sampling, **({} if layout is None else {"layout": layout})})
     if what == "compare":
         own = {**own, "sampling": dict(how.sampling)}
     given = {**how.sampling, "output_dir": str(output)}
@@ -63,12 +64,16 @@ def run_explanation(
     console.print(f"pictures and the numbers behind them: {output}", soft_wrap=True)
 
 
-def _check_used(bundle: Bundle, what: str, own: Mapping[str, Any]) -> None:
+def _check_used(bundle: Bundle, what: str, given: Mapping[str, Any]) -> None:
     """Raise ValueError where an option would change nothing."""
-    options = {"most_cases": "--cases", "others": "--with", "references": "--references"}
+    options = {"most_cases": "--cases", "others": "--with"}
+    counted = what not in ("nfe", "probe")  # settings of the study say how often; features are of one step
     used = {"most_cases": what in FIGURES, "others": what == "compare", "references": bundle.generates}
-    if idle := [options[name] for name in own if not used[name]]:
-        raise ValueError(f"{idle[0]} has no effect on {what} of {bundle.name}: leave it out.")
+    used |= {"layout": not bundle.generates, "steps": counted, "samples": counted}
+    for name in (name for name in given if not used.get(name, True)):
+        remedy = f"give --set study_{name}=[...]" if what == "nfe" and name in STUDIED else "leave it out"
+        option = options.get(name, f"--{name}")
+        raise ValueError(f"{option} has no effect on {what} of {bundle.name}: {remedy}.")
 
 
 def _run_figures(
