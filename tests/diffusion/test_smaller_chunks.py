@@ -30,7 +30,7 @@ def network():
 
 
 def test_half_as_many_at_once_give_the_same_samples(network, caplog):
-    inferer = EnsembleInferer(NoiseSchedule("linear", 100, 1e-3, 2e-1), steps=3, samples=3, chunk_size=12)
+    inferer = EnsembleInferer(NoiseSchedule("linear", 100, 1e-3, 2e-1), steps=3, samples=3, chunk_size=64)
     image = torch.rand(4, 1, 8, 8, generator=torch.Generator().manual_seed(1))
     whole = inferer.sample(image, network)
     network.most, network.seen = 4, []

@@ -252,6 +252,7 @@ class EnsembleInferer(Inferer):
         """(b, C, H, W[, D]), what else is encoded of each, their seeds, n samples' numbers -> (b, n, K, H, W[, D])."""
         numbers = range(self.samples) if numbers is None else numbers
         chunk_size = max(1, self.chunk_size // (images.shape[4] if images.ndim == 5 else 1))
+        chunk_size = max(1, min(chunk_size, len(images) * len(numbers)))  # half of it is less than there is
 
         def run(size: int) -> Tensor:
             return self._sample_chunks(images, network, coarse, callback, others, seeds, numbers, size)
