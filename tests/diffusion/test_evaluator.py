@@ -12,7 +12,8 @@ from noise2mask.diffusion.noise_schedule import NoiseSchedule
 from noise2mask.diffusion.uncertainty import entropy, standard_deviation, triage
 from noise2mask.networks.pgdiffseg import PGDiffSeg
 
-MAPS = {"pred", "fused", "samples", "std", "entropy", "agreement", "area_mean", "area_std", "triage"}
+EACH = {"agreement_each", "area_mean_each", "area_std_each"}
+MAPS = {"pred", "fused", "samples", "std", "entropy", "agreement", "area_mean", "area_std", "triage"} | EACH
 INFERER = EnsembleInferer(NoiseSchedule("linear", 100), steps=2, samples=3)
 
 

@@ -77,6 +77,9 @@ def test_agreement_is_the_mean_over_classes_and_area_their_union():
     result = triage(samples)
     torch.testing.assert_close(result["agreement"], torch.tensor([0.5]))
     torch.testing.assert_close(result["area_mean"], torch.tensor([(0.5 + 0.75) / 2]))
+    torch.testing.assert_close(result["agreement_each"], torch.tensor([[1.0, 0.0]]))
+    torch.testing.assert_close(result["area_mean_each"], torch.tensor([[0.5, 0.25]]))
+    torch.testing.assert_close(result["area_std_each"], torch.tensor([[0.0, 0.0]]))
 
 
 def test_the_background_of_exclusive_classes_is_left_out():

@@ -13,7 +13,12 @@ from PIL import Image
 from noise2mask.data.results import write_label_map
 from noise2mask.handlers import save_results as module
 from noise2mask.handlers.batch import Batch
-from noise2mask.handlers.save_results import NUMBERS, SaveResults
+from noise2mask.handlers.save_results import NUMBERS, OF_EACH, SaveResults
+
+
+def doubt(*of_each):
+    """Numbers of an image and of each of its structures, as the evaluator gives them."""
+    return dict.fromkeys(NUMBERS, 0.5) | {f"{name}_each": torch.tensor(of_each) for name in OF_EACH}
 
 
 @pytest.fixture
@@ -30,7 +35,7 @@ def save(folder, monkeypatch, value=1.0, window=None, **config):
     monkeypatch.setattr("noise2mask.handlers.batch.resolved_config", lambda: config)
     image, whole = str(folder / "in" / "a.png"), torch.ones(1, 8, 6)
     maps = {"mask": whole, "probability": whole * value, "std": whole * 0, "entropy": whole * 0}
-    item = {"image": MetaTensor(whole, meta={"filename_or_obj": image}), **maps, **dict.fromkeys(NUMBERS, 0.5)}
+    item = {"image": MetaTensor(whole, meta={"filename_or_obj": image}), **maps, **doubt(0.5)}
     batch = Batch([{"image": image}], str(folder / "out"), str(folder / "model.pt"), intensity_range=window)
     SaveResults(batch).save(SimpleNamespace(state=SimpleNamespace(output=[item])))
 
@@ -82,7 +87,7 @@ def test_the_preview_shows_the_modality_that_is_named(folder, monkeypatch):
     batch = Batch([{"image": paths}], str(folder / "out"), str(folder / "model.pt"), in_channels=2)
     whole = torch.ones(1, 8, 6)
     maps = {"mask": whole, "probability": whole, "std": whole * 0, "entropy": whole * 0}
-    item = {"image": MetaTensor(whole, meta={"filename_or_obj": paths[0]}), **maps, **dict.fromkeys(NUMBERS, 0.5)}
+    item = {"image": MetaTensor(whole, meta={"filename_or_obj": paths[0]}), **maps, **doubt(0.5)}
     SaveResults(batch, modality=1).save(SimpleNamespace(state=SimpleNamespace(output=[item])))
     assert (shown[0] == 7).all() and (folder / "out" / "a.json").is_file()
     with pytest.raises(ValueError, match="a.png has 2 files, but the preview is to show modality 2"):
@@ -102,7 +107,7 @@ def test_several_structures_make_a_label_map_and_a_probability_each(folder, monk
     high[6:] = 1
     channels = torch.stack([1 - low - high, low, high] if exclusive else [low, high])
     maps = {"mask": channels, "probability": channels * 0.75, "std": low[None] * 0.5, "entropy": low[None]}
-    item = {"image": MetaTensor(low[None], meta={"filename_or_obj": image}), **maps, **dict.fromkeys(NUMBERS, 0.5)}
+    item = {"image": MetaTensor(low[None], meta={"filename_or_obj": image}), **maps, **doubt(0.25, 0.75)}
     batch = Batch([{"image": image}], str(folder / "out"), str(folder / "model.pt"))
     handler = SaveResults(batch, structures={"low": [1], "high": [7]}, exclusive=exclusive)
     handler.save(SimpleNamespace(state=SimpleNamespace(output=[item])))
@@ -113,7 +118,24 @@ def test_several_structures_make_a_label_map_and_a_probability_each(folder, monk
     assert sorted(case["files"]) == names and case["pixels"] == 36
     found = {name: (own["number"], own["pixels"], own["centroid_pixel"]) for name, own in case["structures"].items()}
     assert found == {"low": (1, 24, [1.5, 2.5]), "high": (2, 12, [6.5, 2.5])}
+    assert {name: own["agreement"] for name, own in case["structures"].items()} == {"low": 0.25, "high": 0.75}
     assert np.asarray(Image.open(folder / "out" / "a_probability_high.png"))[0].tolist() == [0] * 6 + [191] * 2
+
+
+def test_a_volume_has_its_size_in_mm3_and_that_of_its_samples(folder, monkeypatch):
+    monkeypatch.setattr("noise2mask.handlers.batch.resolved_config", dict)
+    image, affine = str(folder / "in" / "a.nii.gz"), np.diag([2.0, 3, 4, 1])
+    nib.save(nib.Nifti1Image(np.arange(60, dtype=np.float32).reshape(3, 4, 5), affine), image)
+    half = torch.zeros(1, 3, 4, 5)
+    half[:, 1] = 1  # 20 of 60 voxels of 24 mm3
+    meta = {"filename_or_obj": image, "original_affine": affine}
+    maps = {"mask": half, "probability": half, "std": half * 0, "entropy": half * 0}
+    item = {"image": MetaTensor(half, meta=meta), **maps, **doubt(0.5), "area_mean": 0.25, "area_std": 0.1}
+    batch = Batch([{"image": image}], str(folder / "out"), str(folder / "model.pt"))
+    SaveResults(batch).save(SimpleNamespace(state=SimpleNamespace(output=[item])))
+    case = json.loads((folder / "out" / "a.json").read_text())
+    assert [case["volume_mm3"], case["volume_mean_mm3"]] == pytest.approx([480, 360])
+    assert case["volume_std_mm3"] == pytest.approx(144) and case["structure"] == "foreground"
 
 
 def test_a_label_map_of_a_volume_keeps_its_geometry(tmp_path):

@@ -40,7 +40,8 @@ class UncertaintyEvaluator(ResumableEvaluator):
     The output of an iteration holds, besides image and label,
     `pred` and `fused` (B, K, ...) class probabilities, of which postprocessing changes `pred`; `std` (that of the most
     unsure class) and `entropy` (B, 1, ...) per pixel; the soft `samples` (B, N * K, ...) themselves and, one number per
-    image, `agreement`, `area_mean`, `area_std` and `triage` (B,); see `uncertainty.py`.
+    image, `agreement`, `area_mean`, `area_std` and `triage` (B,), of each class `..._each` (B, classes); see
+    `uncertainty.py`.
     Arguments are those of `monai.engines.SupervisedEvaluator`.
     """
 

@@ -47,6 +47,7 @@ def triage(samples: Tensor, exclusive: bool = False) -> dict[str, Tensor]:
     area_mean  fraction of pixels in any foreground class, mean over the samples
     area_std   its population standard deviation
     triage     1 - agreement
+    ..._each   agreement, area_mean and area_std of each foreground class, (B, classes)
     """
     check_samples(samples)
     hard = harden(samples, exclusive)  # (B, N, K, *S)
@@ -54,11 +55,14 @@ def triage(samples: Tensor, exclusive: bool = False) -> dict[str, Tensor]:
         hard = hard[:, :, 1:]
     # One sample, and one image and class, at a time: 25 samples of a volume are large, and copies of them larger.
     sizes = torch.stack([torch.stack([one.any(dim=0).count_nonzero() for one in image]) for image in hard])  # (B, N)
-    area = sizes.double() / hard[0, 0, 0].numel()  # (B, N)
-    dice = [[_pairwise_dice(masks.flatten(1)) for masks in image.unbind(dim=1)] for image in hard]
-    agreement = torch.stack([torch.stack(classes).mean() for classes in dice])  # (B,)
-    result = {"agreement": agreement, "area_mean": area.mean(dim=1), "area_std": area.std(dim=1, correction=0)}
-    return {name: value.float() for name, value in (result | {"triage": 1 - agreement}).items()}
+    each = torch.stack([torch.stack([one.flatten(1).sum(dim=1) for one in image]) for image in hard])  # (B, N, classes)
+    dice = [torch.stack([_pairwise_dice(masks.flatten(1)) for masks in image.unbind(dim=1)]) for image in hard]
+    agreement = torch.stack(dice)  # (B, classes)
+    result = {"agreement": agreement.mean(dim=1), "triage": 1 - agreement.mean(dim=1), "agreement_each": agreement}
+    for name, counted in (("", sizes), ("_each", each)):
+        area = counted.double() / hard[0, 0, 0].numel()  # (B, N), (B, N, classes)
+        result |= {f"area_mean{name}": area.mean(dim=1), f"area_std{name}": area.std(dim=1, correction=0)}
+    return {name: value.float() for name, value in result.items()}
 
 
 def _pairwise_dice(masks: Tensor) -> Tensor:

@@ -32,6 +32,7 @@ logger = logging.getLogger(__name__)
 
 PACKAGES = ("monai", "torch", "numpy", "pytorch-ignite", "nibabel")
 NUMBERS = ("triage", "agreement", "area_mean", "area_std")
+OF_EACH = NUMBERS[1:]  # structure
 
 
 class SaveResults:
@@ -127,6 +128,7 @@ class SaveResults:
 
     def _case(self, item: Mapping[str, Any]) -> "_Case":
         meta = item["image"].meta
+        each = [item[f"{name}_each"].tolist() for name in OF_EACH]  # structures each
         masks, probabilities = (without_background(item[key], self.exclusive) for key in ("mask", "probability"))
         return _Case(
             source=meta["filename_or_obj"],
@@ -137,6 +139,7 @@ class SaveResults:
             probabilities=_array(probabilities),
             std=_array(item["std"])[0],
             numbers={name: float(item[name]) for name in NUMBERS},
+            of_each=[dict(zip(OF_EACH, values, strict=True)) for values in zip(*each, strict=True)],
         )
 
     def _structures(self, case: "_Case") -> dict[str, Any]:
@@ -169,6 +172,7 @@ class _Case(NamedTuple):
     probabilities: np.ndarray  # (S, ...)
     std: np.ndarray  # (...)
     numbers: dict[str, float]  # of `UncertaintyEvaluator`
+    of_each: list[dict[str, float]]  # the same of each structure, without `triage`
 
     @property
     def largest(self) -> np.ndarray:
@@ -187,28 +191,30 @@ def _written_masks(case: _Case, folder: Path) -> list[Path]:
 
 def _whole(case: _Case) -> dict[str, Any]:
     """Measures of all structures together."""
-    return _measures(case.masks.max(axis=0), case.largest, case.affine, case.source)
+    return _measures(case.masks.max(axis=0), case.largest, case.numbers, case)
 
 
 def _each_structure(case: _Case) -> dict[str, dict[str, Any]]:
     """Measures of each of several."""
-    own = enumerate(zip(case.names or (), case.masks, case.probabilities, strict=True), start=1)
+    own = enumerate(zip(case.names or (), case.masks, case.probabilities, case.of_each, strict=True), start=1)
     return {
-        name: {"number": number, **_measures(mask, probability, case.affine, case.source)}
-        for number, (name, mask, probability) in own
+        name: {"number": number, **numbers, **_measures(mask, probability, numbers, case)}
+        for number, (name, mask, probability, numbers) in own
     }
 
 
-def _measures(mask: np.ndarray, probability: np.ndarray, affine: np.ndarray, source: str) -> dict[str, Any]:
-    """Size of the foreground, in pixels and, where the spacing is known, in mm."""
+def _measures(mask: np.ndarray, probability: np.ndarray, numbers: Mapping[str, float], case: _Case) -> dict[str, Any]:
+    """Size of the foreground, in pixels and, where the spacing is known, in mm: of the mask, and of the samples."""
     pixels = int(mask.sum())
     measures: dict[str, Any] = {
         "pixels": pixels,
         "fraction": pixels / mask.size,
         "probability_max": float(probability.max()),
     }
-    if not is_picture(source) and is_measured(source):
-        measures["volume_mm3"] = pixels * float(abs(np.linalg.det(affine[:3, :3])))
+    if not is_picture(case.source) and is_measured(case.source):
+        voxel = float(abs(np.linalg.det(case.affine[:3, :3])))
+        measures["volume_mm3"] = pixels * voxel
+        measures |= {f"volume_{name}_mm3": numbers[f"area_{name}"] * mask.size * voxel for name in ("mean", "std")}
     if pixels:
         measures["centroid_pixel"] = [round(float(axis.mean()), 2) for axis in np.nonzero(mask)]
     return measures
