@@ -5,6 +5,8 @@ import os
 import pickle
 import random
 import time
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 import torch
@@ -114,12 +116,38 @@ def test_code_in_a_file_is_refused_and_not_run(tmp_path, write):
     assert (tmp_path / "harm").exists(), "the file must be harmful for this test to mean anything"
 
 
-@pytest.mark.parametrize("keep", [0, 10, 500])
+@pytest.mark.parametrize("keep", [0, 10, 500, -100])
 def test_a_truncated_file_is_named(path, keep):
     save_atomically({"n": torch.zeros(1000)}, path)
     path.write_bytes(path.read_bytes()[:keep])
     with pytest.raises(ValueError, match="last.pt is no readable checkpoint"):
         load_plain(path)
+
+
+@contextmanager
+def little_memory(size):
+    """The process can take no more than `size` bytes beside what it has."""
+    old = resource.getrlimit(resource.RLIMIT_AS)
+    taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (taken + size, old[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, old)
+
+
+def test_a_lack_of_memory_is_not_the_file_s_fault(path):
+    save_atomically({"n": torch.zeros(100_000_000, dtype=torch.uint8)}, path)
+    with little_memory(50_000_000), pytest.raises((MemoryError, RuntimeError)) as caught:
+        load_plain(path)
+    assert not isinstance(caught.value, ValueError) and "last.pt" in caught.value.__notes__[0]
+    assert len(load_plain(path)["n"]) == 100_000_000
+
+
+def test_a_failing_disk_is_not_the_file_s_fault(tmp_path):
+    (tmp_path / "last.pt").symlink_to("/proc/self/mem")  # its first byte belongs to nobody
+    with pytest.raises(OSError, match="Input/output error"):
+        load_plain(tmp_path / "last.pt")
 
 
 def test_a_missing_file_is_named(path):

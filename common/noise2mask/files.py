@@ -1,5 +1,6 @@
 """Writing files so that a crash leaves the old one or the new one, never half of one; loading without running code."""
 
+import errno
 import os
 import tempfile
 from collections.abc import Iterator
@@ -76,8 +77,9 @@ def load_plain(path: str | Path) -> Any:
     """Load tensors and plain values to the CPU; nothing in the file is executed, and there is no unsafe second try.
 
     Raises:
-        ValueError: where the file is missing, damaged, not the one that was published, or holds more than plain values;
-            it names the file.
+        ValueError:                         where the file is missing, damaged, not the one that was published, or
+                                            holds more than plain values; it names the file.
+        OSError, MemoryError, RuntimeError: where disk, rights or memory fail, which is not the file's fault.
     """
     if not Path(path).exists():
         raise ValueError(f"{path} does not exist: train first, or give another file.")
@@ -85,5 +87,15 @@ def load_plain(path: str | Path) -> Any:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # zip, pickle and key errors of many kinds
+        if _is_outside(error):
+            error.add_note(f"This was while {path} was read, which may be in order.")
+            raise
         kind = type(error).__name__  # torch's own words advise to load unsafely
         raise ValueError(f"{path} is no readable checkpoint of plain tensors ({kind}): use another file.") from error
+
+
+def _is_outside(error: Exception) -> bool:
+    """Whether disk, rights or memory failed: a file that is cut off makes torch seek to before its beginning."""
+    if isinstance(error, OSError):
+        return error.errno != errno.EINVAL
+    return isinstance(error, MemoryError) or "allocate memory" in str(error)  # torch's own is a RuntimeError

@@ -222,8 +222,18 @@ def test_a_kill_between_the_two_renames_falls_back_too(tmp_path, whole):
 def test_two_damaged_files_stop_the_run(tmp_path):
     for name in ("last.pt", "last_previous.pt"):
         (tmp_path / name).write_bytes(b"x")
-    with pytest.raises(ValueError, match="last.pt and last_previous.pt can not be read: delete them"):
+    expected = "last.pt and last_previous.pt can not be read: delete them .*last.pt is no readable checkpoint .*Error"
+    with pytest.raises(ValueError, match=expected):
         Run(tmp_path).go()
+
+
+def test_a_failing_disk_puts_no_checkpoint_aside(tmp_path):
+    Run(tmp_path).go(killed_at=8)
+    good = (tmp_path / "last.pt").rename(tmp_path / "good")
+    (tmp_path / "last.pt").symlink_to("/proc/self/mem")  # reading its first byte fails as a bad disk does
+    with pytest.raises(OSError, match="Input/output error"):
+        Run(tmp_path).go()
+    assert (tmp_path / "last.pt").is_symlink() and good.exists()
 
 
 def test_the_previous_epoch_is_kept(tmp_path):

@@ -216,7 +216,7 @@ def newest_readable(path: Path) -> tuple[Path, Any]:
     """`last.pt`, or the one before it where that is damaged, and what the file holds; None where there is neither.
 
     Raises:
-        ValueError: where nothing that is there can be read.
+        ValueError: where nothing that is there can be read; errors of disk and memory pass, and nothing is put aside.
     """
     found, readable, problems = path, None, []
     candidates = [candidate for candidate in (path, previous_path(path)) if candidate.exists()]
@@ -228,7 +228,8 @@ def newest_readable(path: Path) -> tuple[Path, Any]:
             problems.append(error)
     if problems and readable is None:
         names = " and ".join(candidate.name for candidate in candidates)
-        raise ValueError(f"{path.parent}: {names} can not be read: delete them to start anew.") from problems[0]
+        why = " ".join(map(str, problems))
+        raise ValueError(f"{path.parent}: {names} can not be read: delete them to start anew. {why}") from problems[0]
     if problems:
         logger.warning(f"{problems[0]} Falling back to {previous_path(path)}.")
         if idist.get_rank() == 0:  # out of the way, or the next save would put it in the place of the good one
