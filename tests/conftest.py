@@ -84,12 +84,16 @@ class Process:
         """SIGKILL, with the workers of its data loader."""
         os.killpg(self.number, signal.SIGKILL)
 
-    def kill_after(self, words: str, seconds: float = 0.0) -> int:
-        """SIGKILL some time after it has printed these words; its exit code, 0 where it was faster."""
+    def follow(self, words: str) -> None:
+        """Wait until it has printed these words."""
         end = time.monotonic() + LIMIT
         while words not in self.text and time.monotonic() < end and "Traceback" not in self.text:
             time.sleep(0.002)
         assert words in self.text, self.text
+
+    def kill_after(self, words: str, seconds: float = 0.0) -> int:
+        """SIGKILL some time after it has printed these words; its exit code, 0 where it was faster."""
+        self.follow(words)
         time.sleep(seconds)
         self.kill()  # its zombie still takes the signal where it has ended
         return self.wait()

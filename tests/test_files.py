@@ -1,9 +1,14 @@
 """A crash leaves the old file or the new one; loading runs no code."""
 
+import errno
 import multiprocessing
 import os
 import pickle
 import random
+import resource
+import signal
+import subprocess
+import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +16,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from noise2mask.files import load_plain, previous_path, save_atomically, write_text_atomically
+from noise2mask import files
+from noise2mask.files import Lock, load_plain, previous_path, save_atomically, write_text_atomically
 
 from .disk import full_disk
 
@@ -153,3 +159,53 @@ def test_a_failing_disk_is_not_the_file_s_fault(tmp_path):
 def test_a_missing_file_is_named(path):
     with pytest.raises(ValueError, match="last.pt does not exist"):
         load_plain(path)
+
+
+# Locks
+
+
+def _keep_for_ever(folder, connection):
+    """Take the folder, start a worker that outlives this process, and tell its number."""
+    lock = Lock(folder)
+    if worker := os.fork():
+        connection.send(worker)
+    signal.pause()
+    lock.close()
+
+
+@pytest.fixture
+def other(tmp_path):
+    """A process that has the folder, with a worker of its own."""
+    ours, theirs = multiprocessing.Pipe()
+    process = multiprocessing.get_context("fork").Process(target=_keep_for_ever, args=(tmp_path, theirs))
+    process.start()
+    theirs.close()
+    worker = ours.recv()
+    yield process
+    process.kill()
+    os.kill(worker, signal.SIGKILL)
+
+
+def test_a_folder_is_for_one_process_until_that_is_killed_whatever_becomes_of_its_workers(tmp_path, other):
+    with pytest.raises(ValueError, match=f"Another process works in {tmp_path}; expected a folder of its own"):
+        Lock(tmp_path)
+    other.kill()
+    other.join()
+    Lock(tmp_path).close()
+
+
+def test_a_lock_ends_when_it_is_forgotten(tmp_path):
+    lock = Lock(tmp_path)
+    code = f"from noise2mask.files import Lock; Lock({str(tmp_path)!r})"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 1
+    del lock
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0
+
+
+def test_where_files_can_not_be_locked_a_warning_says_so(tmp_path, monkeypatch, caplog):
+    def unknown(file, operation):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(files.fcntl, "lockf", unknown)
+    Lock(tmp_path)
+    assert f"{tmp_path} can not be locked (No locks available): see that no other" in caplog.text

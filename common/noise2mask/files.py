@@ -1,6 +1,7 @@
 """Writing files so that a crash leaves the old one or the new one, never half of one; loading without running code."""
 
 import errno
+import logging
 import os
 import tempfile
 from collections.abc import Iterator
@@ -11,6 +12,15 @@ from typing import Any, BinaryIO
 import torch
 
 from .digest import check_published
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+logger = logging.getLogger(__name__)
+
+LOCK = "lock"  # the file in a folder by which a process has it
 
 
 def check_writable(folder: str | Path) -> None:
@@ -27,6 +37,40 @@ def check_writable(folder: str | Path) -> None:
         raise ValueError(
             f"{folder} can not be written to ({error.strerror}); expected one of your own: give another output_dir."
         ) from error
+
+
+class Lock:
+    """A folder is this process's alone, until this is closed, forgotten, or the process ends, in whatever way.
+
+    The lock is the process's own (POSIX): workers that outlive a killed training do not hold it. Where a file system
+    knows none, a warning says so.
+
+    Args:
+        folder: it must exist.
+
+    Raises:
+        ValueError: where another process has it.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.file = open(Path(folder) / LOCK, "a", encoding="utf-8")
+        try:
+            if fcntl is not None:
+                fcntl.lockf(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError) as error:
+            self.close()
+            expected = "expected a folder of its own for each: stop that one, or give another output folder"
+            raise ValueError(f"Another process works in {folder}; {expected}.") from error
+        except OSError as error:
+            logger.warning(f"{folder} can not be locked ({error.strerror}): see that no other process works in it.")
+
+    def close(self) -> None:
+        """Give the folder back."""
+        self.file.close()
+
+    def __del__(self) -> None:
+        if hasattr(self, "file"):  # it could be opened
+            self.close()
 
 
 def save_atomically(content: Any, path: str | Path, keep_previous: bool = False) -> None:
@@ -51,7 +95,8 @@ def write_text_atomically(text: str, path: str | Path, keep_previous: bool = Fal
 def atomic_file(path: Path, keep_previous: bool = False) -> Iterator[BinaryIO]:
     """A temporary file in the same folder, synced and renamed when all went well.
 
-    Its name is fixed, so that what a killed process leaves behind is overwritten by the next.
+    Its name is fixed, so that what a killed process leaves behind is overwritten by the next. Two processes would write
+    the same one: a `Lock` keeps a second training out.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.part")

@@ -75,7 +75,7 @@ def read(path):
 
 def test_training_lowers_the_loss_and_writes_weights_checkpoints_and_events(trained):
     names = {path.name for path in trained.iterdir() if not path.name.startswith("events.out.tfevents.")}
-    assert names == {"model.pt", "model.yaml", "model_images.json", "last.pt", "last_previous.pt", "progress.png"}
+    assert names == set("model.pt model.yaml model_images.json last.pt last_previous.pt progress.png lock".split())
     assert load_plain(trained / "last.pt")["finished"]
     found = scalars(trained)
     loss = list(found["train_loss"].values())

@@ -84,7 +84,7 @@ def read(path):
 
 def test_training_lowers_the_loss_and_tells_both_norms(trained):
     names = {path.name for path in trained.iterdir() if not path.name.startswith("events.out.tfevents.")}
-    assert names == {"model.pt", "model.yaml", "model_images.json", "last.pt", "last_previous.pt", "progress.png"}
+    assert names == set("model.pt model.yaml model_images.json last.pt last_previous.pt progress.png lock".split())
     found = scalars(trained)
     loss = list(found["train_loss"].values())
     assert list(found["train_loss"]) == list(range(1, 15)) and np.mean(loss[7:]) < np.mean(loss[:7])

@@ -1,7 +1,9 @@
 """Training by command: what it writes, what it refuses, that an interruption changes nothing, two ranks, tracking."""
 
+import os
 import random
 import shutil
+import signal
 import sqlite3
 from pathlib import Path
 
@@ -44,7 +46,7 @@ def copy_of(tmp_path):
 
 def test_training_writes_weights_checkpoints_and_events(trained):
     names = {path.name for path in trained.iterdir() if not path.name.startswith("events.out.tfevents.")}
-    assert names == {"model.pt", "model.yaml", "model_images.json", "last.pt", "last_previous.pt", "progress.png"}
+    assert names == set("model.pt model.yaml model_images.json last.pt last_previous.pt progress.png lock".split())
     assert load_plain(trained / "last.pt")["finished"]
     assert all(isinstance(tensor, torch.Tensor) for tensor in load_plain(trained / "model.pt").values())
 
@@ -133,6 +135,19 @@ def test_another_config_does_not_go_on_with_an_unfinished_run(commands, training
 
 
 # Refusals
+
+
+def test_a_second_training_in_the_same_folder_is_refused_before_it_writes_anything(commands, training, tmp_path):
+    command = [*training, "--output_dir", str(tmp_path)]
+    first = commands.start(command)
+    first.follow("prior epoch 1/3")
+    os.killpg(first.number, signal.SIGSTOP)  # it writes nothing meanwhile, and has the folder
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*")}
+    assert f"Another process works in {tmp_path}; expected a folder of its own" in commands.fails(command)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*")} == before
+    first.kill()
+    first.wait()
+    commands.run(command)
 
 
 def test_a_training_may_begin_with_the_weights_of_another(commands, training, weights, tmp_path):

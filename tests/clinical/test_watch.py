@@ -3,13 +3,15 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 
 import pytest
 import torch
 
 from noise2mask.clinical.dicomweb import Found
 from noise2mask.clinical.series import hashed
-from noise2mask.clinical.watch import SERVED, WORKING, Watch, alone
+from noise2mask.clinical.watch import SERVED, WORKING, Watch
 from noise2mask.files import load_plain
 from noise2mask.refusals import ServerError
 
@@ -216,8 +218,10 @@ def test_files_of_a_series_that_is_gone_do_not_stay_and_those_of_others_do(watch
 
 def test_a_folder_is_for_one_watch_alone(watch, tmp_path):
     second = watch(Archive())
-    with alone(tmp_path / "out"):
-        with pytest.raises(ValueError, match="Another watch works in .*out; expected a folder of its own"):
+    code = f"from noise2mask.files import Lock; lock = Lock({str(tmp_path / 'out')!r}); print('has it'); input()"
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, "-c", code], **pipes) as first:
+        assert first.stdout.readline() == "has it\n"
+        with pytest.raises(ValueError, match="Another process works in .*out; expected a folder of its own"):
             second.run(1)
-    with alone(tmp_path / "out"):
-        pass
+        first.kill()

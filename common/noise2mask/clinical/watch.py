@@ -5,7 +5,6 @@ they are segmented again, and the archive has nothing new to store.
 """
 
 import datetime
-import fcntl
 import json
 import logging
 import shutil
@@ -14,11 +13,11 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Set
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from ..data.results import REPORT
-from ..files import check_writable, write_text_atomically
+from ..files import Lock, check_writable, write_text_atomically
 from ..refusals import ServerError, device_fails, disk_is_full, refusal_in
 from .dicomweb import Archive, Found
 from .series import hashed
@@ -29,7 +28,6 @@ logger = logging.getLogger(__name__)
 SERVED = "served.jsonl"  # a line per series: when, which (a hash), what came of it
 WORKING = "working"  # folder of the series that are being worked on; what else stands in it is deleted
 TRIED = "tried"  # file in a series' folder: how often it was begun, so that this is known after a crash
-LOCK = "lock"
 TRIES = 3  # at a series that is refused, breaks, or takes the process with it
 
 
@@ -66,9 +64,9 @@ class Watch:
         """Look every `interval` seconds, until the process is stopped; an archive that is down is waited for.
 
         Raises:
-            ValueError: where another watch works in the folder.
+            ValueError: where another process works in the folder.
         """
-        with alone(self.output):
+        with closing(Lock(self.output)):  # two would delete each other's files
             signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # a try that was stopped does not count
             logger.info(f"watching {self.archive.host} for {self.modality}, {len(self.served)} series served before")
             while True:
@@ -174,22 +172,6 @@ class Watch:
         self.served[name] = found.objects
         logger.info(f"series {name}: {outcome}")
         shutil.rmtree(self.output / WORKING / name, ignore_errors=True)
-
-
-@contextmanager
-def alone(folder: Path) -> Iterator[None]:
-    """Keep a folder for this process: two would delete each other's files. A process that ends gives it back.
-
-    Raises:
-        ValueError: where another process has it.
-    """
-    with open(folder / LOCK, "a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            expected = "expected a folder of its own for each: stop that one, or give another --output"
-            raise ValueError(f"Another watch works in {folder}; {expected}.") from error
-        yield
 
 
 def _tidy(working: Path, names: Set[str]) -> None:

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from ignite import distributed as idist
 from monai.transforms import Compose
 
 from ..diffusion.denoiser import Denoiser
 from ..diffusion.target import check_mask_scale
-from ..files import check_writable
+from ..files import Lock, check_writable
 from .copies import copies
 from .item_paths import name_of, paths_of
 from .item_problems import Crop, Expected, image_problems, problems_of
@@ -45,7 +46,7 @@ def check_before_training(
     neighbours: int = 0,
     transform: Compose | None = None,
     condition_channels: int | None = None,
-) -> None:
+) -> Lock | None:
     """Stop before anything is trained or written, if something is wrong.
 
     Args:
@@ -71,13 +72,17 @@ def check_before_training(
         transform:       of the training's `SliceDataset`, which tells the memory that it will take; None: do not ask.
         condition_channels: of what the network encodes; None: of images with their neighbours.
 
+    Returns:
+        What keeps other processes out of `output_dir` as long as it is kept; None on other ranks than the first.
+
     Raises:
         ValueError: it names every file, what was found, what was expected and what to do: an image or mask that is
             missing or can not be read, sizes or geometry that differ, another number of channels or axes, a file of a
             single value, mask values that are not binary or of no structure, exclusive structures that share a pixel, a
             structure in no mask, a picture that can not be cropped, a class that is missing, a patient or a file in
             both lists; before that, a size that the network does not take, a range that is empty or none of z-scores,
-            masks without a scale, no epochs, a folder that can not be written to.
+            masks without a scale, no epochs, a folder that can not be written to; at last, one in which another process
+            works.
     """
     check_writable(output_dir)
     check_mask_scale(mask_scale)
@@ -102,6 +107,12 @@ def check_before_training(
     for name, some in sections.items():
         patients = {item.get("patient", name_of(item)) for item in some}
         logger.info(f"{name}: {len(set(map(name_of, some)))} images of {len(patients)} patients or groups")
+    return _own(output_dir)
+
+
+def _own(output_dir: str | Path) -> Lock | None:
+    """Keep a folder for this run; last, so that refused data leave nothing in it."""
+    return Lock(output_dir) if idist.get_rank() == 0 else None
 
 
 def check_before_contrast(
@@ -112,10 +123,10 @@ def check_before_contrast(
     in_channels: int,
     intensity_range: Sequence[float],
     counts: Mapping[str, int],
-) -> None:
+) -> Lock | None:
     """Stop before an encoder is trained on images alone, if something is wrong with them.
 
-    Arguments are those of `check_before_training`.
+    Arguments and what it returns are those of `check_before_training`.
 
     Raises:
         ValueError: as there, of images.
@@ -130,6 +141,7 @@ def check_before_contrast(
         problems += window_problems(item, reader, intensity_range)
     refuse("The encoder can not be trained on the data", problems)
     _warn_of_copies(training, validation)
+    return _own(output_dir)
 
 
 def check_before_evaluation(
