@@ -236,6 +236,24 @@ def test_a_failing_disk_puts_no_checkpoint_aside(tmp_path):
     assert (tmp_path / "last.pt").is_symlink() and good.exists()
 
 
+@pytest.mark.parametrize("foreign", [torch.zeros(2), {"weight": torch.zeros(2)}, {"epoch": 3, "finished": False}])
+def test_a_file_of_another_program_is_no_state(tmp_path, foreign):
+    torch.save(foreign, tmp_path / "last.pt")
+    with pytest.raises(ValueError, match="last.pt is no state that this training can go on from: it lacks fin"):
+        Run(tmp_path).go()
+    assert (tmp_path / "last.pt").exists()
+
+
+@pytest.mark.parametrize(("part", "name"), [("", "random"), ("", "phase"), ("objects", "schedule")])
+def test_what_a_state_lacks_is_named(tmp_path, part, name):
+    Run(tmp_path).go(killed_at=5)
+    saved = load_plain(tmp_path / "last.pt")
+    del (saved[part] if part else saved)[name]
+    torch.save(saved, tmp_path / "last.pt")
+    with pytest.raises(ValueError, match=f"last.pt is no state .*: it lacks {name}. Give another output_dir"):
+        Run(tmp_path).go()
+
+
 def test_the_previous_epoch_is_kept(tmp_path):
     Run(tmp_path).go(killed_at=8)
     assert load_plain(tmp_path / "last.pt")["epoch"] == 2

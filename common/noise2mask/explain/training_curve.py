@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from ..files import load_plain
-from ..handlers.checkpoint import LAST as LAST_CHECKPOINT
+from ..handlers.checkpoint import finished
 from ..handlers.epoch_log import SECONDS
 from ..metrics.table import markdown, number
 from ..report.curves import read_scalars
@@ -61,7 +60,7 @@ def training_curve(folders: Sequence[Path]) -> dict[str, Any]:
         (main,) = times.values()  # of the phase that is validated
         clock = dict(zip(main, accumulate(main.values()), strict=True))
         steps = [step for step in sorted(scalars[score]) if step in clock]
-        found = {"score": score, "begins": round(begins / 60, 2), "finished": _finished(folder)}
+        found = {"score": score, "begins": round(begins / 60, 2), "finished": finished(folder)}
         found |= {"minutes": [round((before + clock[step]) / 60, 2) for step in steps]}
         found["values"] = _averaged([scalars[score][step] for step in steps], SCORES[score])
         before += sum(main.values())
@@ -72,12 +71,6 @@ def _averaged(values: Sequence[float], kept: float) -> list[float]:
     """The moving average a_n = kept a_(n-1) + (1 - kept) v_n, from the first value on."""
     averages = accumulate(values, lambda average, value: kept * average + (1 - kept) * value)
     return [round(value, 4) for value in averages]
-
-
-def _finished(folder: Path) -> bool | None:
-    """What a training's checkpoint says."""
-    path = folder / LAST_CHECKPOINT
-    return bool(load_plain(path)["finished"]) if path.is_file() else None
 
 
 def gain_at_end(curve: Mapping[str, Any]) -> float:

@@ -10,7 +10,7 @@ import logging
 import math
 import os
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,8 @@ from .trained_on import digests_of, write_images
 logger = logging.getLogger(__name__)
 
 LAST = "last.pt"  # the state that a run resumes from
+OF_ANY = ("finished", "fingerprint")  # what every state has, whoever saved it
+OF_PHASE = ("phase", "epoch", "iteration", "best", "objects", "scaler", "random")  # what `Checkpoint` adds
 
 
 class Checkpoint:
@@ -84,17 +86,19 @@ class Checkpoint:
         """Take up an unfinished run.
 
         Raises:
-            ValueError: where `last.pt` belongs to an unfinished run of another config.
+            ValueError: where `last.pt` belongs to an unfinished run of another config, or is not whole.
         """
         path, saved = newest_readable(self.path)
         if saved is None or saved["finished"]:
             return
         validation = None if self.evaluator is None else data_digest(self.evaluator)
         check_same_run(path, saved, self.fingerprint, data_digest(engine), validation)
+        check_whole(path, saved, OF_PHASE)
         if saved["phase"] > self.phase:
             logger.info(f"{path}: phase {self.phase} is done")
             engine.terminate()
         elif saved["phase"] == self.phase:
+            check_whole(path, saved["objects"], self.objects)
             self._restore(saved, engine)
             logger.info(f"resumed from {path}: epoch {saved['epoch']} of phase {self.phase} is done")
 
@@ -184,6 +188,30 @@ def check_same_run(
         )
 
 
+def check_whole(path: Path, saved: Any, names: Iterable[str]) -> None:
+    """Raise ValueError where a state lacks one of these names: an older version, or another program, has saved it."""
+    missing = sorted(name for name in names if not isinstance(saved, Mapping) or name not in saved)
+    if missing:
+        raise ValueError(
+            f"{path} is no state that this training can go on from: it lacks {', '.join(missing)}. "
+            "Give another output_dir, or move the file away to start anew."
+        )
+
+
+def finished(folder: Path) -> bool | None:
+    """Whether the training in a folder has come to its end; None where it has saved no state.
+
+    Raises:
+        ValueError: where `last.pt` can not be read, or is none.
+    """
+    path = folder / LAST
+    if not path.is_file():
+        return None
+    saved = load_plain(path)
+    check_whole(path, saved, ["finished"])
+    return bool(saved["finished"])
+
+
 def items_of(engine: Engine) -> list[Mapping[str, Any]]:
     """What a trainer trains on, or an evaluator scores."""
     return items_in(getattr(engine.data_loader, "dataset", None))
@@ -216,7 +244,8 @@ def newest_readable(path: Path) -> tuple[Path, Any]:
     """`last.pt`, or the one before it where that is damaged, and what the file holds; None where there is neither.
 
     Raises:
-        ValueError: where nothing that is there can be read; errors of disk and memory pass, and nothing is put aside.
+        ValueError: where nothing that is there can be read, or it is no state of a training; errors of disk and memory
+            pass, and nothing is put aside.
     """
     found, readable, problems = path, None, []
     candidates = [candidate for candidate in (path, previous_path(path)) if candidate.exists()]
@@ -234,6 +263,8 @@ def newest_readable(path: Path) -> tuple[Path, Any]:
         logger.warning(f"{problems[0]} Falling back to {previous_path(path)}.")
         if idist.get_rank() == 0:  # out of the way, or the next save would put it in the place of the good one
             os.replace(path, path.with_suffix(".damaged"))
+    if candidates:
+        check_whole(found, readable, OF_ANY)
     return found, readable
 
 

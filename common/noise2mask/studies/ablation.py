@@ -18,8 +18,8 @@ from ..bundles import settings_file
 from ..data.splits import KEYS
 from ..digest import sha256
 from ..explain.card import kept, score_table, written
-from ..files import check_writable, load_plain, write_text_atomically
-from ..handlers.checkpoint import LAST
+from ..files import check_writable, write_text_atomically
+from ..handlers.checkpoint import LAST, finished
 from ..metrics.score_files import SCORES
 from ..settings import check_settings
 
@@ -166,9 +166,3 @@ def _are_of(scores: Path, weights: Path) -> bool:
 def file_name(title: str) -> str:
     """Of a row: "tanh gate, FF-Parser" -> "tanh_gate_ff_parser"."""
     return re.sub(r"\W+", "_", title.lower()).strip("_")
-
-
-def finished(folder: Path) -> bool:
-    """Whether the training in a folder has come to its end."""
-    last = folder / LAST
-    return last.is_file() and bool(load_plain(last)["finished"])

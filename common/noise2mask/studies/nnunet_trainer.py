@@ -29,6 +29,7 @@ except ImportError as error:
 logger = logging.getLogger(__name__)
 
 VALIDATED = 5  # iterations of training for one of nnU-Net's own validation, as in its schedule
+STATE = ("epoch", "elapsed", "network", "optimizer", "scaler", "logging")  # what `restore` takes
 
 
 class Schedule(NamedTuple):

@@ -16,14 +16,14 @@ import torch
 
 from ..diffusion.precision import PRECISIONS
 from ..files import previous_path, save_atomically
-from ..handlers.checkpoint import LAST, check_same_run, dataset_digest, items_in, newest_readable
+from ..handlers.checkpoint import LAST, check_same_run, check_whole, dataset_digest, items_in, newest_readable
 from ..handlers.model_settings import write_settings
 from ..handlers.resolved_config import fingerprint, resolved_config
 from ..handlers.trained_on import digests_of, write_images
 from ..names import check_name
 from ..networks.nnunet import PREFIX
 from .nnunet_data import FOLDERS, NAME, clear_dataset, write_dataset
-from .nnunet_trainer import Schedule, TimedTrainer
+from .nnunet_trainer import STATE, Schedule, TimedTrainer
 
 try:
     from batchgenerators.utilities.file_and_folder_operations import load_json
@@ -113,6 +113,7 @@ class NNUNetTraining:
         saved = None if saved is None or saved["finished"] else saved
         if saved is not None:
             check_same_run(path, saved, facts["fingerprint"], facts["data"], facts["validation"])
+            check_whole(path, saved, STATE)
             logger.info(f"resumed from {path}: {saved['epoch']} epochs in {saved['elapsed'] / 60:.1f} minutes are done")
         with self._environment():
             if saved is None or not self._preprocessed.is_dir():
