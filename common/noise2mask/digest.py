@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,20 @@ def sha256(path: str | Path) -> str:
         return ""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sha256_once(path: str | Path) -> str:
+    """`sha256`, for which a file is read again only where its size or its time have changed since."""
+    path = Path(path)
+    if not path.is_file():
+        return sha256(path)
+    found = path.stat()
+    return _sha256_of(path, found.st_size, found.st_mtime_ns)
+
+
+@cache
+def _sha256_of(path: Path, size: int, time: int) -> str:
+    return sha256(path)
 
 
 def digest(tensors: Mapping[str, "Tensor"]) -> str:

@@ -1,6 +1,7 @@
 """A run that is interrupted and started again ends with the same weights, to the last bit."""
 
 import json
+import os
 import random
 from types import SimpleNamespace
 
@@ -19,7 +20,7 @@ from noise2mask.diffusion.noise_schedule import NoiseSchedule
 from noise2mask.diffusion.prepare_batch import PrepareDiffusion
 from noise2mask.files import load_plain, previous_path
 from noise2mask.handlers import checkpoint as module
-from noise2mask.handlers.checkpoint import Checkpoint, data_digest
+from noise2mask.handlers.checkpoint import Checkpoint, check_same_run, data_digest, dataset_digest
 from noise2mask.handlers.ema import EMA
 from noise2mask.handlers.reseed import Reseed
 from noise2mask.transforms.reinhard import ReinhardToSlided
@@ -163,6 +164,29 @@ def test_other_data_are_refused(tmp_path, monkeypatch):
     monkeypatch.setitem(globals(), "ITEMS", [{**item, "patient": "other"} for item in ITEMS])
     with pytest.raises(ValueError, match="the training data are others"):
         Run(tmp_path).go()
+
+
+@pytest.mark.parametrize("key", ["image", "label"])
+def test_a_file_that_was_edited_makes_other_data(tmp_path, key):
+    items = [{"image": str(tmp_path / "a.png"), "label": [str(tmp_path / "b.png"), str(tmp_path / "c.png")]}]
+    for name in "abc":
+        (tmp_path / f"{name}.png").write_text("old")
+    before = dataset_digest(Dataset(items))
+    os.utime(tmp_path / "a.png", (1, 1))  # as a copy has another time
+    assert dataset_digest(Dataset(items)) == before
+    (tmp_path / ("a.png" if key == "image" else "c.png")).write_text("new")
+    assert dataset_digest(Dataset(items)) != before
+    saved = {"fingerprint": {}, "data": before}
+    with pytest.raises(ValueError, match=r"the training data are others \(images, masks"):
+        check_same_run(tmp_path, saved, {}, dataset_digest(Dataset(items)), None)
+
+
+def test_a_checkpoint_that_knows_its_files_by_name_alone_is_accepted(tmp_path, whole):
+    Run(tmp_path).go(killed_at=5)
+    saved = load_plain(tmp_path / "last.pt")
+    saved["data"] = saved["data"].split()[0]  # as older versions have it
+    torch.save(saved, tmp_path / "last.pt")
+    assert Run(tmp_path).go().state() == whole.state()
 
 
 def test_data_whose_transforms_have_read_another_file_are_others(tmp_path):

@@ -26,6 +26,8 @@ from .splits import GROUPS, KEYS, torn_patients
 
 __all__ = ["build", "datalist", "load_datalist", "replace_datalist", "write_datalist"]
 
+FILES = ("image", "label", "annotations")  # what of an item names files
+
 
 def datalist(
     folder: str | os.PathLike,
@@ -166,7 +168,7 @@ def _text(datalist: dict, folder: Path) -> str:
 def with_paths(item: dict, change: Callable[[str], str]) -> dict:
     """Copy of an item with every path changed."""
     result = dict(item)
-    for key in ("image", "label", "annotations"):
+    for key in FILES:
         if key in item:
             paths = item[key]
             result[key] = [change(name) for name in paths] if isinstance(paths, list) else change(paths)

@@ -21,7 +21,10 @@ from ignite.engine import Engine, Events
 from monai.transforms import Compose
 from torch import nn
 
+from ..data.datalist import FILES, is_path
+from ..data.item_paths import paths_of
 from ..diffusion.denoiser import unwrap
+from ..digest import sha256_once
 from ..files import load_plain, previous_path, save_atomically
 from .model_settings import write_settings
 from .resolved_config import difference, fingerprint, resolved_config
@@ -72,6 +75,8 @@ class Checkpoint:
         self.model_file = model_file
         self.best: float | None = None
         self.images: list[str] | None = None
+        self.data = ""  # digests, known when the run starts
+        self.validation: str | None = None
         self.config = resolved_config()
         self.fingerprint = fingerprint(self.config)
 
@@ -88,11 +93,12 @@ class Checkpoint:
         Raises:
             ValueError: where `last.pt` belongs to an unfinished run of another config, or is not whole.
         """
+        self.data = data_digest(engine)
+        self.validation = None if self.evaluator is None else data_digest(self.evaluator)
         path, saved = newest_readable(self.path)
         if saved is None or saved["finished"]:
             return
-        validation = None if self.evaluator is None else data_digest(self.evaluator)
-        check_same_run(path, saved, self.fingerprint, data_digest(engine), validation)
+        check_same_run(path, saved, self.fingerprint, self.data, self.validation)
         check_whole(path, saved, OF_PHASE)
         if saved["phase"] > self.phase:
             logger.info(f"{path}: phase {self.phase} is done")
@@ -125,8 +131,8 @@ class Checkpoint:
         scaler = getattr(engine, "scaler", None)
         content = {
             "fingerprint": self.fingerprint,
-            "data": data_digest(engine),
-            "validation": None if self.evaluator is None else data_digest(self.evaluator),
+            "data": self.data,
+            "validation": self.validation,
             "phase": self.phase,
             "epoch": engine.state.epoch,
             "iteration": engine.state.iteration,
@@ -177,9 +183,10 @@ def check_same_run(
         ValueError: where it is another one; it says what differs.
     """
     changes = difference(saved["fingerprint"], config)
-    if saved.get("data") != data:
+    # Compared from the front: a state of an older version has no digest of what the files hold
+    if not (saved.get("data") and data.startswith(saved["data"])):
         changes.append("the training data are others (images, masks, patients or split)")
-    if saved.get("validation") and validation and saved["validation"] != validation:
+    if saved.get("validation") and validation and not validation.startswith(saved["validation"]):
         changes.append("the validation data are others, and so the best score so far is not theirs")
     if changes:
         raise ValueError(
@@ -228,12 +235,23 @@ def data_digest(engine: Engine) -> str:
 
 
 def dataset_digest(dataset: Any) -> str:
-    """Of the items: which images, with which masks, of whom, in which order; and of files that transforms have read."""
-    plain: list[Any] = [sorted((str(key), str(value)) for key, value in item.items()) for item in items_in(dataset)]
+    """Two digests, of the items and of the files that they name.
+
+    Items: which images, with which masks, of whom, in which order; and files that transforms have read. Files: what
+    they hold. They are read whole, once in a process, which takes about as long as an epoch's reading: sizes would not
+    tell of a mask that was corrected, and times change where data are copied to a node before each call.
+    """
+    items = items_in(dataset)
+    plain: list[Any] = [sorted((str(key), str(value)) for key, value in item.items()) for item in items]
     transform = getattr(dataset, "transform", None)
     steps = transform.flatten().transforms if isinstance(transform, Compose) else ()
     plain += [step.digest for step in steps if hasattr(step, "digest")]
-    return hashlib.sha256(json.dumps(plain).encode()).hexdigest()
+    files = [path for item in items for key in FILES if is_path(item.get(key)) for path in paths_of(item[key])]
+    return f"{_of_json(plain)} {_of_json([sha256_once(path) for path in files])}"
+
+
+def _of_json(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value).encode()).hexdigest()
 
 
 def _plain_object(thing: Any) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..data.datalist import is_path
 from ..data.item_paths import paths_of
-from ..digest import sha256
+from ..digest import sha256_once
 from ..files import write_text_atomically
 
 
@@ -23,7 +23,7 @@ def images_file(model_file: str | Path) -> Path:
 def digests_of(items: Iterable[Any]) -> list[str]:
     """Of the images of a training's items, every modality; none where they have no paths."""
     images = [item["image"] for item in items if isinstance(item, Mapping) and is_path(item.get("image"))]
-    return sorted(map(sha256, {path for image in images for path in paths_of(image)}))
+    return sorted(map(sha256_once, {path for image in images for path in paths_of(image)}))
 
 
 def write_images(digests: Sequence[str], model_file: str | Path) -> None:
