@@ -1,5 +1,8 @@
 """Published weights are the trained ones in half the bits, with all that goes with them, or nothing has changed."""
 
+import os
+from pathlib import Path
+
 import pytest
 import torch
 import yaml
@@ -77,6 +80,41 @@ def test_others_stand_beside_the_bundle_s_own_by_a_name_that_commands_take(run, 
     assert found.chosen(tmp_path / "volumes.pt") == tmp_path / "volumes.pt"
     with pytest.raises(ValueError, match="none.pt does not exist.*give a model.pt, one of volumes, or train one"):
         found.inference_configs("none.pt", [])
+
+
+def test_a_byte_that_has_changed_in_other_weights_is_not_published(run, bundle):
+    other = publish_weights(run, bundle, "volumes")
+    content = bytearray(other.read_bytes())
+    content[-100] ^= 1
+    other.write_bytes(content)
+    before = {path.name: path.read_bytes() for path in other.parent.iterdir()}
+    with pytest.raises(ValueError, match="volumes.pt is not the file that .*SHA256SUMS lists"):
+        publish_weights(run, bundle)
+    assert {path.name: path.read_bytes() for path in other.parent.iterdir()} == before
+
+
+@pytest.mark.parametrize("name", [PUBLISHED, "model.yaml", "model_images.json", "model.pt"])
+def test_a_kill_leaves_the_old_weights_or_some_that_are_refused(run, bundle, monkeypatch, name):
+    path = publish_weights(run, bundle)
+    before, replace = path.read_bytes(), os.replace
+    torch.save({"model": nn.Linear(40, 30).state_dict()}, run / "model.pt")
+
+    def killed(source, target):
+        if Path(target) == path.with_name(name):
+            raise KeyboardInterrupt
+        replace(source, target)
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(os, "replace", killed)
+        publish_weights(run, bundle, temperature=1.5)
+    assert path.read_bytes() == before
+    if name == PUBLISHED:
+        check_published(path)
+        check_published(path.with_suffix(".yaml"))
+    else:
+        with pytest.raises(ValueError, match="model.pt is not the file"):
+            load_plain(path)
+    check_published(publish_weights(run, bundle))
 
 
 def test_their_temperature_goes_with_them(run, bundle):

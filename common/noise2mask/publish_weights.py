@@ -13,6 +13,7 @@ import argparse
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -20,11 +21,13 @@ import yaml
 from torch import Tensor
 
 from .bundles import METADATA, settings_file
-from .digest import PUBLISHED, sha256
-from .files import load_plain, save_atomically, write_text_atomically
+from .digest import PUBLISHED, check_published, sha256
+from .files import atomic_file, load_plain, save_atomically, write_text_atomically
 from .handlers.model_settings import write_settings
 from .handlers.trained_on import images_file
 from .networks.weights import LICENSE
+
+NOT_LISTED = (LICENSE, PUBLISHED, ".")  # beginnings of names: terms, the sums themselves, and what a kill has left
 
 
 def publish_weights(run: Path, bundle: Path, name: str = "model", temperature: float | None = None) -> Path:
@@ -40,30 +43,46 @@ def publish_weights(run: Path, bundle: Path, name: str = "model", temperature: f
         The path of the published weights.
 
     Raises:
-        ValueError: where a file or the bundle is missing, a file can not be read, the name is none of a file, or a
-            weight is too large for half precision; the bundle is then as it was.
+        ValueError: where a file or the bundle is missing, a file can not be read, the name is none of a file, a weight
+            is too large for half precision, or other weights of the bundle are not what was published; the bundle is
+            then as it was.
     """
     if not (bundle / METADATA).is_file():
         raise ValueError(f"{bundle} is no bundle: {METADATA} is missing: give a folder of bundles/.")
     if not name.isidentifier():
         raise ValueError(f"The name {name!r} is none of weights; expected letters, digits and _: correct it.")
     source, target = run / "model.pt", bundle / "models" / f"{name}.pt"
-    beside = {settings_file(source): settings_file(target), images_file(source): images_file(target)}
-    if missing := [str(path) for path in (source, *beside) if not path.is_file()]:
+    wanted = (source, settings_file(source), images_file(source))
+    if missing := [str(path) for path in wanted if not path.is_file()]:
         raise ValueError(f"{', '.join(missing)} is missing: give the output folder of a finished training.")
     content = halved(load_plain(source), source)
-    sums = target.with_name(PUBLISHED)
-    sums.unlink(missing_ok=True)  # first: one that does not fit would keep the weights from loading
-    save_atomically(content, target)
-    for path, copy in beside.items():
-        shutil.copyfile(path, copy)
-    if temperature is not None:
-        settings = yaml.safe_load(settings_file(source).read_text(encoding="utf-8"))
-        write_settings({**settings, "temperature": temperature}, target)
-    files = (path for path in target.parent.iterdir() if not path.name.startswith((LICENSE, PUBLISHED)))
-    listed = sorted(files)
-    write_text_atomically("".join(f"{sha256(path)}  {path.name}\n" for path in listed), sums)
+    with TemporaryDirectory() as folder:
+        made = Path(folder) / target.name
+        save_atomically(content, made)
+        for path, copy in ((settings_file(source), settings_file(made)), (images_file(source), images_file(made))):
+            shutil.copyfile(path, copy)
+        if temperature is not None:
+            settings = yaml.safe_load(settings_file(source).read_text(encoding="utf-8"))
+            write_settings({**settings, "temperature": temperature}, made)
+        _replace((settings_file(made), images_file(made), made), target.parent)
     return target
+
+
+def _replace(files: Sequence[Path], models: Path) -> None:
+    """Put files into a bundle's models/, the sums first and the weights last: after a kill in between they are refused.
+
+    What is listed beside them must still be what was published, lest it be published changed.
+    """
+    own = [path.name for path in files]
+    others = [path for path in models.iterdir() if path.name not in own and not path.name.startswith(NOT_LISTED)]
+    for path in others:
+        check_published(path)
+    digests = {path.name: sha256(path) for path in (*others, *files)}
+    lines = (f"{digest}  {name}\n" for name, digest in sorted(digests.items()))
+    write_text_atomically("".join(lines), models / PUBLISHED)
+    for path in files:
+        with atomic_file(models / path.name) as copy:
+            copy.write(path.read_bytes())
 
 
 def halved(content: Mapping[str, Any], path: Path) -> dict[str, Any]:

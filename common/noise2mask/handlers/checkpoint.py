@@ -26,9 +26,9 @@ from ..data.item_paths import paths_of
 from ..diffusion.denoiser import unwrap
 from ..digest import sha256_once
 from ..files import load_plain, previous_path, save_atomically
-from .model_settings import write_settings
+from .model_files import save_model
 from .resolved_config import difference, fingerprint, resolved_config
-from .trained_on import digests_of, write_images
+from .trained_on import digests_of
 
 logger = logging.getLogger(__name__)
 
@@ -159,11 +159,12 @@ class Checkpoint:
         assert self.weights is not None and self.model_file is not None, (
             "a phase with validation says what to save where"
         )
-        save_atomically(dict(unwrap(self.weights).state_dict()), self.model_file)
-        write_settings(self.config, self.model_file)
-        if self.images is None:  # read once: they do not change in a run
+        content = dict(unwrap(self.weights).state_dict())
+        if self.images is None:  # the first of this call: what stands beside them does not change in a run
             self.images = digests_of(items)
-        write_images(self.images, self.model_file)
+            save_model(content, self.model_file, self.config, self.images)
+        else:
+            save_atomically(content, self.model_file)
         logger.info(f"{why} -> {self.model_file}")
 
 

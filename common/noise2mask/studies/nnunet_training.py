@@ -17,9 +17,9 @@ import torch
 from ..diffusion.precision import PRECISIONS
 from ..files import previous_path, save_atomically
 from ..handlers.checkpoint import LAST, check_same_run, check_whole, dataset_digest, items_in, newest_readable
-from ..handlers.model_settings import write_settings
+from ..handlers.model_files import save_model
 from ..handlers.resolved_config import fingerprint, resolved_config
-from ..handlers.trained_on import digests_of, write_images
+from ..handlers.trained_on import digests_of
 from ..names import check_name
 from ..networks.nnunet import PREFIX
 from .nnunet_data import FOLDERS, NAME, clear_dataset, write_dataset
@@ -189,9 +189,7 @@ class NNUNetTraining:
             "configuration": self.configuration,
             "mirror_axes": list(trainer.inference_allowed_mirroring_axes),
         }
-        save_atomically(content, self.model_file)
-        write_settings(self.config, self.model_file)
-        write_images(digests_of(items_in(self.training)), self.model_file)
+        save_model(content, self.model_file, self.config, digests_of(items_in(self.training)))
         state = {"epoch": trainer.current_epoch, "elapsed": trainer.elapsed}
         save_atomically({**facts, **state, "finished": True}, self.folder / LAST)
         previous_path(self.folder / LAST).unlink(missing_ok=True)
