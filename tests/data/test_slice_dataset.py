@@ -6,6 +6,7 @@ from monai.data import DataLoader
 from monai.transforms import Compose, Lambdad, RandFlipd, RandGaussianNoised, RandRotate90d
 
 from noise2mask.data.slice_dataset import SliceDataset, packed
+from noise2mask.meta import SOURCE
 
 ITEMS = [{"image": torch.arange(4.0).reshape(1, 2, 2) + n} for n in range(5)]
 RANDOM = [
@@ -170,3 +171,10 @@ def test_several_draws_of_one_item_differ_and_each_is_the_same_again():
     assert torch.equal(data.drawn(-3, 1)["image"], second)
     with pytest.raises(IndexError, match="item 5 of 5"):
         data.drawn(5, 1)
+
+
+def test_an_augmented_item_knows_its_file_and_its_slice():
+    volumes = {"a.nii": torch.zeros(1, 2, 2, 2), "b.png": torch.zeros(1, 2, 2)}
+    load = Lambdad("image", lambda path: volumes[path].clone())
+    data = SliceDataset([{"image": name} for name in volumes], Compose([load, *RANDOM[:1]]))
+    assert [item[SOURCE] for item in data] == ["a.nii (slice 0)", "a.nii (slice 1)", "b.png"]

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from monai.data import DataLoader, Dataset, MetaTensor
+from monai.engines import SupervisedEvaluator
 from monai.transforms import Lambdad
 
 from noise2mask.diffusion.evaluator import UncertaintyEvaluator
@@ -73,6 +74,15 @@ def test_an_image_that_is_not_finite_stops_the_run_and_is_named(network):
     data[1]["image"][0, 3, 3] = torch.nan
     with pytest.raises(ValueError, match=r"image 1.*Files of this batch: case0.png, case1.png"):
         evaluate(network, data)
+
+
+def test_a_validation_that_is_not_finite_names_its_files_too(network):
+    data = items()
+    data[1]["image"][0, 3, 3] = torch.nan
+    loader = DataLoader(Dataset(data), batch_size=2)
+    validation = SupervisedEvaluator(torch.device("cpu"), loader, network, inferer=INFERER)
+    with pytest.raises(ValueError, match=r"image 1.*weights\. Files of this batch: case0.png, case1.png\.$"):
+        validation.run()
 
 
 @pytest.mark.parametrize("training", [True, False])

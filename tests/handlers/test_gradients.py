@@ -2,12 +2,21 @@
 
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
+from monai.data import DataLoader
 from monai.engines import SupervisedTrainer
+from monai.transforms import Compose, LoadImaged, RandFlipd
+from PIL import Image
 from torch import nn
 
+from noise2mask.data.reader import GreyReader
+from noise2mask.data.slice_dataset import SliceDataset
+from noise2mask.diffusion.prepare_batch import plain
 from noise2mask.handlers.gradients import ClipGradients
+
+CPU = torch.device("cpu")
 
 
 def trained(data, max_norm=1.0, **options):
@@ -51,6 +60,29 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_leaves_the_weights(bad):
     weight, message = trained([0.25, bad, 0.25])
     assert weight == -0.25
     assert "loss is" in message and "at epoch 1, iteration 2: lower the learning rate" in message
+
+
+@pytest.mark.parametrize("augmented", [True, False])
+def test_a_loss_that_is_not_finite_names_the_files_of_its_batch(tmp_path, augmented):
+    for i in range(4):
+        Image.fromarray(np.full((4, 4), 60 * i, np.uint8)).save(tmp_path / f"{i}.png")
+    items = [{"image": str(tmp_path / f"{i}.png")} for i in range(4)]
+    flip = [RandFlipd("image", prob=0.5)] if augmented else []
+    dataset = SliceDataset(items, Compose([LoadImaged("image", reader=GreyReader(), ensure_channel_first=True), *flip]))
+    network = nn.Conv2d(1, 1, 1)
+    trainer = SupervisedTrainer(
+        torch.device("cpu"),
+        max_epochs=1,
+        train_data_loader=DataLoader(dataset, batch_size=2),
+        network=network,
+        optimizer=torch.optim.SGD(network.parameters(), lr=1e-9),
+        loss_function=lambda output, target: output.mean() / (0 if target.max() > 150 else 1),
+        prepare_batch=lambda batch, *options, **more: (plain(batch["image"], CPU), plain(batch["image"], CPU)),
+        train_handlers=[ClipGradients(network)],
+        decollate=False,
+    )
+    with pytest.raises(RuntimeError, match=f"Files of this batch: {tmp_path / '2.png'}, {tmp_path / '3.png'}.$"):
+        trainer.run()
 
 
 def test_gradients_that_are_not_finite_stop_the_run_and_leave_the_weights():

@@ -125,6 +125,19 @@ def test_it_convolves_in_the_precision_that_is_asked_for(prepared, tmp_path, pre
     assert {weight.dtype for weight in weights} == {torch.float32}
 
 
+def test_a_loss_that_is_not_finite_stops_the_training_and_names_the_cases(prepared, tmp_path):
+    training, validation = prepared(KINDS["binary"][0])
+    where = {"output_dir": str(tmp_path), "model_file": str(tmp_path / "model.pt")}
+
+    def spoil(module, inputs, output):
+        return output * torch.nan if isinstance(module, torch.nn.Conv2d) else None
+
+    expected = "The loss is nan in epoch 1; the last checkpoint is untouched. Cases of this batch.*: training_0000"
+    with torch.nn.modules.module.register_module_forward_hook(spoil), pytest.raises(RuntimeError, match=expected):
+        NNUNetTraining(training, validation, **where, minutes=0.01, iterations_per_epoch=1).run()
+    assert not (tmp_path / "last.pt").exists()
+
+
 @pytest.mark.parametrize("run", ["exclusive"], indirect=True)
 def test_in_the_place_of_a_segmenter_with_features_it_gives_the_same_classes(run):
     folder, _, validation = run

@@ -20,8 +20,10 @@ from monai.data import CacheDataset, get_track_meta, set_track_meta
 from monai.transforms import Compose, RandomizableTrait, Transform
 from torch import Tensor
 
-from ..meta import without_meta
+from ..meta import SOURCE, without_meta
 from ..seeding import derived_seed
+from .datalist import is_path
+from .item_paths import name_of
 
 _switch = RLock()  # held while MONAI's meta data are switched off
 
@@ -87,7 +89,8 @@ class SliceDataset(CacheDataset):
             return _part(cached, k)
         transform.set_random_state(seed=derived_seed(self.seed, self.epoch, index, *which))
         with _untracked():
-            return transform(_part(_plain(cached), k), start=first)
+            item = transform(_part(_plain(cached), k), start=first)
+        return {**item, **_source(self.data[file], k if _depth(cached) > 1 else None)}
 
 
 def kept(item: Mapping[Any, Any], transform: Compose) -> dict[Hashable, Any]:
@@ -129,6 +132,13 @@ def _part(item: Mapping[Hashable, Any], k: int | None) -> dict[Hashable, Any]:
         for key, value in item.items()
     }
     return {key: _unpacked(value) if key == "label" else value for key, value in copies.items()}
+
+
+def _source(item: Any, k: int | None) -> dict[Hashable, Any]:
+    """What plain tensors do not know, for errors: the image's file, and which slice; nothing of what has no path."""
+    if not isinstance(item, Mapping) or not is_path(item.get("image")):
+        return {}
+    return {SOURCE: name_of(item) + ("" if k is None else f" (slice {k})")}
 
 
 def _plain(item: Mapping[Hashable, Any]) -> dict[Hashable, Any]:

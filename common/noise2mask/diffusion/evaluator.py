@@ -12,6 +12,7 @@ from monai.engines import IterationEvents, SupervisedEvaluator
 from monai.utils import CommonKeys
 from torch import Tensor
 
+from ..meta import files_of
 from .fusion import fuse
 from .inferer import EnsembleInferer, Intermediate
 from .uncertainty import entropy, standard_deviation, triage
@@ -71,13 +72,7 @@ class UncertaintyEvaluator(ResumableEvaluator):
                 samples = inferer.sample(image, engine.network, callback=self.watch)  # (B, N, K, ...)
             probability = fuse(samples, inferer.fusion, inferer.exclusive)  # (B, K, ...)
         except ValueError as error:
-            raise ValueError(f"{error} Files of this batch: {files_of_batch(image)}.") from error
+            raise ValueError(f"{error}{files_of(image)}") from error
         std = standard_deviation(samples).amax(dim=1, keepdim=True)  # (B, 1, ...)
         maps = {CommonKeys.PRED: probability, "fused": probability, "std": std, "samples": samples.flatten(1, 2)}
         return maps | {"entropy": entropy(probability, inferer.exclusive)} | triage(samples, inferer.exclusive)
-
-
-def files_of_batch(image: Tensor) -> str:
-    """The file names that MONAI's meta data knows."""
-    names = getattr(image, "meta", {}).get("filename_or_obj", "unknown")
-    return names if isinstance(names, str) else ", ".join(str(name) for name in names)

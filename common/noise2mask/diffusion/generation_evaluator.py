@@ -10,7 +10,8 @@ import torch
 from monai.engines import IterationEvents, SupervisedEvaluator
 from monai.utils import CommonKeys
 
-from .evaluator import ResumableEvaluator, files_of_batch
+from ..meta import files_of
+from .evaluator import ResumableEvaluator
 from .image_inferer import ImageInferer, seed_of
 
 REFERENCE = "reference"
@@ -37,9 +38,7 @@ class GenerationEvaluator(ResumableEvaluator):
                 seeds = [seed_of(inferer.seed, name) for name in batchdata["name"]]
                 images = inferer.generate(mask, reference, engine.network, self.watch, seeds)  # (B, N, C, H, W)
             except ValueError as error:
-                raise ValueError(
-                    f"{error} Files of this batch: {files_of_batch(batchdata[CommonKeys.LABEL])}."
-                ) from error
+                raise ValueError(f"{error}{files_of(batchdata[CommonKeys.LABEL])}") from error
         engine.state.output = {**batchdata, CommonKeys.PRED: images}
         engine.fire_event(IterationEvents.FORWARD_COMPLETED)
         engine.fire_event(IterationEvents.MODEL_COMPLETED)

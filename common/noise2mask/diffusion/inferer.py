@@ -17,7 +17,7 @@ from monai.inferers import Inferer
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from ..meta import without_meta
+from ..meta import files_of, without_meta
 from ..names import check_name
 from ..spread import evenly
 from .denoiser import Condition, Denoiser, unwrap
@@ -159,8 +159,12 @@ class EnsembleInferer(Inferer):
         Raises:
             ValueError: where the image has other axes, a sample is not finite, the network predicts other channels than
                 K (or 2 K, the variance with them), or none of a variance that is "learned"; or as its `encode` does.
+                It names the files of the batch, where they are known.
         """
-        return fuse(self.sample(inputs, network), self.fusion, self.exclusive)
+        try:
+            return fuse(self.sample(inputs, network), self.fusion, self.exclusive)
+        except ValueError as error:
+            raise ValueError(f"{error}{files_of(inputs)}") from error
 
     def tempered(self, probability: Tensor) -> Tensor:
         """Fused probabilities (K, *S) of one image at its own size, where its mask is decided -> calibrated ones."""

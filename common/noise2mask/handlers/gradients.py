@@ -8,6 +8,7 @@ from monai.engines import IterationEvents
 from monai.utils import CommonKeys
 from torch import Tensor, nn
 
+from ..meta import files_of
 from .optimiser_steps import is_step
 
 NORMS = "gradient_norms"  # key of an iteration's output
@@ -66,4 +67,5 @@ class ClipGradients:
 
 def _stopped(what: str, value: torch.Tensor, engine: Engine) -> str:
     where = f"epoch {engine.state.epoch}, iteration {engine.state.iteration}"
-    return f"The {what} is {value.item()} at {where}: lower the learning rate; the last checkpoint is untouched."
+    advice = "lower the learning rate; the last checkpoint is untouched"
+    return f"The {what} is {value.item()} at {where}: {advice}.{files_of(engine.state.batch)}"

@@ -7,6 +7,7 @@ the same polynomial of the share of the time that is over. Network, loss, optimi
 import json
 import logging
 from collections.abc import Mapping
+from math import isfinite
 from pathlib import Path
 from time import monotonic, time
 from typing import Any, NamedTuple
@@ -126,10 +127,18 @@ class TimedTrainer(nnUNetTrainer):  # type: ignore[misc]  # it has no types
         self.network.train()
 
     def train_step(self, batch: dict) -> dict:
-        """One iteration, at the rate of its time."""
+        """One iteration, at the rate of its time.
+
+        Raises:
+            RuntimeError: where the loss is not finite; it names the cases of the batch.
+        """
         began = self.elapsed
         self.lr_scheduler.step(min(1.0, began / self.schedule.seconds))
         output = super().train_step(batch)
+        if not isfinite(output["loss"]):
+            where = f"epoch {self.current_epoch + 1}; the last checkpoint is untouched"
+            cases = f"Cases of this batch, in nnunet/raw: {', '.join(batch['keys'])}"
+            raise RuntimeError(f"The loss is {output['loss']} in {where}. {cases}.")
         self.step = self.elapsed - began
         return dict(output)
 
