@@ -2,6 +2,8 @@
 
 import csv
 import json
+import os
+from pathlib import Path
 
 import pytest
 import torch
@@ -31,6 +33,22 @@ def test_the_summary_is_json_without_nan(tmp_path):
     summary = json.loads((tmp_path / "scores.json").read_text(), parse_constant=lambda name: 1 / 0)
     assert summary["means"]["dice"] == 0.5 and summary["seed"] == 3
     assert summary["triage"]["spearman_with_dice"] is None
+
+
+@pytest.mark.parametrize("name", ["cases.csv", "scores.md", "scores.json"])
+def test_a_kill_leaves_no_summary_of_other_cases(tmp_path, monkeypatch, name):
+    write_scores(list(cases()), summarise(list(cases())), tmp_path)
+    replace = os.replace
+
+    def killed(source, target):
+        if Path(target).name == name:
+            raise KeyboardInterrupt
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        write_scores(list(cases())[:1], summarise(list(cases())[:1]), tmp_path)
+    assert not (tmp_path / "scores.json").exists()
 
 
 def test_the_table_says_what_its_numbers_mean(tmp_path):

@@ -1,8 +1,11 @@
 """Result files of one image, in the size and geometry of the input: PNG for pictures, NIfTI for volumes.
 
+Each is written atomically: half a mask would be read as a mask.
+
 Legend: K classes; pictures (W, H) and volumes (X, Y, Z) in MONAI's axis order.
 """
 
+import gzip
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +14,7 @@ import numpy as np
 from PIL import Image
 
 from ..explain.colours import palette
+from ..files import atomic_file
 from .reader import NIFTI, is_picture
 
 REPORT = "report.json"  # of a segmentation, and of generated images
@@ -37,11 +41,9 @@ def write_label_map(numbers: np.ndarray, source: str, affine: np.ndarray, folder
     """(W, H) or (X, Y, Z), numbers of structures -> `<stem>_mask.png`, numbers of colours, or `<stem>_mask.nii.gz`."""
     if not is_picture(source):
         return write_mask(numbers, source, affine, folder)
-    path = folder / f"{stem(source)}_mask.png"
     image = Image.fromarray(np.ascontiguousarray(numbers.T.astype(np.uint8))).convert("P")  # (W, H) -> rows first
     image.putpalette(palette())
-    image.save(path)
-    return path
+    return _save_picture(image, folder / f"{stem(source)}_mask.png")
 
 
 def write_map(values: np.ndarray, source: str, affine: np.ndarray, folder: Path, name: str, white: float = 1.0) -> Path:
@@ -53,7 +55,12 @@ def write_map(values: np.ndarray, source: str, affine: np.ndarray, folder: Path,
 
 
 def _write_picture(array: np.ndarray, path: Path) -> Path:
-    Image.fromarray(np.ascontiguousarray(array.T)).save(path)  # (W, H) -> rows first
+    return _save_picture(Image.fromarray(np.ascontiguousarray(array.T)), path)  # (W, H) -> rows first
+
+
+def _save_picture(image: Image.Image, path: Path) -> Path:
+    with atomic_file(path) as file:
+        image.save(file, "PNG")
     return path
 
 
@@ -63,5 +70,6 @@ def _write_nifti(array: np.ndarray, source: str, affine: np.ndarray, path: Path)
     image.set_data_dtype(array.dtype)
     image.header.set_slope_inter(1, 0)
     image.header["cal_min"] = image.header["cal_max"] = 0  # the input's display window does not fit a mask
-    nib.save(image, path)
+    with atomic_file(path) as file, gzip.GzipFile(fileobj=file, mode="wb", compresslevel=1, mtime=0) as packed:
+        image.to_stream(packed)
     return path

@@ -77,6 +77,7 @@ def generation_scores(
 def write_generation_scores(scores: dict[str, Any], folder: Path) -> None:
     """`generation_scores.json`, and `nearest_tiles.csv` with the nearest training tile of each generated one."""
     copies = dict(scores["memorisation"])
+    (folder / SCORES).unlink(missing_ok=True)  # so that a kill leaves no scores of other tiles than those beside it
     write_text_atomically(csv_text(copies.pop("nearest")), folder / NEAREST)
     write_text_atomically(json.dumps({**scores, "memorisation": copies}, indent=2), folder / SCORES)
 

@@ -23,10 +23,11 @@ def write_scores(cases: Sequence[Mapping[str, Any]], summary: Mapping[str, Any],
         summary: of `summarise`, and what else is to stand in scores.json.
         folder:  where they go; it is made.
     """
+    (folder / SCORES).unlink(missing_ok=True)  # so that a kill leaves no summary of other cases than those beside it
     write_text_atomically(csv_text([{k: v for k, v in case.items() if k != BINS} for case in cases]), folder / CASES)
-    write_text_atomically(json.dumps(without_nan(summary), indent=2), folder / SCORES)
     units = sorted({case["hd95_unit"] for case in cases})
     write_text_atomically(score_table(summary, units), folder / "scores.md")
+    write_text_atomically(json.dumps(without_nan(summary), indent=2), folder / SCORES)  # last: it is finished
 
 
 def csv_text(rows: Sequence[Mapping[str, Any]]) -> str:
