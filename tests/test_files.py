@@ -18,6 +18,7 @@ import torch
 
 from noise2mask import files
 from noise2mask.files import Lock, load_plain, previous_path, save_atomically, write_text_atomically
+from noise2mask.refusals import disk_is_full
 
 from .disk import full_disk
 
@@ -75,14 +76,15 @@ def test_content_that_can_not_be_saved_leaves_the_old_file(path, keep_previous):
 @pytest.mark.parametrize("keep_previous", [True, False])
 def test_a_full_disk_leaves_the_old_file(path, keep_previous):
     save_atomically({"n": 1}, path)
-    with full_disk(5000), pytest.raises((OSError, RuntimeError)):
+    with full_disk(5000), pytest.raises((OSError, RuntimeError)) as caught:  # torch's own hides the disk's
         save_atomically({"n": torch.zeros(10000)}, path, keep_previous)
+    assert disk_is_full(caught.value)
     assert load_plain(path) == {"n": 1} and names(path) == ["last.pt"]
 
 
 def test_a_full_disk_leaves_the_old_text(path):
     write_text_atomically("old", path)
-    with full_disk(100), pytest.raises(OSError):
+    with full_disk(100), pytest.raises(OSError, match="too large"):
         write_text_atomically("n" * 1000, path)
     assert path.read_text() == "old" and names(path) == ["last.pt"]
 
@@ -92,24 +94,28 @@ def test_text_is_unicode_whatever_the_locale(path):
     assert path.read_bytes().decode("utf-8") == "µm ≥ 3" and names(path) == ["last.pt"]
 
 
-def _save_for_ever(path):
+def _save_for_ever(path, written):
     number = 0
     while True:
         number += 1
         save_atomically({"n": torch.full((50_000,), number)}, path, keep_previous=True)
+        written.set()
 
 
 def test_a_killed_process_leaves_a_good_file(path):
-    save_atomically({"n": torch.zeros(50_000, dtype=torch.int64)}, path)
+    context = multiprocessing.get_context("fork")
     for _ in range(8):
-        process = multiprocessing.get_context("fork").Process(target=_save_for_ever, args=(path,))
+        save_atomically({"n": torch.zeros(50_000, dtype=torch.int64)}, path)
+        written = context.Event()
+        process = context.Process(target=_save_for_ever, args=(path, written))
         process.start()
-        time.sleep(0.03 + 0.03 * random.random())
+        assert written.wait(60)
+        time.sleep(0.05 * random.random())  # somewhere in one of the next
         process.kill()
         process.join()
         newest = path if path.exists() else previous_path(path)
         values = load_plain(newest)["n"]
-        assert len(values) == 50_000 and values.min() == values.max()
+        assert process.exitcode == -signal.SIGKILL and len(values) == 50_000 and values.min() == values.max() > 0
 
 
 @pytest.mark.parametrize("write", [torch.save, lambda content, path: path.write_bytes(pickle.dumps(content))])

@@ -17,7 +17,8 @@ import yaml
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "common" / "noise2mask"
-SOURCES = sorted([*PACKAGE.rglob("*.py"), *ROOT.glob("bundles/**/*.py")])
+PLACES = ("common", "bundles", "benchmarks", "docs")
+SOURCES = sorted(path for place in PLACES for path in (ROOT / place).rglob("*.py"))
 CONFIGS = sorted(path for path in ROOT.glob("bundles/*/configs/**/*") if path.suffix in {".yaml", ".yml", ".json"})
 
 CALLS = {"eval", "exec", "compile", "__import__", "breakpoint"}  # as plain names: network.eval() is another thing
@@ -27,10 +28,23 @@ DOTTED = {"yaml.load", "yaml.load_all", "torch.hub", "torch.package", "os.startf
 KEYWORDS = {"shell", "allow_pickle", "pickle_module"}  # any value but False
 
 TARGETS = {"noise2mask", "monai", "torch", "ignite"}
-IMPORTS = {"math", "pathlib", "re"}  # `$import ...`
+LOOK_UPS = {  # all that `$` expressions take of modules
+    "monai.handlers.from_engine",
+    "monai.utils.set_determinism",
+    "torch.channels_last",
+    "torch.channels_last_3d",
+    "torch.cuda.is_available",
+    "torch.device",
+    "torch.distributed.destroy_process_group",
+    "torch.distributed.get_node_local_rank",
+    "torch.distributed.get_rank",
+    "torch.distributed.is_available",
+    "torch.distributed.is_initialized",
+    "torch.nn.SyncBatchNorm.convert_sync_batchnorm",
+}
 BUILTINS = {"abs", "all", "any", "bool", "dict", "enumerate", "float", "int", "isinstance", "len", "list", "max", "min"}
 BUILTINS |= {"print", "range", "reversed", "round", "set", "sorted", "str", "sum", "tuple", "zip"}
-NAMES = {"monai", "np", "numpy", "torch", "_reference"} | IMPORTS | BUILTINS
+NAMES = {"monai", "torch", "_reference"} | BUILTINS
 REACHING = {"os", "sys", "subprocess", "builtins", "importlib", "optional_import", "locate", "instantiate", "open"}
 
 
@@ -223,7 +237,14 @@ def wrong_expression(text: str) -> str:
         return "a name with two underscores"
     if found := [what for _, what in unsafe(tree)] + [node.attr for node in attributes(tree) if node.attr in REACHING]:
         return f"{found} reaches out of the config"
-    return f"{unknown}: not in the list of known names" if (unknown := free_names(tree) - NAMES) else ""
+    unknown = (free_names(tree) - NAMES) | (of_modules(tree) - LOOK_UPS)
+    return f"{unknown}: not in the lists of known names" if unknown else ""
+
+
+def wrong_macro(text: str) -> str:
+    """Why a `%` macro is refused, or an empty string: MONAI reads a file for it that is no config of the bundle."""
+    names_a_file = re.match(r"%[^:]*\.(json|ya?ml)(::|$)", text, re.IGNORECASE)
+    return "another file: name it in --config_file" if names_a_file else ""
 
 
 def attributes(tree: ast.AST) -> Iterator[ast.Attribute]:
@@ -241,12 +262,29 @@ def free_names(tree: ast.Module) -> set[str]:
     return used - bound | modules
 
 
+def of_modules(tree: ast.Module) -> set[str]:
+    """What an expression takes of modules by its whole name, such as torch.cuda.is_available, or torch itself."""
+    inner = {node.value for node in attributes(tree)}
+    whole = {node for node in ast.walk(tree) if isinstance(node, (ast.Name, ast.Attribute))} - inner
+    names = {name for name in map(ast.unparse, whole) if re.fullmatch(r"[\w.]+", name)}
+    return {name for name in names if name.partition(".")[0] in {"monai", "torch"}}
+
+
 def test_configs_build_only_known_things():
     assert in_configs(wrong_target, lambda key, text: key == "_target_") == []
 
 
 def test_expressions_in_configs_are_look_ups_and_one_liners():
     assert in_configs(wrong_expression, lambda key, text: text.startswith("$")) == []
+
+
+def test_configs_read_no_other_files():
+    assert in_configs(wrong_macro, lambda key, text: text.startswith("%")) == []
+
+
+def test_a_macro_that_reads_a_file_would_be_found():
+    assert wrong_macro("%/tmp/evil.json::network") and wrong_macro("%../other.YAML")
+    assert wrong_macro("%train::epochs") == wrong_macro("%#0") == ""
 
 
 @pytest.mark.parametrize(
@@ -288,6 +326,13 @@ def test_known_targets_are_accepted():
         "$monai.utils.module.sys.exit()",
         "$monai.utils.optional_import('os')",
         "$torch.load(@path)",
+        "$torch.load(@path, weights_only=True)",
+        "$torch.jit.load(@path)",
+        "$torch.save(@network, 'x')",
+        "$(lambda t: t.load(@path))(torch)",
+        "$monai.apps.download_url('https://there')",
+        "$pathlib.Path('x').unlink()",
+        "$import pathlib",
         "$[1, 2",
     ],
 )
