@@ -12,6 +12,7 @@ from typing import Any, BinaryIO
 import torch
 
 from .digest import check_published
+from .refusals import out_of_memory
 
 try:
     import fcntl
@@ -143,4 +144,4 @@ def _is_outside(error: Exception) -> bool:
     """Whether disk, rights or memory failed: a file that is cut off makes torch seek to before its beginning."""
     if isinstance(error, OSError):
         return error.errno != errno.EINVAL
-    return isinstance(error, MemoryError) or "allocate memory" in str(error)  # torch's own is a RuntimeError
+    return bool(out_of_memory(error))

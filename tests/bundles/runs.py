@@ -7,6 +7,13 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from noise2mask.files import load_plain
 from noise2mask.handlers.epoch_log import SECONDS
 
+# In the output folder of a training, beside the events.
+WRITTEN = {
+    "config.json",
+    "lock",
+    *"model.pt model.yaml model_images.json last.pt last_previous.pt progress.png".split(),
+}
+
 
 def flat(value, name=""):
     """Every tensor and number of a checkpoint by name."""

@@ -15,7 +15,7 @@ from PIL import Image
 from noise2mask.files import load_plain
 from noise2mask.networks.medsegdiff import MedSegDiff
 
-from .runs import assert_as_evaluated, assert_equal_runs, options, scalars
+from .runs import WRITTEN, assert_as_evaluated, assert_equal_runs, options, scalars
 
 pytestmark = pytest.mark.e2e
 NAME = "medsegdiff"
@@ -75,7 +75,7 @@ def read(path):
 
 def test_training_lowers_the_loss_and_writes_weights_checkpoints_and_events(trained):
     names = {path.name for path in trained.iterdir() if not path.name.startswith("events.out.tfevents.")}
-    assert names == set("model.pt model.yaml model_images.json last.pt last_previous.pt progress.png lock".split())
+    assert names == WRITTEN
     assert load_plain(trained / "last.pt")["finished"]
     found = scalars(trained)
     loss = list(found["train_loss"].values())

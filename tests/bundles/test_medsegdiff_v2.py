@@ -21,7 +21,7 @@ from noise2mask.files import load_plain
 from noise2mask.networks.medsegdiff_v2 import MedSegDiffV2
 from noise2mask.studies.ablation import file_name
 
-from .runs import assert_as_evaluated, assert_equal_runs, options, scalars
+from .runs import WRITTEN, assert_as_evaluated, assert_equal_runs, options, scalars
 
 pytestmark = pytest.mark.e2e
 NAME = "medsegdiff_v2"
@@ -84,7 +84,7 @@ def read(path):
 
 def test_training_lowers_the_loss_and_tells_both_norms(trained):
     names = {path.name for path in trained.iterdir() if not path.name.startswith("events.out.tfevents.")}
-    assert names == set("model.pt model.yaml model_images.json last.pt last_previous.pt progress.png lock".split())
+    assert names == WRITTEN
     found = scalars(trained)
     loss = list(found["train_loss"].values())
     assert list(found["train_loss"]) == list(range(1, 15)) and np.mean(loss[7:]) < np.mean(loss[:7])

@@ -17,7 +17,7 @@ from noise2mask.explain.training_curve import training_curve
 from noise2mask.files import load_plain
 from noise2mask.report.curves import read_scalars
 
-from .runs import assert_equal_runs, flat, scalars
+from .runs import WRITTEN, assert_equal_runs, flat, scalars
 
 ROOT = Path(__file__).parents[2]
 BUNDLE = ROOT / "bundles" / "pgdiffseg"
@@ -46,7 +46,7 @@ def copy_of(tmp_path):
 
 def test_training_writes_weights_checkpoints_and_events(trained):
     names = {path.name for path in trained.iterdir() if not path.name.startswith("events.out.tfevents.")}
-    assert names == set("model.pt model.yaml model_images.json last.pt last_previous.pt progress.png lock".split())
+    assert names == WRITTEN
     assert load_plain(trained / "last.pt")["finished"]
     assert all(isinstance(tensor, torch.Tensor) for tensor in load_plain(trained / "model.pt").values())
 

@@ -157,6 +157,8 @@ def test_another_config_is_refused_with_what_differs(tmp_path, config):
     with pytest.raises(ValueError, match="lr is 0.1, was 0.01; size::1 is 32, was 64") as caught:
         Run(tmp_path).go()
     assert "last.pt belongs to an unfinished run" in str(caught.value) and "another output_dir" in str(caught.value)
+    written = json.loads((tmp_path / "config.json").read_text())
+    assert written == {"optimizer": {"lr": 0.01}, "size": [64, 64]}  # of the run there is, not of the refused one
 
 
 def test_other_data_are_refused(tmp_path, monkeypatch):

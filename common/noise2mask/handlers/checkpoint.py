@@ -25,7 +25,7 @@ from ..data.datalist import FILES, is_path
 from ..data.item_paths import paths_of
 from ..diffusion.denoiser import unwrap
 from ..digest import sha256_once
-from ..files import load_plain, previous_path, save_atomically
+from ..files import load_plain, previous_path, save_atomically, write_text_atomically
 from .model_files import save_model
 from .resolved_config import difference, fingerprint, resolved_config
 from .trained_on import digests_of
@@ -33,6 +33,7 @@ from .trained_on import digests_of
 logger = logging.getLogger(__name__)
 
 LAST = "last.pt"  # the state that a run resumes from
+CONFIG = "config.json"  # of the last call
 OF_ANY = ("finished", "fingerprint")  # what every state has, whoever saved it
 OF_PHASE = ("phase", "epoch", "iteration", "best", "objects", "scaler", "random")  # what `Checkpoint` adds
 
@@ -97,9 +98,10 @@ class Checkpoint:
         self.validation = None if self.evaluator is None else data_digest(self.evaluator)
         path, saved = newest_readable(self.path)
         if saved is None or saved["finished"]:
-            return
+            return self._write_config()
         check_same_run(path, saved, self.fingerprint, self.data, self.validation)
         check_whole(path, saved, OF_PHASE)
+        self._write_config()
         if saved["phase"] > self.phase:
             logger.info(f"{path}: phase {self.phase} is done")
             engine.terminate()
@@ -107,6 +109,12 @@ class Checkpoint:
             check_whole(path, saved["objects"], self.objects)
             self._restore(saved, engine)
             logger.info(f"resumed from {path}: epoch {saved['epoch']} of phase {self.phase} is done")
+
+    def _write_config(self) -> None:
+        """For people: what this call was given, overlays and command line included."""
+        if self.config and idist.get_rank() == 0:
+            text = json.dumps(self.config, indent=1, default=str)
+            write_text_atomically(f"{text}\n", self.path.with_name(CONFIG))
 
     def _restore(self, saved: Mapping[str, Any], engine: Engine) -> None:
         for name, thing in self.objects.items():
