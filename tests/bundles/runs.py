@@ -8,11 +8,8 @@ from noise2mask.files import load_plain
 from noise2mask.handlers.epoch_log import SECONDS
 
 # In the output folder of a training, beside the events.
-WRITTEN = {
-    "config.json",
-    "lock",
-    *"model.pt model.yaml model_images.json last.pt last_previous.pt progress.png".split(),
-}
+FILES = "model.pt model.yaml model_images.json last.pt last_previous.pt progress.png config.json lock"
+WRITTEN = set(FILES.split())
 
 
 def flat(value, name=""):
