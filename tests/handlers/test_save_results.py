@@ -94,6 +94,16 @@ def test_the_preview_shows_the_modality_that_is_named(folder, monkeypatch):
         SaveResults(batch, modality=2)
 
 
+def test_a_report_of_an_earlier_run_goes_before_its_results_are_overwritten(folder, monkeypatch):
+    monkeypatch.setattr("noise2mask.handlers.batch.resolved_config", dict)
+    (folder / "out").mkdir()
+    (folder / "out" / "report.json").write_text("{}")
+    handler = SaveResults(Batch([{"image": str(folder / "in/a.png")}], str(folder / "out"), str(folder / "model.pt")))
+    assert (folder / "out" / "report.json").is_file()  # until something is done
+    handler.start(None)
+    assert not (folder / "out" / "report.json").is_file()
+
+
 # Several structures
 
 

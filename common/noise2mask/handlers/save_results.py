@@ -84,7 +84,9 @@ class SaveResults:
         engine.add_event_handler(Events.COMPLETED, self.report)
 
     def start(self, engine: Engine) -> None:
-        """Look at the clock."""
+        """Look at the clock; a report of other results goes, so that a kill does not leave it beside these."""
+        if idist.get_rank() == 0:
+            (self.folder / REPORT).unlink(missing_ok=True)
         self.cases, self.started = [], time.perf_counter()
 
     def save(self, engine: Engine) -> None:
