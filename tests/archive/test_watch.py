@@ -8,7 +8,8 @@ import pytest
 
 from noise2mask.clinical.dicomweb import Archive
 from noise2mask.clinical.series import hashed
-from noise2mask.clinical.watch import LOCK, SERVED, WORKING, Watch
+from noise2mask.clinical.watch import SERVED, WORKING, Watch
+from noise2mask.files import LOCK
 from noise2mask.refusals import ServerError
 
 from ..clinical.scanner import PATIENT, change, magnetic_resonance, ultrasound
