@@ -121,7 +121,7 @@ def packages(folder, weights):
     )
     models = folder / "apps" / "monaibundle" / "model"
     for name, bundle in BUNDLES.items():
-        overlay = folder / f"{name}.yaml"
+        overlay = folder / f"overlay_of_{name}.yaml"  # beside weights NAME.yaml holds the settings of their training
         overlay.write_text(OVERLAYS[name])
         options = (ROOT / "bundles" / bundle, "--weights", weights[bundle], "--output", name, "--overlay", overlay)
         python("-m", "noise2mask.package_bundle", *options, folder=folder, path=ROOT / "common")
