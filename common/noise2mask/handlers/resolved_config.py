@@ -36,13 +36,13 @@ def resolved_config() -> dict[str, Any]:
         owner = frame.f_locals.get("self")
         if isinstance(owner, ReferenceResolver) and "" in owner.items:
             config = owner.items[""].get_config()
-            _check_names(config)
+            _check_known(config)
             return config
         frame = frame.f_back  # type: ignore[assignment]
     return {}
 
 
-def _check_names(config: Mapping[str, Any]) -> None:
+def _check_known(config: Mapping[str, Any]) -> None:
     files = [path for path in Path(str(config.get("bundle_root", "")), "configs").rglob("*") if path.suffix in SUFFIXES]
     known = {name for path in files for name in _roots(path)}
     referred = set(re.findall(r"[@%](\w+)", json.dumps(config, default=str)))
