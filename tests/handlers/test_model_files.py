@@ -1,8 +1,5 @@
 """Weights never stand beside the settings of another training."""
 
-import os
-from pathlib import Path
-
 import pytest
 import torch
 import yaml
@@ -11,6 +8,8 @@ from noise2mask.bundles import settings_file
 from noise2mask.files import load_plain
 from noise2mask.handlers.model_files import save_model
 from noise2mask.handlers.trained_on import read_images
+
+from ..disk import kill_where_written
 
 
 def save(path, number):
@@ -31,15 +30,9 @@ def test_weights_take_the_place_of_others_with_all_that_is_theirs(tmp_path):
 
 @pytest.mark.parametrize("name", ["model.yaml", "model_images.json", "model.pt"])
 def test_a_kill_leaves_no_weights_rather_than_some_with_the_settings_of_others(tmp_path, monkeypatch, name):
-    path, replace = tmp_path / "model.pt", os.replace
+    path = tmp_path / "model.pt"
     save(path, 8)
-
-    def killed(source, target):
-        if Path(target).name == name:
-            raise KeyboardInterrupt
-        replace(source, target)
-
-    monkeypatch.setattr(os, "replace", killed)
+    kill_where_written(monkeypatch, name)
     with pytest.raises(KeyboardInterrupt):
         save(path, 16)
     with pytest.raises(ValueError, match="model.pt does not exist"):

@@ -2,14 +2,14 @@
 
 import csv
 import json
-import os
-from pathlib import Path
 
 import pytest
 import torch
 
 from noise2mask.metrics.case_scores import case_scores, summarise
 from noise2mask.metrics.score_files import csv_text, write_scores
+
+from ..disk import kill_where_written
 
 LABEL = torch.tensor([[1.0, 1.0], [0.0, 0.0]])
 
@@ -38,14 +38,7 @@ def test_the_summary_is_json_without_nan(tmp_path):
 @pytest.mark.parametrize("name", ["cases.csv", "scores.md", "scores.json"])
 def test_a_kill_leaves_no_summary_of_other_cases(tmp_path, monkeypatch, name):
     write_scores(list(cases()), summarise(list(cases())), tmp_path)
-    replace = os.replace
-
-    def killed(source, target):
-        if Path(target).name == name:
-            raise KeyboardInterrupt
-        replace(source, target)
-
-    monkeypatch.setattr(os, "replace", killed)
+    kill_where_written(monkeypatch, name)
     with pytest.raises(KeyboardInterrupt):
         write_scores(list(cases())[:1], summarise(list(cases())[:1]), tmp_path)
     assert not (tmp_path / "scores.json").exists()

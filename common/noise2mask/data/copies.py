@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..digest import sha256
+from ..digest import sha256_once
 from .item_paths import paths_of
 
 Items = Sequence[Mapping[str, Any]]
@@ -17,8 +17,10 @@ def copies(some: Items, others: Items) -> list[tuple[str, str]]:
     """
     first, second = _sizes(some), _sizes(others)
     both = {*first.values()} & {*second.values()}
-    content = {sha256(path): path for path, size in first.items() if size in both}
-    alike = ((content.get(sha256(path)), path) for path, size in second.items() if size in both and path not in first)
+    content = {sha256_once(path): path for path, size in first.items() if size in both}
+    alike = (
+        (content.get(sha256_once(path)), path) for path, size in second.items() if size in both and path not in first
+    )
     return [(twin, path) for twin, path in alike if twin is not None]
 
 
