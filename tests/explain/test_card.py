@@ -322,12 +322,10 @@ def test_what_diffusiondci_says_of_its_uncertainty_follows_from_the_kept_cases()
     lines = json.loads((DCI / "results/shipped.json").read_text())["cases"]
     images = [lines[i : i + 3] for i in range(0, len(lines), 3)]
     assert len(images) == 160 and all(len({(case["triage"], case["image"]) for case in own}) == 1 for own in images)
-    triage = sorted(own[0]["triage"] for own in images)
-    assert round(triage[80], 3) == 0.002
     unsure_first = sorted(images, key=lambda own: -own[0]["triage"])
     parts = (unsure_first[:16], unsure_first[16:])
     dice = [mean(mean(case["dice"] for case in own) for own in some) for some in parts]
-    assert [round(value, 2) for value in dice] == [0.67, 0.84]
+    assert [round(value, 2) for value in dice] == [0.59, 0.87]
 
 
 @pytest.mark.parametrize("name", ["probe", "ratio_study"])
