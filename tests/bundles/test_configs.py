@@ -118,7 +118,7 @@ def test_views_are_those_that_augmentation_has_taught(root):
     """Of every training, also over a preset or data: what inference sees lies within what the network was shown."""
     train = read(root, "train")
     if "augmentation" not in train:
-        return  # the views of diffusiondci_segmentation follow from its `flip`, below
+        return
     overlays = [name for folder in ("presets", "data") for name in named(root, f"configs/{folder}/*.yaml")]
     for overlay in [{}, *(read(root, name) for name in overlays)]:
         merged = ConfigParser({**deepcopy(train), **{key: own for key, own in overlay.items() if "::" not in key}})
@@ -131,12 +131,6 @@ def test_views_are_those_that_augmentation_has_taught(root):
         scale = merged.get_parsed_content("train::random_transforms::1::scale_range")
         taught = min(scale) if isinstance(scale, list) else 0.0  # a single number is of the rows alone
         assert all(1 - taught <= zoom <= 1 + taught for zoom in merged["zooms"])
-
-
-@pytest.mark.parametrize(("flip", "views"), [(0.5, [[], [0], [1], [0, 1]]), (0.0, [[]])])
-def test_tiles_are_seen_mirrored_where_training_mirrors_them(flip, views):
-    (root,) = (root for root in BUNDLES if root.name == "diffusiondci_segmentation")
-    assert ConfigParser({**read(root, "train"), "flip": flip}).get_parsed_content("flips") == views
 
 
 def loaders(value):

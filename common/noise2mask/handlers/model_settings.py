@@ -26,7 +26,8 @@ def write_settings(config: Mapping[str, Any], model_file: str | Path) -> None:
 
     Views at inference are left out where augmentation has not shown the network images so.
     """
-    untaught = () if config.get("augmentation", TEACHES) == TEACHES else VIEWS
+    untaught = () if config.get("flip", 1) else VIEWS[:1]
+    untaught = untaught if config.get("augmentation", TEACHES) == TEACHES else VIEWS
     settings = {name: config[name] for name in SHARED if name in config and name not in untaught}
     if settings:
         head = f"# How {Path(model_file).name} was trained: over inference.yaml, so that it is used in the same way.\n"
