@@ -9,32 +9,40 @@ import time
 
 import pytest
 import yaml
+from monai.bundle import ConfigParser
 from tests.conftest import BUNDLES, ROOT, TINY
 from torch.utils.tensorboard import SummaryWriter
 
 from noise2mask.handlers.checkpoint import finished
-from noise2mask.studies.equal_time import PLAN, Training, epochs_within, planned, read_trainings
+from noise2mask.studies.equal_time import PLAN, Training, planned, read_trainings, run
+from noise2mask.studies.training_speed import Speed, epochs_within, speed_of
 
-ROWS = ROOT / "benchmarks" / "equal_time.yaml"
+ROWS = sorted((ROOT / "benchmarks").glob("equal_time*.yaml"))
 OURS = Training(BUNDLES / "pgdiffseg", ROOT, ["data/busi"], {"prior_epochs": 4})
 NNUNET = Training(BUNDLES / "pgdiffseg", ROOT, ["data/busi", "presets/nnunet", "presets/nnunet_train"], {})
 
 
 @pytest.mark.parametrize(
-    ("seconds", "per_epoch", "before", "expected"),
+    ("seconds", "speed", "prior_epochs", "expected"),
     [
-        (100, 1.0, 0.0, {"epochs": 88, "val_interval": 4}),  # 90 fit; 90 / 24 is 4; whole intervals
-        (100, 1.0, 60.0, {"epochs": 30, "val_interval": 1}),
-        (100, 45.0, 0.0, {"epochs": 2, "val_interval": 1}),
+        (100, Speed(1.0, 0.0), 0, {"epochs": 88, "val_interval": 4}),
+        (100, Speed(1.0, 0.0, 6.0), 10, {"epochs": 30, "val_interval": 2}),
+        (200, Speed(1.0, 2.0), 0, {"epochs": 132, "val_interval": 6}),  # 180 s less 24 validations of 2 s
+        (100, Speed(40.0, 5.0), 0, {"epochs": 2, "val_interval": 1}),
     ],
 )
-def test_epochs_fit_into_nine_tenths_of_the_time(seconds, per_epoch, before, expected):
-    assert epochs_within(seconds, per_epoch, before) == expected
+def test_epochs_and_validations_fit_into_nine_tenths_of_the_time(seconds, speed, prior_epochs, expected):
+    found = epochs_within(seconds, speed, prior_epochs)
+    assert found == expected
+    validations = found["epochs"] / found["val_interval"]
+    takes = found["epochs"] * speed.epoch + validations * speed.validation + prior_epochs * speed.prior
+    assert takes <= 0.9 * seconds
 
 
 def test_too_little_time_is_said():
-    with pytest.raises(ValueError, match="100 s are not enough for two epochs of 46.0 s"):
-        epochs_within(100, 46.0)
+    words = "100 s are not enough for 5 epochs of the prior and two of 46.0 s: give more --minutes"
+    with pytest.raises(ValueError, match=words):
+        epochs_within(100, Speed(40.0, 6.0), 5)
 
 
 def write_times(folder, **phases):
@@ -44,9 +52,16 @@ def write_times(folder, **phases):
                 writer.add_scalar(f"{phase}_seconds", value, epoch)
 
 
-def test_the_first_epoch_does_not_count_and_the_prior_takes_its_time(tmp_path):
-    write_times(tmp_path / "run", prior=[5.0], diffusion=[9.0, 1.0, 3.0])
-    assert planned(OURS, tmp_path / "run", 100) == epochs_within(100, 2.0, 4 * 5.0)
+def test_first_epochs_do_not_count_and_validation_is_told_apart(tmp_path):
+    write_times(tmp_path / "run", prior=[9.0, 4.0, 6.0], diffusion=[9.0, 5.0, 1.0, 7.0, 3.0])
+    assert speed_of(tmp_path / "run") == Speed(epoch=2.0, validation=4.0, prior=5.0)
+    planned_now = planned("ours", OURS, tmp_path / "run", 600)
+    assert planned_now == epochs_within(600, Speed(2.0, 4.0, 5.0), 4)
+
+
+def test_four_epochs_are_no_measurement(tmp_path):
+    write_times(tmp_path / "run", diffusion=[9.0, 5.0, 1.0, 7.0])
+    assert speed_of(tmp_path / "run") is None
 
 
 def test_epochs_of_the_prior_are_those_of_the_configs_where_no_setting_says_more():
@@ -57,25 +72,42 @@ def test_epochs_of_the_prior_are_those_of_the_configs_where_no_setting_says_more
 
 
 def test_nnunet_takes_minutes(tmp_path):
-    assert planned(NNUNET, tmp_path, 600) == {"minutes": 9.0}
+    assert planned("nnunet", NNUNET, tmp_path, 600) == {"minutes": 9.0}
 
 
-def test_the_rows_of_the_benchmarks_are_trainings(tmp_path):
-    rows = yaml.safe_load(ROWS.read_text())
+@pytest.mark.parametrize("path", ROWS, ids=lambda path: path.stem)
+def test_the_rows_of_the_benchmarks_are_trainings(tmp_path, path):
+    rows = yaml.safe_load(path.read_text())
     for row in rows.values():
         (tmp_path / row["dataset"]).mkdir(exist_ok=True)
-    trainings = read_trainings(ROWS, tmp_path, BUNDLES)
-    assert list(trainings) == list(rows)
-    kinds = {(own.bundle.name, own.dataset.name): set() for own in trainings.values()}
-    for own in trainings.values():
-        kinds[own.bundle.name, own.dataset.name].add(own.configs[-1].split("/")[-1])
-    assert all({"basic_unet_train", "nnunet_train"} < names for names in kinds.values())  # every set has both peers
+    for name, training in read_trainings(path, tmp_path, BUNDLES).items():
+        config = ConfigParser(ConfigParser.load_config_files(training.files()))
+        assert all(setting in config for setting in training.settings), name
+
+
+def test_every_set_of_the_cards_has_both_peers():
+    rows = yaml.safe_load(ROWS[0].read_text()).values()
+    last = {row["dataset"]: set() for row in rows}
+    for row in rows:
+        last[row["dataset"]].add(row["configs"][-1])
+    assert all({"presets/basic_unet_train", "presets/nnunet_train"} < names for names in last.values())
 
 
 BAD = [
     ("[1]", {}, "is no mapping of names to bundle, configs, dataset, settings: correct it"),
-    ("a: {bundle: pgdiffseg, datset: x}", {}, "is no mapping of names to"),
-    ("a: {bundle: pgdiffseg, dataset: x, configs: []}", {}, "a needs .*x, which does not exist"),
+    ("{}", {}, "is no mapping of names"),
+    ("a: [", {}, "is no YAML"),
+    ("a: {bundle: pgdiffseg, dataset: ., configs: [], datset: x}", {}, "a has other names than bundle"),
+    ("a: {bundle: pgdiffseg, configs: []}", {}, "a has other names than bundle"),
+    ("1: {bundle: pgdiffseg, dataset: ., configs: []}", {}, "1 is no name of a folder"),
+    ("measured: {bundle: pgdiffseg, dataset: ., configs: []}", {}, "'measured' is no name of a folder of its own"),
+    ("a: {bundle: pgdiffseg, dataset: ., configs: data/busi}", {}, "a wants a list of configs"),
+    (
+        "a: {bundle: pgdiffseg, dataset: ., configs: [], settings: {epochs: 5}}",
+        {},
+        "settings without dataset_dir, epochs",
+    ),
+    ("a: {bundle: pgdiffseg, dataset: x, configs: []}", {}, "a needs .*x, which does not exist.*--data"),
     ("a: {bundle: pgdiffseg, dataset: ., configs: [data/none]}", {}, "a needs .*none.yaml, which does not exist"),
     ("a: {bundle: pgdiffseg, dataset: ., configs: []}", {"only": ["b"]}, "has no b, only a: correct --only"),
 ]
@@ -88,6 +120,20 @@ def test_bad_files_are_refused_by_name(tmp_path, text, options, words):
     with pytest.raises(ValueError, match=words) as caught:
         read_trainings(path, tmp_path, BUNDLES, **options)
     assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize("seconds", [0, -60, float("nan"), float("inf")])
+def test_no_time_is_said_before_anything_is_started(tmp_path, seconds):
+    with pytest.raises(ValueError, match="expected more than 0: correct --minutes"):
+        run({"ours": OURS}, tmp_path / "runs", seconds)
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("text", ["", "[1]", "{}"])
+def test_a_damaged_plan_is_named(tmp_path, text):
+    (tmp_path / PLAN).write_text(text)
+    with pytest.raises(ValueError, match="plan.json is damaged: delete it"):
+        run({"ours": OURS}, tmp_path, 60)
 
 
 def rows_file(folder, demo, **settings):
@@ -118,11 +164,12 @@ def test_all_are_finished_in_time_and_nothing_is_done_twice(demo, tmp_path):
     assert set(plan) == {"ours", "unet"} and all(own["epochs"] % own["val_interval"] == 0 for own in plan.values())
     for name, own in plan.items():
         assert finished(runs / name) and f"/{own['epochs']}  loss" in (runs / f"{name}.log").read_text()
+        assert f"{name}: ended after " in done.stderr
     before = {path: path.stat().st_mtime_ns for path in runs.rglob("*.pt")}
     subprocess.run(command, check=True, timeout=100, cwd=tmp_path)
     assert before == {path: path.stat().st_mtime_ns for path in runs.rglob("*.pt")}
     other = subprocess.run([*command, "--only", "ours"], capture_output=True, text=True, cwd=tmp_path)
-    assert other.returncode == 1 and "plan.json is of other trainings or another time" in other.stderr
+    assert other.returncode == 1 and "plan.json is of other trainings, data or another time" in other.stderr
 
 
 @pytest.mark.e2e

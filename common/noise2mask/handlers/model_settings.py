@@ -13,22 +13,26 @@ import yaml
 from ignite import distributed as idist
 
 from ..bundles import SHARED, TAUGHT, settings_file
+from ..diffusion.views import AS_IT_IS
 from ..files import write_text_atomically
 from .resolved_config import difference, fingerprint
 
 logger = logging.getLogger(__name__)
 
-VIEWS, TEACHES = ("flips", "zooms"), "random"  # at inference, and the augmentation that has shown images so
+TEACHES = "random"  # the augmentation that shows images as views at inference do
 
 
 def write_settings(config: Mapping[str, Any], model_file: str | Path) -> None:
     """Write what of a resolved config inference must repeat; nothing where there is no config.
 
-    Views at inference are left out where augmentation has not shown the network images so.
+    Where augmentation has not shown the network images so, views at inference are the image as it is: written, too,
+    lest those of a config below it stay.
     """
-    untaught = () if config.get("flip", 1) else VIEWS[:1]
-    untaught = untaught if config.get("augmentation", TEACHES) == TEACHES else VIEWS
-    settings = {name: config[name] for name in SHARED if name in config and name not in untaught}
+    settings = {name: config[name] for name in SHARED if name in config}
+    untaught = [] if config.get("augmentation", TEACHES) == TEACHES else list(AS_IT_IS)
+    if not config.get("flip", 1):
+        untaught.append("flips")
+    settings |= {name: AS_IT_IS[name] for name in untaught if name in settings}
     if settings:
         head = f"# How {Path(model_file).name} was trained: over inference.yaml, so that it is used in the same way.\n"
         text = yaml.safe_dump(settings, sort_keys=False, default_flow_style=None)

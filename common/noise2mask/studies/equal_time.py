@@ -10,32 +10,34 @@ goes on with the trainings that are not finished, so that a long plan can be don
 import argparse
 import json
 import logging
+import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
 
-from ..files import check_writable, write_text_atomically
+from ..files import Lock, check_writable, write_text_atomically
 from ..handlers.checkpoint import finished
 from ..handlers.epoch_log import SECONDS
 from ..report.curves import read_scalars
+from .training_speed import MEASURED_INTERVAL, SHARE, epochs_within, speed_of
 
 logger = logging.getLogger(__name__)
 
 PLAN, MEASURED = "plan.json", "measured"
 TIMED = "presets/nnunet_train"  # takes minutes and not epochs
-PRIOR = f"prior{SECONDS}"  # of PGDiffSeg's first phase
-SHARE = 0.9  # of the time that is planned for: starting takes some, and the others' share of the machine varies
-MEASURED_EPOCHS = 3  # of each
-VALIDATIONS = 24  # of a training: enough to see how its curve ends
+MEASURED_PRIOR = 3  # epochs of the phase before
+PATIENCE = 30.0  # s: that a training has to end when it is told to
 KEYS = {"bundle", "dataset", "configs", "settings"}
+OURS = {"epochs", "val_interval", "minutes", "dataset_dir", "output_dir"}  # settings that follow from the plan
 
 
 class Training(NamedTuple):
@@ -80,67 +82,47 @@ def read_trainings(path: Path, data: Path, bundles: Path, only: Sequence[str] = 
     """The rows of a YAML file: a name, and its bundle, dataset (in `data`), configs and settings.
 
     Raises:
-        ValueError: where the file is no such mapping, a name of `only` is not in it, or a config or dataset is missing.
+        ValueError: where the file is no such mapping, a row lacks something or sets what the plan does, a name of
+            `only` is not in it, or a config or dataset is missing.
     """
-    rows = yaml.safe_load(path.read_text(encoding="utf-8"))
-    if not isinstance(rows, dict) or not all(isinstance(row, dict) and KEYS >= set(row) for row in rows.values()):
+    try:
+        rows = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path} is no YAML ({error}): correct it.") from error
+    if not isinstance(rows, dict) or not rows:
         raise ValueError(f"{path} is no mapping of names to {', '.join(sorted(KEYS))}: correct it.")
     unknown = sorted(set(only) - set(rows))
     if unknown:
-        raise ValueError(f"{path} has no {', '.join(unknown)}, only {', '.join(rows)}: correct --only.")
-    found = {}
-    for name in only or rows:
-        row = rows[name]
-        training = Training(bundles / row["bundle"], data / row["dataset"], row["configs"], row.get("settings", {}))
-        missing = [str(one) for one in (*training.files(), training.dataset) if not one.exists()]
-        if missing:
-            raise ValueError(f"{path}: {name} needs {', '.join(missing)}, which does not exist: correct it.")
-        found[name] = training
-    return found
+        raise ValueError(f"{path} has no {', '.join(unknown)}, only {', '.join(map(str, rows))}: correct --only.")
+    return {name: _training(path, name, rows[name], data, bundles) for name in only or rows}
 
 
-def epochs_within(seconds: float, per_epoch: float, before: float = 0.0) -> dict[str, int]:
-    """As many epochs as fit, in whole intervals of validation.
-
-    Args:
-        seconds:   that are there.
-        per_epoch: seconds of an epoch, its validation included.
-        before:    seconds that another phase takes first.
-
-    Returns:
-        `epochs` and `val_interval`, the settings.
-
-    Raises:
-        ValueError: where not even two epochs fit.
-    """
-    most = int((SHARE * seconds - before) / per_epoch)
-    if most < 2:
-        raise ValueError(f"{seconds:.0f} s are not enough for two epochs of {per_epoch:.1f} s: give more --minutes.")
-    interval = max(1, round(most / VALIDATIONS))
-    return {"epochs": most // interval * interval, "val_interval": interval}
+def _training(path: Path, name: Any, row: Any, data: Path, bundles: Path) -> Training:
+    """A row of the file, checked."""
+    if not isinstance(name, str) or not re.fullmatch(r"\w[\w.-]*", name) or name == MEASURED:
+        raise ValueError(f"{path}: {name!r} is no name of a folder of its own: give it letters, digits, _ and -.")
+    if not isinstance(row, dict) or not KEYS - {"settings"} <= set(row) <= KEYS:
+        raise ValueError(f"{path}: {name} has other names than {', '.join(sorted(KEYS))}: correct it.")
+    configs, settings = row["configs"], row.get("settings") or {}
+    if not isinstance(configs, list) or not isinstance(settings, dict) or set(settings) & OURS:
+        raise ValueError(f"{path}: {name} wants a list of configs, and settings without {', '.join(sorted(OURS))}.")
+    training = Training(bundles / str(row["bundle"]), data / str(row["dataset"]), configs, settings)
+    missing = [str(one) for one in (*training.files(), training.dataset) if not one.exists()]
+    if missing:
+        words = "correct it, --data or --bundles"
+        raise ValueError(f"{path}: {name} needs {', '.join(missing)}, which does not exist: {words}.")
+    return training
 
 
-def epoch_seconds(folder: Path) -> tuple[float, list[float]]:
-    """What the epochs of a training took, by its curves.
-
-    Returns:
-        The mean of a prior phase's, 0 where there is none; and those of the phase that is validated, one by one.
-    """
-    times = {tag: list(steps.values()) for tag, steps in read_scalars(folder).items() if tag.endswith(SECONDS)}
-    prior = times.pop(PRIOR, [0.0])
-    main = [seconds for own in times.values() for seconds in own]
-    return sum(prior) / len(prior), main
-
-
-def planned(training: Training, folder: Path, seconds: float) -> dict[str, Any]:
-    """The settings that make it end in time, from what its measurement in `folder` has written.
-
-    Of its epochs the first does not count, because it fills the caches.
-    """
-    if training.is_timed:
+def planned(name: str, training: Training, folder: Path, seconds: float) -> dict[str, Any]:
+    """The settings that make it end in time, from what its measurement in `folder` has written."""
+    speed = speed_of(folder)
+    if speed is None:  # a timed one
         return {"minutes": round(SHARE * seconds / 60, 2)}
-    prior, (_, *main) = epoch_seconds(folder)
-    return epochs_within(seconds, sum(main) / len(main), prior * int(training.setting("prior_epochs") or 0))
+    try:
+        return epochs_within(seconds, speed, int(training.setting("prior_epochs") or 0))
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from error
 
 
 def measure(trainings: Mapping[str, Training], output: Path, seconds: float) -> dict[str, Any]:
@@ -152,35 +134,36 @@ def measure(trainings: Mapping[str, Training], output: Path, seconds: float) -> 
     folder = output / MEASURED
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    slow = [folder / name for name, training in trainings.items() if not training.is_timed]
-    more = {name: _endless(training) for name, training in trainings.items()}
-    with started(trainings, folder, more) as running:
-        while slow and not failed(running):
+    slow = set(trainings)
+    with started(trainings, folder, {name: _endless(training) for name, training in trainings.items()}) as running:
+        while slow:
             time.sleep(1)
-            slow = [path for path in slow if len(epoch_seconds(path)[1]) < MEASURED_EPOCHS]
-        check_none_failed(failed(running), folder)
-    plan = {name: planned(training, folder / name, seconds) for name, training in trainings.items()}
+            check_none([name for name, process in running.items() if process.poll() is not None], folder)
+            slow = {name for name in slow if not _is_measured(trainings[name], folder / name)}
+    plan = {name: planned(name, training, folder / name, seconds) for name, training in trainings.items()}
     shutil.rmtree(folder)
     return plan
 
 
+def _is_measured(training: Training, folder: Path) -> bool:
+    """Whether it has done enough; of a timed one, whether it trains and no longer prepares."""
+    if training.is_timed:
+        return any(tag.endswith(SECONDS) for tag in read_scalars(folder))
+    return speed_of(folder) is not None
+
+
 def _endless(training: Training) -> dict[str, Any]:
-    """Settings for a training that is ended from outside; one epoch of a prior is enough to see what it takes."""
+    """Settings for a training that is ended from outside."""
     if training.is_timed:
         return {"minutes": 1_000_000}
-    endless = {"epochs": 1_000_000, "val_interval": 5}
-    return endless | ({"prior_epochs": 1} if training.setting("prior_epochs") else {})
+    endless = {"epochs": 1_000_000, "val_interval": MEASURED_INTERVAL}
+    return endless | ({"prior_epochs": MEASURED_PRIOR} if training.setting("prior_epochs") else {})
 
 
-def failed(running: Mapping[str, subprocess.Popen]) -> list[str]:
-    """Names of those that have ended with an error."""
-    return [name for name, process in running.items() if process.poll()]
-
-
-def check_none_failed(names: Sequence[str], folder: Path) -> None:
+def check_none(failed: Sequence[str], folder: Path) -> None:
     """Raise ValueError where a training failed; the first one's log is named."""
-    if names:
-        raise ValueError(f"{', '.join(names)} failed: {folder / names[0]}.log says why.")
+    if failed:
+        raise ValueError(f"{', '.join(failed)} failed: {folder / failed[0]}.log says why.")
 
 
 @contextmanager
@@ -193,41 +176,82 @@ def started(
         for name, training in trainings.items():
             words = training.command(folder / name, more[name])
             with (folder / f"{name}.log").open("a", encoding="utf-8") as log:
-                running[name] = subprocess.Popen(words, stdout=log, stderr=subprocess.STDOUT)
+                running[name] = subprocess.Popen(words, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
         yield running
     finally:
-        for process in running.values():
-            process.terminate()
-        for process in running.values():
-            process.wait()
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            _end(running.values(), number)
 
 
-def run(trainings: Mapping[str, Training], output: Path, seconds: float) -> None:
+def _end(processes: Iterable[subprocess.Popen], number: signal.Signals) -> None:
+    """Tell those that still run, with their workers, to end, and wait for a while."""
+    left = [process for process in processes if process.poll() is None]
+    for process in left:
+        os.killpg(process.pid, number)
+    until = time.monotonic() + PATIENCE
+    while time.monotonic() < until and any(process.poll() is None for process in left):
+        time.sleep(0.1)
+
+
+def run(trainings: Mapping[str, Training], output: Path, seconds: float) -> dict[str, float]:
     """Plan, unless `plan.json` stands there, and train what is not finished.
 
+    Returns:
+        Seconds that each took, those of earlier calls not counted.
+
     Raises:
-        ValueError: where the plan is of other trainings or another time, or a training failed.
+        ValueError: where another process works in the folder, the plan is of other trainings or another time, or a
+            training failed.
     """
+    if not 0 < seconds < float("inf"):
+        raise ValueError(f"The time is {seconds:.0f} s, expected more than 0: correct --minutes.")
     check_writable(output)
-    of = {"seconds": seconds, "trainings": {name: described(own) for name, own in trainings.items()}}
-    path = output / PLAN
-    if not path.is_file():
-        write_text_atomically(json.dumps({**of, "plan": measure(trainings, output, seconds)}, indent=1) + "\n", path)
-    found = json.loads(path.read_text(encoding="utf-8"))
-    if {name: found[name] for name in of} != of:
-        raise ValueError(f"{path} is of other trainings or another time: give another --output.")
+    output.mkdir(parents=True, exist_ok=True)
+    lock = Lock(output)
+    plan = _plan(trainings, output, seconds)
     left = {name: training for name, training in trainings.items() if not finished(output / name)}
     for name in left:
-        logger.info(f"{name}: " + ", ".join(f"{key} {value}" for key, value in found["plan"][name].items()))
-    with started(left, output, found["plan"]) as running:
-        for process in running.values():
-            process.wait()
-        check_none_failed(failed(running), output)
+        logger.info(f"{name}: " + ", ".join(f"{key} {value}" for key, value in plan[name].items()))
+    began, took = time.monotonic(), dict[str, float]()
+    with started(left, output, plan) as running:
+        while len(took) < len(running):
+            ended = [name for name, process in running.items() if name not in took and process.poll() is not None]
+            for name in ended:
+                took[name] = round(time.monotonic() - began, 1)
+                logger.info(f"{name}: ended after {took[name] / 60:.1f} minutes")
+            time.sleep(0.2)
+        check_none([name for name, process in running.items() if process.returncode], output)
+    lock.close()
+    return took
+
+
+def _plan(trainings: Mapping[str, Training], output: Path, seconds: float) -> dict[str, Any]:
+    """Settings of each, as `plan.json` has them, which is made where there is none."""
+    of = {"seconds": seconds, "trainings": {name: described(own) for name, own in trainings.items()}}
+    path = output / PLAN
+    text = json.dumps(of, default=str)
+    if not path.is_file():
+        made = {**json.loads(text), "plan": measure(trainings, output, seconds)}
+        write_text_atomically(json.dumps(made, indent=1) + "\n", path)
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        plan: dict[str, Any] = found.pop("plan")
+    except (json.JSONDecodeError, AttributeError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} is damaged: delete it, or give another --output.") from error
+    if found != json.loads(text):
+        raise ValueError(f"{path} is of other trainings, data or another time: give another --output.")
+    return plan
 
 
 def described(training: Training) -> dict[str, Any]:
     """As the plan keeps it."""
-    return {"bundle": training.bundle.name, "configs": list(training.configs), "settings": dict(training.settings)}
+    data = str(training.dataset.resolve())
+    return {
+        "bundle": training.bundle.name,
+        "dataset": data,
+        "configs": list(training.configs),
+        "settings": dict(training.settings),
+    }
 
 
 def main() -> None:
@@ -238,7 +262,7 @@ def main() -> None:
     parser.add_argument("trainings", type=Path, help="YAML file")
     parser.add_argument("--data", type=Path, required=True, help="folder of the data sets")
     parser.add_argument("--output", type=Path, required=True, help="folder of the trainings' folders")
-    parser.add_argument("--minutes", type=float, required=True, help="that all of them may take")
+    parser.add_argument("--minutes", type=float, required=True, help="that all of them may take, measuring not counted")
     parser.add_argument("--bundles", type=Path, default=Path("bundles"))
     parser.add_argument("--only", nargs="+", default=[], help="names in the file")
     given = parser.parse_args()
