@@ -133,6 +133,13 @@ def test_views_are_those_that_augmentation_has_taught(root):
         assert all(1 - taught <= zoom <= 1 + taught for zoom in merged["zooms"])
 
 
+def test_tiles_are_seen_mirrored_along_the_axes_that_training_mirrors():
+    (root,) = (root for root in BUNDLES if root.name == "diffusiondci_segmentation")
+    train = read(root, "train")
+    mirrored = {own["spatial_axis"] for own in train["train"]["random_transforms"] if own["_target_"] == "RandFlipd"}
+    assert train["flip"] > 0 and {axis for axes in train["flips"] for axis in axes} == mirrored
+
+
 def loaders(value):
     """Every `LoadImaged` of a config."""
     inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()

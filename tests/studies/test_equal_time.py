@@ -11,57 +11,15 @@ import pytest
 import yaml
 from monai.bundle import ConfigParser
 from tests.conftest import BUNDLES, ROOT, TINY
-from torch.utils.tensorboard import SummaryWriter
+from tests.studies.times import write_times
 
 from noise2mask.handlers.checkpoint import finished
 from noise2mask.studies.equal_time import PLAN, Training, planned, read_trainings, run
-from noise2mask.studies.training_speed import Speed, epochs_within, speed_of
+from noise2mask.studies.training_speed import Speed, epochs_within
 
 ROWS = sorted((ROOT / "benchmarks").glob("equal_time*.yaml"))
 OURS = Training(BUNDLES / "pgdiffseg", ROOT, ["data/busi"], {"prior_epochs": 4})
 NNUNET = Training(BUNDLES / "pgdiffseg", ROOT, ["data/busi", "presets/nnunet", "presets/nnunet_train"], {})
-
-
-@pytest.mark.parametrize(
-    ("seconds", "speed", "prior_epochs", "expected"),
-    [
-        (100, Speed(1.0, 0.0), 0, {"epochs": 88, "val_interval": 4}),
-        (100, Speed(1.0, 0.0, 6.0), 10, {"epochs": 30, "val_interval": 2}),
-        (200, Speed(1.0, 2.0), 0, {"epochs": 132, "val_interval": 6}),  # 180 s less 24 validations of 2 s
-        (100, Speed(40.0, 5.0), 0, {"epochs": 2, "val_interval": 1}),
-    ],
-)
-def test_epochs_and_validations_fit_into_nine_tenths_of_the_time(seconds, speed, prior_epochs, expected):
-    found = epochs_within(seconds, speed, prior_epochs)
-    assert found == expected
-    validations = found["epochs"] / found["val_interval"]
-    takes = found["epochs"] * speed.epoch + validations * speed.validation + prior_epochs * speed.prior
-    assert takes <= 0.9 * seconds
-
-
-def test_too_little_time_is_said():
-    words = "100 s are not enough for 5 epochs of the prior and two of 46.0 s: give more --minutes"
-    with pytest.raises(ValueError, match=words):
-        epochs_within(100, Speed(40.0, 6.0), 5)
-
-
-def write_times(folder, **phases):
-    with SummaryWriter(str(folder)) as writer:
-        for phase, seconds in phases.items():
-            for epoch, value in enumerate(seconds, start=1):
-                writer.add_scalar(f"{phase}_seconds", value, epoch)
-
-
-def test_first_epochs_do_not_count_and_validation_is_told_apart(tmp_path):
-    write_times(tmp_path / "run", prior=[9.0, 4.0, 6.0], diffusion=[9.0, 5.0, 1.0, 7.0, 3.0])
-    assert speed_of(tmp_path / "run") == Speed(epoch=2.0, validation=4.0, prior=5.0)
-    planned_now = planned("ours", OURS, tmp_path / "run", 600)
-    assert planned_now == epochs_within(600, Speed(2.0, 4.0, 5.0), 4)
-
-
-def test_four_epochs_are_no_measurement(tmp_path):
-    write_times(tmp_path / "run", diffusion=[9.0, 5.0, 1.0, 7.0])
-    assert speed_of(tmp_path / "run") is None
 
 
 def test_epochs_of_the_prior_are_those_of_the_configs_where_no_setting_says_more():
@@ -71,7 +29,13 @@ def test_epochs_of_the_prior_are_those_of_the_configs_where_no_setting_says_more
     assert OURS.setting("nothing") is None
 
 
-def test_nnunet_takes_minutes(tmp_path):
+def test_a_plan_is_of_the_measured_speed(tmp_path):
+    write_times(tmp_path / "run", prior=[9.0, 4.0, 6.0], diffusion=[9.0, 5.0, 1.0, 7.0, 3.0])
+    assert planned("ours", OURS, tmp_path / "run", 600) == epochs_within(600, Speed(2.0, 4.0, 5.0), 4)
+
+
+def test_nnunet_takes_minutes_however_much_of_it_was_measured(tmp_path):
+    write_times(tmp_path, nnunet=[6.0] * 7)
     assert planned("nnunet", NNUNET, tmp_path, 600) == {"minutes": 9.0}
 
 
@@ -129,7 +93,7 @@ def test_no_time_is_said_before_anything_is_started(tmp_path, seconds):
     assert not (tmp_path / "runs").exists()
 
 
-@pytest.mark.parametrize("text", ["", "[1]", "{}"])
+@pytest.mark.parametrize("text", ["", "[1]", "{}", '{"plan": [1]}'])
 def test_a_damaged_plan_is_named(tmp_path, text):
     (tmp_path / PLAN).write_text(text)
     with pytest.raises(ValueError, match="plan.json is damaged: delete it"):

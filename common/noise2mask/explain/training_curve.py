@@ -14,13 +14,12 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from ..handlers.checkpoint import finished
-from ..handlers.epoch_log import SECONDS
+from ..handlers.epoch_log import PRIOR_SECONDS, SECONDS
 from ..metrics.table import markdown, number
 from ..report.curves import read_scalars
 from .figure import save_figure
 from .lines import look_of
 
-BEFORE = f"prior{SECONDS}"  # of PGDiffSeg's first phase, which is not validated
 # The tags of validation, and how much of the average before it a value leaves; that of nnU-Net is of few patches, so
 # noisy that the best of many says little, and nnU-Net itself goes by its moving average.
 SCORES = {"dice": 0.0, "pseudo_dice": 0.9}
@@ -56,7 +55,7 @@ def training_curve(folders: Sequence[Path]) -> dict[str, Any]:
             raise ValueError(
                 f"{folder} has no curve of {' or '.join(SCORES)} with times, expected a training's folder."
             )
-        before += sum(times.pop(BEFORE, {}).values())
+        before += sum(times.pop(PRIOR_SECONDS, {}).values())
         (main,) = times.values()  # of the phase that is validated
         clock = dict(zip(main, accumulate(main.values()), strict=True))
         steps = [step for step in sorted(scalars[score]) if step in clock]

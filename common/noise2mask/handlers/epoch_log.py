@@ -13,6 +13,7 @@ logger = logging.getLogger(__name__)
 
 
 SECONDS = "_seconds"  # after the phase's name: how long an epoch took, its validation included
+PRIOR_SECONDS = f"prior{SECONDS}"  # of PGDiffSeg's first phase, which is not validated
 
 
 class EpochLog:

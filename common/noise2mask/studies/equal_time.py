@@ -18,7 +18,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -36,6 +36,8 @@ PLAN, MEASURED = "plan.json", "measured"
 TIMED = "presets/nnunet_train"  # takes minutes and not epochs
 MEASURED_PRIOR = 3  # epochs of the phase before
 PATIENCE = 30.0  # s: that a training has to end when it is told to
+POLL = 2.0  # s: between looks at what a measurement has written
+ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 KEYS = {"bundle", "dataset", "configs", "settings"}
 OURS = {"epochs", "val_interval", "minutes", "dataset_dir", "output_dir"}  # settings that follow from the plan
 
@@ -115,10 +117,16 @@ def _training(path: Path, name: Any, row: Any, data: Path, bundles: Path) -> Tra
 
 
 def planned(name: str, training: Training, folder: Path, seconds: float) -> dict[str, Any]:
-    """The settings that make it end in time, from what its measurement in `folder` has written."""
-    speed = speed_of(folder)
-    if speed is None:  # a timed one
+    """The settings that make it end in time, from what its measurement in `folder` has written.
+
+    Raises:
+        ValueError: where the time is not enough, or there are no curves; it names the training or the folder.
+    """
+    if training.is_timed:
         return {"minutes": round(SHARE * seconds / 60, 2)}
+    speed = speed_of(folder)
+    if speed is None:
+        raise ValueError(f"{folder} has no curves of a measurement.")
     try:
         return epochs_within(seconds, speed, int(training.setting("prior_epochs") or 0))
     except ValueError as error:
@@ -137,11 +145,11 @@ def measure(trainings: Mapping[str, Training], output: Path, seconds: float) -> 
     slow = set(trainings)
     with started(trainings, folder, {name: _endless(training) for name, training in trainings.items()}) as running:
         while slow:
-            time.sleep(1)
+            time.sleep(POLL)
             check_none([name for name, process in running.items() if process.poll() is not None], folder)
             slow = {name for name in slow if not _is_measured(trainings[name], folder / name)}
     plan = {name: planned(name, training, folder / name, seconds) for name, training in trainings.items()}
-    shutil.rmtree(folder)
+    shutil.rmtree(folder, ignore_errors=True)
     return plan
 
 
@@ -179,25 +187,31 @@ def started(
                 running[name] = subprocess.Popen(words, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
         yield running
     finally:
+        for number in ENDING:  # lest a second one leaves trainings behind
+            signal.signal(number, signal.SIG_IGN)
         for number in (signal.SIGTERM, signal.SIGKILL):
             _end(running.values(), number)
+        for number in ENDING:
+            signal.signal(number, _stop)
 
 
 def _end(processes: Iterable[subprocess.Popen], number: signal.Signals) -> None:
-    """Tell those that still run, with their workers, to end, and wait for a while."""
-    left = [process for process in processes if process.poll() is None]
-    for process in left:
-        os.killpg(process.pid, number)
+    """Tell them and their workers to end, and wait for a while; workers may be left of those that have ended."""
+    for process in processes:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
     until = time.monotonic() + PATIENCE
-    while time.monotonic() < until and any(process.poll() is None for process in left):
+    while time.monotonic() < until and any(process.poll() is None for process in processes):
         time.sleep(0.1)
 
 
-def run(trainings: Mapping[str, Training], output: Path, seconds: float) -> dict[str, float]:
-    """Plan, unless `plan.json` stands there, and train what is not finished.
+def _stop(number: int, frame: Any) -> None:
+    """A signal ends the command by way of its `finally` blocks."""
+    sys.exit(128 + number)
 
-    Returns:
-        Seconds that each took, those of earlier calls not counted.
+
+def run(trainings: Mapping[str, Training], output: Path, seconds: float) -> None:
+    """Plan, unless `plan.json` stands there, and train what is not finished.
 
     Raises:
         ValueError: where another process works in the folder, the plan is of other trainings or another time, or a
@@ -207,22 +221,25 @@ def run(trainings: Mapping[str, Training], output: Path, seconds: float) -> dict
         raise ValueError(f"The time is {seconds:.0f} s, expected more than 0: correct --minutes.")
     check_writable(output)
     output.mkdir(parents=True, exist_ok=True)
-    lock = Lock(output)
-    plan = _plan(trainings, output, seconds)
-    left = {name: training for name, training in trainings.items() if not finished(output / name)}
-    for name in left:
-        logger.info(f"{name}: " + ", ".join(f"{key} {value}" for key, value in plan[name].items()))
-    began, took = time.monotonic(), dict[str, float]()
-    with started(left, output, plan) as running:
-        while len(took) < len(running):
-            ended = [name for name, process in running.items() if name not in took and process.poll() is not None]
-            for name in ended:
-                took[name] = round(time.monotonic() - began, 1)
-                logger.info(f"{name}: ended after {took[name] / 60:.1f} minutes")
-            time.sleep(0.2)
-        check_none([name for name, process in running.items() if process.returncode], output)
-    lock.close()
-    return took
+    with closing(Lock(output)):
+        plan = _plan(trainings, output, seconds)
+        left = {name: training for name, training in trainings.items() if not finished(output / name)}
+        for name in left:
+            logger.info(f"{name}: " + ", ".join(f"{key} {value}" for key, value in plan[name].items()))
+        with started(left, output, plan) as running:
+            _wait(running, output)
+            check_none([name for name, process in running.items() if process.returncode], output)
+
+
+def _wait(running: Mapping[str, subprocess.Popen], output: Path) -> None:
+    """Until all have ended; how each did is said at once."""
+    began, ended = time.monotonic(), set[str]()
+    while len(ended) < len(running):
+        for name in [name for name, process in running.items() if name not in ended and process.poll() is not None]:
+            ended.add(name)
+            how = f"failed, see {output / name}.log," if running[name].returncode else "ended"
+            logger.info(f"{name}: {how} after {(time.monotonic() - began) / 60:.1f} minutes")
+        time.sleep(0.2)
 
 
 def _plan(trainings: Mapping[str, Training], output: Path, seconds: float) -> dict[str, Any]:
@@ -235,10 +252,11 @@ def _plan(trainings: Mapping[str, Training], output: Path, seconds: float) -> di
         write_text_atomically(json.dumps(made, indent=1) + "\n", path)
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-        plan: dict[str, Any] = found.pop("plan")
-    except (json.JSONDecodeError, AttributeError, KeyError, TypeError) as error:
+        plan = dict(found.pop("plan"))
+        missing = set(trainings) - set(plan)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path} is damaged: delete it, or give another --output.") from error
-    if found != json.loads(text):
+    if missing or found != json.loads(text):
         raise ValueError(f"{path} is of other trainings, data or another time: give another --output.")
     return plan
 
@@ -257,7 +275,8 @@ def described(training: Training) -> dict[str, Any]:
 def main() -> None:
     """The command."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that no training is left behind
+    for number in ENDING:
+        signal.signal(number, _stop)
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("trainings", type=Path, help="YAML file")
     parser.add_argument("--data", type=Path, required=True, help="folder of the data sets")

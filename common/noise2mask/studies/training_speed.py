@@ -4,10 +4,9 @@ from pathlib import Path
 from statistics import mean
 from typing import NamedTuple
 
-from ..handlers.epoch_log import SECONDS
+from ..handlers.epoch_log import PRIOR_SECONDS, SECONDS
 from ..report.curves import read_scalars
 
-PRIOR = f"prior{SECONDS}"  # of PGDiffSeg's first phase
 MEASURED_INTERVAL = 2  # of validation
 MEASURED_EPOCHS = 5  # the first fills the caches; the second and fourth are validated, the third and fifth are not
 SHARE = 0.9  # of the time that is planned for: starting takes some, and the others' share of the machine varies
@@ -33,7 +32,7 @@ def speed_of(folder: Path) -> Speed | None:
     The first epoch of each phase does not count, because it fills caches.
     """
     times = {tag: list(steps.values()) for tag, steps in read_scalars(folder).items() if tag.endswith(SECONDS)}
-    prior = times.pop(PRIOR, [])[1:]
+    prior = times.pop(PRIOR_SECONDS, [])[1:]
     main = [seconds for own in times.values() for seconds in own]
     if len(main) < MEASURED_EPOCHS:
         return None
