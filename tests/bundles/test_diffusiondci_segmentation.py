@@ -177,6 +177,7 @@ def test_evaluation_and_the_first_row_of_the_robustness_study_score_all_classes(
     configs = "inference.yaml evaluate.yaml data/demo.yaml robustness_study.yaml"
     study = {"dataset_dir": tiles, "model_file": trained / "model.pt", "output_dir": tmp_path / "study"}
     study |= {"study_noise": "[0.5]", "study_blur": "[]", "study_contrast": "[]", "study_crop": "[0.5]"}
+    study["flips"] = "[[],[0],[1],[0,1]]"  # as model.yaml, which the command above takes by itself
     commands.run(commands.bundle("studying", configs, *options(study), name=NAME))
     first, *others = csv.DictReader((tmp_path / "study" / "robustness_study.csv").open())
     assert_as_evaluated(first, scores)
