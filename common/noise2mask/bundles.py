@@ -3,7 +3,7 @@
 import json
 import logging
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
@@ -31,6 +31,13 @@ DERIVED = ("network_channels", "out_channels", "classes", "model_file")
 MONAI_NETWORK = re.compile(r"monai\.networks\.nets\.[A-Z]\w*")
 OURS = re.compile(r"noise2mask\.((?:networks|diffusion)\.\w+|data\.reader)\.([A-Z]\w*)")
 SUFFIXES = (".yaml", ".json")  # of configs: in a checkout, in a package
+
+
+def run_arguments(root: Path, run_id: str, config_files: Sequence[Path], settings: Mapping[str, Any]) -> list[str]:
+    """What stands behind `python` to run a bundle by MONAI's command."""
+    configs = str([str(path) for path in config_files])
+    words = ["-m", "monai.bundle", "run", run_id, "--bundle_root", str(root), "--config_file", configs]
+    return [*words, *(f"--{name}={value}" for name, value in settings.items())]
 
 
 def settings_file(model_file: str | Path) -> Path:

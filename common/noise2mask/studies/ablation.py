@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..bundles import settings_file
+from ..bundles import run_arguments, settings_file
 from ..data.splits import KEYS
 from ..digest import sha256
 from ..explain.card import kept, score_table, written
@@ -148,11 +148,9 @@ class Ablation:
         self, run_id: str, names: Sequence[str], overlays: Sequence[Path], output: Path, settings: Mapping[str, Any]
     ) -> None:
         """One `python -m monai.bundle run`, printed before it runs."""
-        configs = [str(self.bundle / "configs" / f"{name}.yaml") for name in names] + [str(path) for path in overlays]
-        arguments = ["-m", "monai.bundle", "run", run_id, "--bundle_root", self.bundle, "--config_file", str(configs)]
+        configs = [*(self.bundle / "configs" / f"{name}.yaml" for name in names), *overlays]
         given = {"dataset_dir": self.data, "output_dir": output, **settings}
-        arguments += [f"--{name}={value}" for name, value in given.items()]
-        command = [str(argument) for argument in arguments]
+        command = run_arguments(self.bundle, run_id, configs, given)
         logger.info(f"python {shlex.join(command)}")
         if subprocess.run([sys.executable, *command]).returncode:
             raise ValueError(f"{output}: the run stopped, its last lines say why. The same command goes on from there.")

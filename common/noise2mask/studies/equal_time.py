@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from ..bundles import run_arguments
 from ..files import Lock, check_writable, write_text_atomically
 from ..handlers.checkpoint import finished
 from ..handlers.epoch_log import SECONDS
@@ -74,10 +75,8 @@ class Training(NamedTuple):
 
     def command(self, output: Path, more: Mapping[str, Any]) -> list[str]:
         """`python -m monai.bundle run training`, with these settings over its own."""
-        names = [str(path) for path in self.files()]
-        words = [sys.executable, "-m", "monai.bundle", "run", "training", "--bundle_root", str(self.bundle)]
-        words += ["--config_file", str(names), "--dataset_dir", str(self.dataset), "--output_dir", str(output)]
-        return words + [word for name, value in {**self.settings, **more}.items() for word in (f"--{name}", str(value))]
+        given = {"dataset_dir": self.dataset, "output_dir": output, **self.settings, **more}
+        return [sys.executable, *run_arguments(self.bundle, "training", self.files(), given)]
 
 
 def read_trainings(path: Path, data: Path, bundles: Path, only: Sequence[str] = ()) -> dict[str, Training]:

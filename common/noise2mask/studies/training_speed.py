@@ -55,10 +55,8 @@ def epochs_within(seconds: float, speed: Speed, prior_epochs: int = 0) -> dict[s
         ValueError: where not even two epochs fit.
     """
     left = SHARE * seconds - prior_epochs * speed.prior
-    every = left / (speed.epoch + speed.validation)  # epochs, if each were validated
-    most = int(
-        every if every < VALIDATIONS else max(VALIDATIONS, (left - VALIDATIONS * speed.validation) / speed.epoch)
-    )
+    all_validated = left / (speed.epoch + speed.validation)  # epochs: the more of both where they are few
+    most = int(max(all_validated, (left - VALIDATIONS * speed.validation) / speed.epoch))
     if most < 2:
         takes = f"{prior_epochs} epochs of the prior and two of {speed.epoch + speed.validation:.1f} s"
         raise ValueError(f"{seconds:.0f} s are not enough for {takes}: give more --minutes.")
