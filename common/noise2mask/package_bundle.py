@@ -140,7 +140,8 @@ def _all_files(bundle: Path, weights: Path, overlays: Sequence[Path]) -> Iterato
     if not _are_own(weights, bundle):
         metadata.pop("eval_metrics", None)  # those of other weights
     yield "configs/metadata.json", json.dumps(metadata, indent=4).encode()
-    for name in ("configs/logging.conf", "LICENSE", "docs/README.md", "docs/data_license.txt"):
+    pages = sorted(path.relative_to(bundle).as_posix() for path in (bundle / "docs").glob("*.md"))
+    for name in ("configs/logging.conf", "LICENSE", *pages, "docs/data_license.txt"):
         yield name, (bundle / name).read_bytes()
     if (terms := terms_of(weights)).is_file():  # of these weights: the user's own have terms of their own
         yield f"models/{LICENSE}", terms.read_bytes()

@@ -72,6 +72,14 @@ def test_what_is_changed_by_hand_is_seen(bundle, old, new, words):
     assert any(words in problem for problem in card_problems(bundle))
 
 
+def test_a_table_of_the_trials_that_is_changed_by_hand_is_seen(bundle):
+    page = bundle / "docs" / "trials.md"
+    page.write_text(page.read_text(encoding="utf-8").replace("| 0.7", "| 0.8", 1), encoding="utf-8")
+    assert any(
+        problem.startswith("trials.md: a table is not what its results say") for problem in card_problems(bundle)
+    )
+
+
 def test_metrics_of_the_metadata_are_those_of_the_shipped_weights(bundle):
     path = bundle / "docs" / "results" / "shipped.json"
     shipped = json.loads(path.read_text())
@@ -275,8 +283,8 @@ def test_what_medsegdiff_v2_says_of_steps_and_rows_follows_from_the_kept_cases(o
     def minus(name, other):
         return difference(of_v2[name], of_v2[other])
 
-    names, card = [*ROWS_OF_V2, "drishti"], (V2 / "README.md").read_text(encoding="utf-8")
-    said = card[card.index("**Ten steps are worse") : card.index("**The triage number hardly")]
+    names, page = [*ROWS_OF_V2, "drishti"], (V2 / "trials.md").read_text(encoding="utf-8")
+    said = page[page.index("**Ten steps are worse") : page.index("**The triage number hardly")]
     found = [minus(f"{name}_default", f"{name}_1_step") for name in names]
     assert all(text in said for text in found)
     assert [name for name, text in zip(names, found, strict=True) if "+" in text] == ["rows_u_sa"]
@@ -306,13 +314,15 @@ def test_what_medsegdiff_v2_says_of_each_part_follows_from_the_results(of_v2):
     assert span([case["dice"] for case in of_v2["rows_u_sa_1_step"]["cases"]], 2) == "0.76 to 0.93"
 
 
-def test_filling_writes_the_card(bundle, monkeypatch):
-    card = bundle / "docs" / "README.md"
-    right = card.read_text(encoding="utf-8")
-    card.write_text(right.replace("| 0.7", "| 0.8"), encoding="utf-8")
+def test_filling_writes_the_card_and_the_trials(bundle, monkeypatch):
+    pages = [bundle / "docs" / name for name in ("README.md", "trials.md")]
+    right = [page.read_text(encoding="utf-8") for page in pages]
+    for page, text in zip(pages, right, strict=True):
+        page.write_text(text.replace("| 0.7", "| 0.8"), encoding="utf-8")
     monkeypatch.setattr(sys, "argv", ["card", "fill", str(bundle)])
     main()
-    assert card.read_text(encoding="utf-8") == right and all(f"## {name}" in right for name in SECTIONS)
+    assert [page.read_text(encoding="utf-8") for page in pages] == right
+    assert all(f"## {name}" in right[0] for name in SECTIONS)
 
 
 DCI = ROOT / "bundles/diffusiondci_segmentation/docs"
@@ -330,18 +340,18 @@ def test_what_diffusiondci_says_of_its_uncertainty_follows_from_the_kept_cases()
 
 @pytest.mark.parametrize("name", ["probe", "ratio_study"])
 def test_the_studies_of_diffusiondci_say_what_their_results_are(name):
-    card = (DCI / "README.md").read_text(encoding="utf-8")
+    page = (DCI / "trials.md").read_text(encoding="utf-8")
     with open(DCI / "results" / f"{name}.csv", encoding="utf-8") as file:
         lines = csv.DictReader(line.replace("False", "0") for line in file)
         rows = [{key: float(value) if value else None for key, value in row.items()} for row in lines]
     if name == "ratio_study":
         whole = [{**row, **{key: int(row[key]) for key in ("ratio", "run", "generated_tiles")}} for row in rows]
-        assert ratio_table(whole) in card
+        assert ratio_table(whole) in page
         return
     ranked = sorted(rows, key=lambda row: row["miou_with_background"])
     words = "block {block:.0f} at timestep {timestep:.0f} ({miou_with_background:.2f})"
     worst, best = (words.format(**row) for row in (ranked[0], ranked[-1]))
-    assert f"The best is {best}, the worst {worst}" in card
+    assert f"The best is {best}, the worst {worst}" in page
 
 
 def test_the_table_of_generation_is_what_its_results_say():

@@ -7,11 +7,11 @@
 `keep` takes what a card shows out of an evaluation's scores.json or a study's settings_study.json or
 robustness_study.json; with `--kinds benign malignant` it marks the cases whose file names begin so, and with
 `--training RUN` (RUN_BEFORE RUN, where one began with the weights of the other) it keeps the curve of the training.
-`fill` writes the tables anew: between `<!-- table: NAME NAME -->` and `<!-- end -->` stands the table of these results,
-and with another word in the place of `table`: `subgroups`, that of two results on groups of the same images;
-`robustness`, that of robustness studies of the same images; `curves`, how the trainings ended; `costs`, what
-benchmarks/peers.py has measured. `draw` makes a figure of the results
-NAME that stand beside it: of robustness studies their curves, of evaluations those of their trainings.
+`fill` writes the tables of the bundle's pages (docs/README.md, the card, and docs/trials.md) anew: between
+`<!-- table: NAME NAME -->` and `<!-- end -->` stands the table of these results, and with another word in the place of
+`table`: `subgroups`, that of two results on groups of the same images; `robustness`, that of robustness studies of the
+same images; `curves`, how the trainings ended; `costs`, what benchmarks/peers.py has measured. `draw` makes a figure of
+the results NAME that stand beside it: of robustness studies their curves, of evaluations those of their trainings.
 """
 
 import argparse
@@ -229,9 +229,14 @@ def card_problems(root: Path) -> list[str]:
     said |= {f"reference {text!r}": re.sub(r"\s+\(\d{4}\)$", "", text) for text in metadata["references"]}
     plain = re.sub(r"[\s>]+", " ", card)
     found += [f"{what} is missing" for what, text in said.items() if text not in plain]
-    if filled(card, root / "docs" / "results") != card:
-        found.append("a table is not what its results say: run noise2mask.explain.card fill")
+    wrong = [page.name for page, text in _pages(root).items() if filled(text, root / "docs" / "results") != text]
+    found += [f"{name}: a table is not what its results say: run noise2mask.explain.card fill" for name in wrong]
     return found + _metric_problems(root, metadata)
+
+
+def _pages(root: Path) -> dict[Path, str]:
+    """The bundle's pages and their text: the card and, where there are some, the trials."""
+    return {path: path.read_text(encoding="utf-8") for path in sorted((root / "docs").glob("*.md"))}
 
 
 def _rows_of_settings(train: Mapping[str, Any]) -> dict[str, str]:
@@ -289,8 +294,8 @@ def _run(given: argparse.Namespace) -> None:
     elif given.command == "draw":
         draw(given.picture, given.names)
     else:
-        card = given.bundle / "docs" / "README.md"
-        write_text_atomically(filled(card.read_text(encoding="utf-8"), card.parent / "results"), card)
+        for page, text in _pages(given.bundle).items():
+            write_text_atomically(filled(text, page.parent / "results"), page)
 
 
 if __name__ == "__main__":
