@@ -140,8 +140,9 @@ def _all_files(bundle: Path, weights: Path, overlays: Sequence[Path]) -> Iterato
     if not _are_own(weights, bundle):
         metadata.pop("eval_metrics", None)  # those of other weights
     yield "configs/metadata.json", json.dumps(metadata, indent=4).encode()
-    pages = sorted(path.relative_to(bundle).as_posix() for path in (bundle / "docs").glob("*.md"))
-    for name in ("configs/logging.conf", "LICENSE", *pages, "docs/data_license.txt"):
+    pages = [*(bundle / "docs").glob("*.md"), *(bundle / "docs").rglob("*.png")]
+    names = sorted(path.relative_to(bundle).as_posix() for path in pages)
+    for name in ("configs/logging.conf", "LICENSE", *names, "docs/data_license.txt"):
         yield name, (bundle / name).read_bytes()
     if (terms := terms_of(weights)).is_file():  # of these weights: the user's own have terms of their own
         yield f"models/{LICENSE}", terms.read_bytes()
