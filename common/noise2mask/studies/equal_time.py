@@ -29,6 +29,7 @@ from ..files import Lock, check_writable, write_text_atomically
 from ..handlers.checkpoint import finished
 from ..handlers.epoch_log import SECONDS
 from ..report.curves import read_scalars
+from ..settings import check_settings, parsed
 from .training_speed import MEASURED_INTERVAL, SHARE, epochs_within, speed_of
 
 logger = logging.getLogger(__name__)
@@ -84,7 +85,7 @@ def read_trainings(path: Path, data: Path, bundles: Path, only: Sequence[str] = 
 
     Raises:
         ValueError: where the file is no such mapping, a row lacks something or sets what the plan does, a name of
-            `only` is not in it, or a config or dataset is missing.
+            `only` is not in it, a config or dataset is missing, or a setting is none of the configs'.
     """
     try:
         rows = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -112,6 +113,10 @@ def _training(path: Path, name: Any, row: Any, data: Path, bundles: Path) -> Tra
     if missing:
         words = "correct it, --data or --bundles"
         raise ValueError(f"{path}: {name} needs {', '.join(missing)}, which does not exist: {words}.")
+    try:
+        check_settings(parsed([f"{setting}={value}" for setting, value in settings.items()]), training.files())
+    except ValueError as error:
+        raise ValueError(f"{path}: {name}: {error}") from error
     return training
 
 
