@@ -11,8 +11,9 @@ from torch import nn
 from noise2mask.bundles import Bundle, check_harmless
 from noise2mask.digest import PUBLISHED, check_published, sha256
 from noise2mask.files import load_plain
-from noise2mask.networks.weights import load_weights, restriction
+from noise2mask.networks.weights import load_weights
 from noise2mask.publish_weights import main, publish_weights
+from noise2mask.terms import restriction
 
 
 def network():

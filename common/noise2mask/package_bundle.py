@@ -25,7 +25,8 @@ from .bundles import check_harmless, settings_file
 from .data.structures import structures_of_label_maps
 from .digest import check_published
 from .files import atomic_file
-from .networks.weights import LICENSE, PACKAGED, load_weights, terms_of
+from .networks.weights import PACKAGED, load_weights
+from .terms import LICENSE, terms_of
 
 PACKAGE = Path(__file__).parent
 # What needs packages that a server has not, or has in other versions

@@ -25,7 +25,7 @@ from .digest import PUBLISHED, check_published, sha256
 from .files import atomic_file, load_plain, save_atomically, write_text_atomically
 from .handlers.model_settings import write_settings
 from .handlers.trained_on import images_file
-from .networks.weights import LICENSE
+from .terms import LICENSE
 
 NOT_LISTED = (LICENSE, PUBLISHED, ".")  # beginnings of names: terms, the sums themselves, and what a kill has left
 

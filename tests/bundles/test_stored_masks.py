@@ -21,6 +21,7 @@ from noise2mask.data.demo import main as make_demo
 STORED = Path(__file__).parent / "stored"
 SEGMENTING = ("pgdiffseg", "medsegdiff", "medsegdiff_v2", "diffusiondci_segmentation")
 GENERATING = "diffusiondci_generation"
+VOLUME = "medsegdiff_v2_volumes"
 TILE = 64  # pixels
 
 
@@ -50,6 +51,23 @@ def mask_of(name: str) -> np.ndarray:
     return noise2mask.segment(name, image_of(name)).mask.astype(np.uint8)
 
 
+def volume() -> np.ndarray:
+    """Three dark ellipsoids in a bright shell, where the Decathlon's crops have the hippocampus: (51, 35, 35)."""
+    places = np.stack(np.mgrid[0:51, 0:35, 0:35], axis=-1)
+    parts = (((13, 17, 11), (8, 10, 6)), ((32, 20, 18), (12, 7, 7)), ((22, 18, 14), (7, 8, 6)))
+    distance = np.min([np.linalg.norm((places - centre) / radii, axis=-1) for centre, radii in parts], axis=0)
+    shell = gaussian_filter(((distance >= 1) & (distance < 1.35)).astype(float), 1)
+    body = gaussian_filter((distance < 1).astype(float), 0.8)
+    texture = gaussian_filter(np.random.default_rng(0).normal(size=distance.shape), 1.5)
+    return (64 + 30 * shell - 14 * body + 5 * texture / texture.std()).astype(np.float32)
+
+
+def mask_of_volume() -> np.ndarray:
+    """By the weights of three dimensions, slice beside slice: (rows, columns * slices)."""
+    mask = noise2mask.segment("medsegdiff_v2", volume(), weights="volumes").mask
+    return np.concatenate([*np.moveaxis(mask, -1, 0)], axis=1).astype(np.uint8)
+
+
 def generated(folder: Path) -> np.ndarray:
     """An image for a mask of two halves, in the style of the tissue."""
     halves = np.repeat([[1] * (TILE // 2) + [2] * (TILE // 2)], TILE, axis=0).astype(np.uint8)
@@ -76,6 +94,11 @@ def test_a_generated_image_has_the_stored_mask(name):
     assert stored.any() and dice(mask_of(name), stored) >= 0.99
 
 
+def test_a_generated_volume_has_the_stored_mask():
+    stored = np.asarray(Image.open(STORED / f"{VOLUME}.png"))
+    assert set(np.unique(stored)) == {0, 1, 2} and dice(mask_of_volume(), stored) >= 0.99
+
+
 @pytest.mark.e2e
 def test_a_mask_has_the_stored_image(tmp_path):
     stored = np.asarray(Image.open(STORED / f"{GENERATING}.png"), float)
@@ -95,6 +118,7 @@ def store() -> None:
         Image.open(first["tissue"]).crop((0, 0, TILE, TILE)).save(image_of(GENERATING))
         for segmenter in SEGMENTING:
             Image.fromarray(mask_of(segmenter)).save(STORED / f"{segmenter}.png")
+        Image.fromarray(mask_of_volume()).save(STORED / f"{VOLUME}.png")
         Image.fromarray(generated(folder)).save(STORED / f"{GENERATING}.png")
 
 

@@ -54,6 +54,7 @@ def test_listing_imports_nothing_heavy(tmp_path):
         [sys.executable, "-c", script], check=True, capture_output=True, encoding="utf-8", cwd=tmp_path
     )
     assert all(word in done.stdout for word in ("pgdiffseg", "medsegdiff", "binary", "US", "lesion", "nodule"))
+    assert "research" in done.stdout  # what weights of unclear terms are for
 
 
 def test_weights_come_with_what_inference_must_repeat(trained):

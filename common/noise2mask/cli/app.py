@@ -14,6 +14,7 @@ from rich.table import Table
 
 from ..bundles import all_bundles, find_bundle
 from ..refusals import ServerError, disk_is_full, out_of_memory, refusal_in
+from ..terms import restriction
 from .how import How
 
 app = typer.Typer(
@@ -62,7 +63,9 @@ def list_bundles() -> None:
         modalities = {str(image.get("modality", "any")) for image in formats.get("inputs", {}).values()}
         masks = [formats["inputs"]["image"]] if bundle.generates else formats.get("outputs", {}).values()
         classes = [name for mask in masks for name in mask.get("channel_def", {}).values()]
-        weights = ", ".join(["yes", *bundle.other_weights]) if bundle.weights.is_file() else "train it"
+        names = {"yes": bundle.weights} | {name: bundle.chosen(name) for name in bundle.other_weights}
+        usable = [f"{name} (research use)" if restriction(path) else name for name, path in names.items()]
+        weights = ", ".join(usable) if bundle.weights.is_file() else "train it"
         what = (", ".join(sorted(modalities)), ", ".join(classes), weights)
         table.add_row(escape(bundle.name), data["version"], data["task"], *what)
     console.print(table)

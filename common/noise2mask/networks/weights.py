@@ -14,11 +14,10 @@ from ..diffusion.denoiser import unwrap
 from ..digest import PUBLISHED
 from ..files import load_plain
 from ..refusals import disk_is_full
+from ..terms import LICENSE, restriction
 from ..zips import take_out
 
 PACKAGED = "models/model.pt"  # where a packaged bundle has its weights
-LICENSE = "LICENSE"  # of weights, beside them
-RESTRICTED = "Research use"  # how a line of it begins, where the terms of the training data are not clear
 
 logger = logging.getLogger(__name__)
 
@@ -65,19 +64,6 @@ def load_weights(network: nn.Module, path: str | Path) -> nn.Module:
         )
     unwrap(network).load_state_dict(state)
     return network
-
-
-def terms_of(path: Path) -> Path:
-    """The file of weights' terms beside them: volumes.pt -> LICENSE_volumes where it is there, else LICENSE."""
-    own = path.with_name(f"{LICENSE}_{path.stem}")
-    return own if own.is_file() else path.with_name(LICENSE)
-
-
-def restriction(path: Path) -> str:
-    """What weights may be used for, by their terms, where those restrict it; else empty."""
-    terms = terms_of(path)
-    lines = terms.read_text(encoding="utf-8").splitlines() if terms.is_file() else []
-    return next((line for line in lines if line.startswith(RESTRICTED)), "")
 
 
 @contextmanager
