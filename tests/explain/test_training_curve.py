@@ -6,7 +6,7 @@ import pytest
 from torch.utils.tensorboard import SummaryWriter
 
 from noise2mask.explain.card import filled, written
-from noise2mask.explain.score_rows import score_table
+from noise2mask.explain.score_rows import DIFFERENCES, score_table
 from noise2mask.explain.training_curve import gain_at_end, said_of_end, training_curve, write_training_curves
 from noise2mask.files import save_atomically
 
@@ -112,9 +112,16 @@ def test_nothing_is_claimed_of_a_network_that_was_still_rising():
     rows = score_table([{**own, **one} for one in (flat, rising, stopped, flat)]).splitlines()
     ends = [row.split(" | ")[-1] for row in rows[2:6]]
     assert ends == ["flat |", "not converged |", "stopped early |", "flat |"]
-    later = [row for row in rows[6:] if row.startswith("| ")][2:5]
-    assert later[0].count("not converged") == 4 and later[1].count("stopped early") == 4
-    assert later[2].startswith("| flat | +0.000")
+    compared = [row for row in rows[6:] if "+0.000" in row]
+    assert len(compared) == 1 and compared[0].startswith("| flat | ")
+    assert sum(row.endswith("first row and: rising (not converged); stopped (stopped early).") for row in rows) == 1
+
+
+def test_a_table_of_no_differences_is_a_sentence():
+    own = {**SCORES, "hd95_unit": "mm"}
+    rising, flat = result("rising", 0.1, 0.2, 0.3, 0.4, **own), result("flat", 0.5, 0.5, 0.5, 0.5, **own)
+    text = score_table([{**own, **one} for one in (rising, flat)])
+    assert DIFFERENCES not in text and "first row and: flat (not converged)." in text
 
 
 def test_curves_are_drawn(tmp_path):

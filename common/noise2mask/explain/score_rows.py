@@ -24,6 +24,7 @@ OF_ALL = (
     "triage by probability against Dice, all images",
 )
 DIFFERENCES = "Minus the first row, image by image (Dice and IoU: higher is better; HD95, where both have one: lower):"
+NO_DIFFERENCES = "Nothing is said of the differences between the first row and: "
 UNCERTAINTY = "How far the probabilities and the order of doubt can be trusted:"
 COMPARED = ("Dice, all images", "Dice, lesion", "IoU, lesion", "HD95")
 OF_STRUCTURES = "Of each structure:"
@@ -36,14 +37,12 @@ def score_table(results: Sequence[Mapping[str, Any]]) -> str:
 
     Columns that tell images with a lesion from those without are left out where all images have all structures.
     """
-    first, names = results[0], list(results[0].get("structures", {}))
+    names = list(results[0].get("structures", {}))
     pooled = POOLED if any(CLASSES in result for result in results) else {}
     scores = [_scores(result) | _pooled(result, pooled) | _end(result) for result in results]
     always = all(_with_lesion(result) == _lines(result) for result in results)
     tables = [_table([_renamed(row, bool(names), always) for row in scores])]
-    if len(results) > 1:
-        differences = [_renamed(_differences(result, first), bool(names), always) for result in results[1:]]
-        tables.append(f"{DIFFERENCES}\n\n{_table(differences)}")
+    tables += _compared(results, bool(names), always)
     doubts = [_renamed(_uncertainty(result), bool(names), always) for result in results]
     tables.append(f"{UNCERTAINTY}\n\n{_table(doubts)}")
     if names:
@@ -133,10 +132,18 @@ def _distance(result: Mapping[str, Any], unit: str, lines: int) -> str:
     return f"{_with_interval(result, 'hd95', 1)} {unit}{without}"
 
 
+def _compared(results: Sequence[Mapping[str, Any]], several: bool, always: bool) -> list[str]:
+    """The table of differences from the first row, and whose there are not."""
+    first, *others = results
+    why = [(result, _why_not(result, first)) for result in others]
+    rows = [_renamed(_differences(result, first), several, always) for result, words in why if not words]
+    left_out = "; ".join(f"{result['title']} ({words})" for result, words in why if words)
+    tables = [f"{DIFFERENCES}\n\n{_table(rows)}"] if rows else []
+    return [*tables, f"{NO_DIFFERENCES}{left_out}."] if left_out else tables
+
+
 def _differences(result: Mapping[str, Any], first: Mapping[str, Any]) -> Row:
     """Mean differences on the same images, all of them or those with a lesion."""
-    if words := _why_not(result, first):
-        return {"network": result["title"], **dict.fromkeys(COMPARED, words)}
     found = (
         difference(result, first),
         difference(result, first, dice, of_a_lesion),
