@@ -1,0 +1,46 @@
+"""The README's table of scores is what the results beside the cards say."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from noise2mask.explain.training_curve import FLAT_AT_END, said_of_end
+
+ROOT = Path(__file__).parents[1]
+# First cell of a row -> bundle, and the results of its network, of BasicUNet and of nnU-Net
+ROWS = {
+    "breast, BUSI, 152 images": ("pgdiffseg", "shipped", "busi_128_unet_mirrored_test", "busi_128_nnunet_test"),
+    "thyroid, DDTI, 66 images": ("medsegdiff", "shipped", "gpu_ddti_unet", "gpu_ddti_nnunet"),
+    "hippocampus, 41 volumes, by slices": ("medsegdiff_v2", "shipped", "basic_unet", None),
+    "hippocampus, 41 volumes, in 3D": ("medsegdiff_v2", "gpu_volumes", "gpu_volumes_unet", "gpu_volumes_nnunet"),
+    "disc and cup, Drishti-GS, 51 images": ("medsegdiff_v2", "drishti_deep", "drishti_unet", "gpu_drishti_nnunet"),
+    "lung tissue, WSSS4LUAD, 160 tiles": ("diffusiondci_segmentation", "shipped", "basic_unet_views", "nnunet"),
+}
+
+
+def results(bundle, *names):
+    folder = ROOT / "bundles" / bundle / "docs" / "results"
+    return [json.loads((folder / f"{name}.json").read_text()) if name else None for name in names]
+
+
+def dice(result):
+    """Over all images and, where some have no lesion, over those with one; a star where no flat curve was kept."""
+    if result is None:
+        return "-"
+    means = result["means"]
+    lesion = f" / {means['dice_lesion']:.3f}" if means["dice_lesion"] != means["dice"] else ""
+    return f"{means['dice']:.3f}{lesion}" + ("" if said_of_end(result.get("training")) == FLAT_AT_END else " *")
+
+
+def calibration(found):
+    return " / ".join("-" if one is None else f"{one['pooled']['expected_calibration_error']:.4f}" for one in found)
+
+
+@pytest.mark.parametrize("first", ROWS)
+def test_a_row_of_the_readme_is_what_the_results_say(first):
+    bundle, *names = ROWS[first]
+    found = results(bundle, *names)
+    cells = [*map(dice, found), calibration(found), f"{found[0]['triage']['spearman_with_dice']:.2f}"]
+    page = f"[{first}](bundles/{bundle}/docs/README.md#results)"
+    assert f"| {page} | {' | '.join(cells)} |" in (ROOT / "README.md").read_text(encoding="utf-8")
