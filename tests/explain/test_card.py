@@ -333,7 +333,7 @@ def test_what_diffusiondci_says_of_its_uncertainty_follows_from_the_kept_cases()
     unsure_first = sorted(images, key=lambda own: -own[0]["triage"])
     parts = (unsure_first[:16], unsure_first[16:])
     dice = [mean(mean(case["dice"] for case in own) for own in some) for some in parts]
-    assert [round(value, 2) for value in dice] == [0.59, 0.87]
+    assert [round(value, 2) for value in dice] == [0.6, 0.87]
 
 
 @pytest.mark.parametrize("name", ["probe", "ratio_study"])
