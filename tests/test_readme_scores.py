@@ -37,6 +37,14 @@ def calibration(found):
     return " / ".join("-" if one is None else f"{one['pooled']['expected_calibration_error']:.4f}" for one in found)
 
 
+def test_the_readme_has_no_other_rows():
+    page = (ROOT / "README.md").read_text(encoding="utf-8")
+    table = page[page.index("| test images |") :].split("\n\n")[0].splitlines()[2:]
+    assert [row.split("](")[0] for row in table] == [f"| [{first}" for first in ROWS]
+    (volumes,) = results("medsegdiff_v2", "volumes_test")
+    assert f"`volumes` ({volumes['means']['dice']:.3f})" in page
+
+
 @pytest.mark.parametrize("first", ROWS)
 def test_a_row_of_the_readme_is_what_the_results_say(first):
     bundle, *names = ROWS[first]

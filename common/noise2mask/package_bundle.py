@@ -141,9 +141,9 @@ def _all_files(bundle: Path, weights: Path, overlays: Sequence[Path]) -> Iterato
     if not _are_own(weights, bundle):
         metadata.pop("eval_metrics", None)  # those of other weights
     yield "configs/metadata.json", json.dumps(metadata, indent=4).encode()
-    pages = [*(bundle / "docs").glob("*.md"), *(bundle / "docs").rglob("*.png")]
-    names = sorted(path.relative_to(bundle).as_posix() for path in pages)
-    for name in ("configs/logging.conf", "LICENSE", *names, "docs/data_license.txt"):
+    shown = [*(bundle / "docs").glob("trials.md"), *(bundle / "docs").rglob("*.png")]  # what the card links to
+    names = sorted(path.relative_to(bundle).as_posix() for path in shown)
+    for name in ("configs/logging.conf", "LICENSE", "docs/README.md", "docs/data_license.txt", *names):
         yield name, (bundle / name).read_bytes()
     if (terms := terms_of(weights)).is_file():  # of these weights: the user's own have terms of their own
         yield f"models/{LICENSE}", terms.read_bytes()

@@ -135,6 +135,8 @@ def _distance(result: Mapping[str, Any], unit: str, lines: int) -> str:
 def _compared(results: Sequence[Mapping[str, Any]], several: bool, always: bool) -> list[str]:
     """The table of differences from the first row, and whose there are not."""
     first, *others = results
+    if others and (end := _untold_end(first)):
+        return [f"Nothing is said of the differences from the first row, which is {end}."]
     why = [(result, _why_not(result, first)) for result in others]
     rows = [_renamed(_differences(result, first), several, always) for result, words in why if not words]
     left_out = "; ".join(f"{result['title']} ({words})" for result, words in why if words)
@@ -163,11 +165,14 @@ def _distance_apart(result: Mapping[str, Any], first: Mapping[str, Any]) -> str:
 
 
 def _why_not(result: Mapping[str, Any], first: Mapping[str, Any]) -> str:
-    """Why a difference would say nothing; "" where it does."""
-    if not same_images(result, first):
-        return "other images"
-    ends = [said_of_end(one.get("training")) for one in (result, first)]
-    return next((end for end in ends if end in (NOT_CONVERGED, STOPPED)), "")
+    """Why a difference from a first row that has converged would say nothing; "" where it does."""
+    return _untold_end(result) if same_images(result, first) else "other images"
+
+
+def _untold_end(result: Mapping[str, Any]) -> str:
+    """How its training ended, where that is a reason to claim nothing; else ""."""
+    end = said_of_end(result.get("training"))
+    return end if end in (NOT_CONVERGED, STOPPED) else ""
 
 
 def _with_interval(result: Mapping[str, Any], name: str, digits: int = 3) -> str:

@@ -113,11 +113,18 @@ def _training(path: Path, name: Any, row: Any, data: Path, bundles: Path) -> Tra
     if missing:
         words = "correct it, --data or --bundles"
         raise ValueError(f"{path}: {name} needs {', '.join(missing)}, which does not exist: {words}.")
+    _check_settings(path, name, training)
+    return training
+
+
+def _check_settings(path: Path, name: str, training: Training) -> None:
+    """Raise ValueError where a setting is none of the configs', or of another kind."""
     try:
-        check_settings(parsed([f"{setting}={value}" for setting, value in settings.items()]), training.files())
+        # As the command line will read them: a value such as "[255]" is text here
+        given = parsed([f"{setting}={value}" for setting, value in training.settings.items()])
+        check_settings(given, training.files())
     except ValueError as error:
         raise ValueError(f"{path}: {name}: {error}") from error
-    return training
 
 
 def planned(name: str, training: Training, folder: Path, seconds: float) -> dict[str, Any]:
