@@ -14,7 +14,8 @@ from noise2mask.data.splits import KEYS
 
 TABLE = "image,group,split\na,p1,train\nb.png,p1,train\nc,p2,val\nd,p3,test\n"
 BUNDLES = Path(__file__).parents[2] / "bundles"
-CARDS = [BUNDLES / name / "docs" / "split.csv" for name in ("pgdiffseg", "medsegdiff", "medsegdiff_v2")]
+CARDS = {BUNDLES / name / "docs" / "split.csv": "shipped" for name in ("pgdiffseg", "medsegdiff", "medsegdiff_v2")}
+CARDS[BUNDLES / "medsegdiff_v2" / "docs" / "split_skin.csv"] = "skin_ham10000"
 
 
 @pytest.fixture
@@ -84,15 +85,17 @@ def test_two_images_of_one_name_are_refused_and_folders_of_dicom_files_are_found
     assert found["testing"] == [{"image": "series/b", "patient": "p1"}] and found["group_by"] == "group"
 
 
-@pytest.mark.parametrize("path", CARDS, ids=lambda path: path.parents[1].name)
-def test_the_splits_of_the_cards_are_those_of_their_scores(path):
+@pytest.mark.parametrize(
+    ("path", "result"), CARDS.items(), ids=[f"{path.parents[1].name}/{path.stem}" for path in CARDS]
+)
+def test_the_splits_of_the_cards_are_those_of_their_scores(path, result):
     with open(path, encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert tuple(rows[0]) == COLUMNS
     items = [{"image": f"{row['image']}.png"} for row in rows]
     found = assigned({"training": items, "validation": [], "testing": []}, path)
     assert sum(len(found[key]) for key in KEYS) == len(rows) and all(found[key] for key in KEYS)
-    cases = json.loads((path.parent / "results" / "shipped.json").read_text())["cases"]
+    cases = json.loads((path.parent / "results" / f"{result}.json").read_text())["cases"]
     images = {case.get("image", number): case["patient"] for number, case in enumerate(cases)}
     sizes = (Counter(images.values()), Counter(item["patient"] for item in found["testing"]))
     assert sorted(sizes[0].values()) == sorted(sizes[1].values())  # of the groups of the test images
