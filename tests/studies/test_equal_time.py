@@ -137,10 +137,10 @@ def test_all_are_finished_in_time_and_nothing_is_done_twice(demo, tmp_path):
 
 @pytest.mark.e2e
 def test_a_training_that_fails_is_named_with_its_log(demo, tmp_path):
-    command = [*rows_file(tmp_path, demo, learning_rate="nonsense"), "--minutes", "0.3"]
+    command = [*rows_file(tmp_path, demo, learning_rate=-1.0), "--minutes", "0.3"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=200, cwd=tmp_path)
     assert done.returncode == 1 and "ours failed: " in done.stderr and "measured/ours.log says why" in done.stderr
-    assert "nonsense" in (tmp_path / "runs" / "measured" / "ours.log").read_text()
+    assert "Invalid learning rate: -1.0" in (tmp_path / "runs" / "measured" / "ours.log").read_text()
 
 
 @pytest.mark.e2e
