@@ -13,7 +13,8 @@ from tests.conftest import BUNDLES, ROOT, TINY
 from tests.studies.times import write_times
 
 from noise2mask.handlers.checkpoint import finished
-from noise2mask.studies.equal_time import PLAN, Training, planned, read_trainings, run
+from noise2mask.studies.equal_time import PLAN, planned, run
+from noise2mask.studies.training_rows import Training, read_trainings
 from noise2mask.studies.training_speed import Speed, epochs_within
 
 ROWS = sorted((ROOT / "benchmarks").glob("equal_time*.yaml"))
