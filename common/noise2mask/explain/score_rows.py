@@ -24,7 +24,7 @@ OF_ALL = (
     "triage by probability against Dice, all images",
 )
 DIFFERENCES = "Minus the first row, image by image (Dice and IoU: higher is better; HD95, where both have one: lower):"
-NO_DIFFERENCES = "Nothing is said of the differences between the first row and: "
+NO_DIFFERENCES = "Nothing is said of the differences"
 UNCERTAINTY = "How far the probabilities and the order of doubt can be trusted:"
 COMPARED = ("Dice, all images", "Dice, lesion", "IoU, lesion", "HD95")
 OF_STRUCTURES = "Of each structure:"
@@ -136,12 +136,12 @@ def _compared(results: Sequence[Mapping[str, Any]], several: bool, always: bool)
     """The table of differences from the first row, and whose there are not."""
     first, *others = results
     if others and (end := _untold_end(first)):
-        return [f"Nothing is said of the differences from the first row, which is {end}."]
+        return [f"{NO_DIFFERENCES} from the first row, which is {end}."]
     why = [(result, _why_not(result, first)) for result in others]
     rows = [_renamed(_differences(result, first), several, always) for result, words in why if not words]
     left_out = "; ".join(f"{result['title']} ({words})" for result, words in why if words)
     tables = [f"{DIFFERENCES}\n\n{_table(rows)}"] if rows else []
-    return [*tables, f"{NO_DIFFERENCES}{left_out}."] if left_out else tables
+    return [*tables, f"{NO_DIFFERENCES} between the first row and: {left_out}."] if left_out else tables
 
 
 def _differences(result: Mapping[str, Any], first: Mapping[str, Any]) -> Row:
