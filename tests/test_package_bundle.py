@@ -188,6 +188,21 @@ def test_weights_that_ship_beside_a_bundles_own_have_a_name_of_their_own(tmp_pat
     assert read(package, "train")["batch_size"] == 1  # volumes of different depth do not fit in one
 
 
+def test_weights_for_other_images_say_so_in_the_metadata_and_in_their_terms(tmp_path):
+    bundle = next(root for root in BUNDLES if root.name == "medsegdiff_v2")
+    package = unpack(
+        package_bundle(bundle, tmp_path, bundle / "models" / "fundus.pt"), tmp_path, "medsegdiff_v2_fundus"
+    )
+    metadata, own = read(package, "metadata"), json.loads((bundle / "configs" / "metadata.json").read_text())
+    formats = metadata["network_data_format"]
+    image, masks = formats["inputs"]["image"], formats["outputs"]["pred"]
+    assert (image["num_channels"], image["modality"]) == (3, "fundus photograph") and "other_weights" not in metadata
+    assert masks["channel_def"] == {"0": "background", "1": "disc", "2": "cup"} and masks["num_channels"] == 2
+    assert "Drishti" in metadata["data_source"] and "Drishti" not in own["data_source"]
+    assert "Research use" in (package / "models" / "LICENSE").read_text()
+    assert image["num_channels"] == read(package, "inference")["in_channels"]
+
+
 def test_configs_are_json_and_all_that_can_run_are_there(package, bundle):
     names = {path.stem for path in (bundle / "configs").glob("*.yaml")} | {"metadata"}
     assert {path.stem for path in package.glob("configs/*.json")} == names - {"ablation", "train_reference", "slides"}

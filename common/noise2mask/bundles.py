@@ -118,6 +118,11 @@ class Bundle(NamedTuple):
         """Names of those that stand beside them, for other images, such as volumes."""
         return sorted(path.stem for path in self.weights.parent.glob("*.pt") if path != self.weights)
 
+    def said_of(self, name: str) -> str:
+        """The name of one of `other_weights`, and what they segment: fundus: disc, cup."""
+        settings = yaml.safe_load(settings_file(self.chosen(name)).read_text(encoding="utf-8"))
+        return f"{name}: {', '.join(settings.get('structures') or [str(settings.get('structure'))])}"
+
     def chosen(self, weights: str | Path | None) -> Path:
         """The bundle's own weights where None are given, one of `other_weights` by its name, or a file's path."""
         if weights is None:

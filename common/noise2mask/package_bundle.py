@@ -123,8 +123,12 @@ def _with_settings(overlays: Sequence[Path], settings: Path) -> list[Path]:
 
 def _name_of(bundle: Path, weights: Path) -> str:
     """Of the folder in the zip, which is the model to MONAI Label."""
-    beside = not _are_own(weights, bundle) and weights.resolve().parent == (bundle / PACKAGED).resolve().parent
-    return bundle.resolve().name + (f"_{weights.stem}" if beside else "")
+    return bundle.resolve().name + (f"_{weights.stem}" if _are_beside(weights, bundle) else "")
+
+
+def _are_beside(weights: Path, bundle: Path) -> bool:
+    """Whether they are others that ship with it."""
+    return not _are_own(weights, bundle) and weights.resolve().parent == (bundle / PACKAGED).resolve().parent
 
 
 def _are_own(weights: Path, bundle: Path) -> bool:
@@ -137,9 +141,7 @@ def _all_files(bundle: Path, weights: Path, overlays: Sequence[Path]) -> Iterato
     yield PACKAGED, _bare_weights(weights, configs["inference"])
     for name, config in configs.items():
         yield f"configs/{name}.json", json.dumps(_vendored(config), indent=4).encode()
-    metadata = _metadata(bundle, configs["inference"])
-    if not _are_own(weights, bundle):
-        metadata.pop("eval_metrics", None)  # those of other weights
+    metadata = _metadata(bundle, weights, configs["inference"])
     yield "configs/metadata.json", json.dumps(metadata, indent=4).encode()
     shown = [*(bundle / "docs").glob("trials.md"), *(bundle / "docs").rglob("*.png")]  # what the card links to
     names = sorted(path.relative_to(bundle).as_posix() for path in shown)
@@ -154,10 +156,15 @@ def _all_files(bundle: Path, weights: Path, overlays: Sequence[Path]) -> Iterato
             yield f"scripts/{PACKAGE.name}/{relative.as_posix()}", source.read_bytes()
 
 
-def _metadata(bundle: Path, config: Mapping[str, Any]) -> dict[str, Any]:
-    """The bundle's, whose labels, which MONAI Label shows, are the structures that these weights segment, or take."""
+def _metadata(bundle: Path, weights: Path, config: Mapping[str, Any]) -> dict[str, Any]:
+    """The bundle's, with what it says of these weights, and as labels, which MONAI Label shows, what they segment."""
     metadata: dict[str, Any] = json.loads((bundle / "configs" / "metadata.json").read_text(encoding="utf-8"))
-    formats = metadata["network_data_format"]
+    others, formats = metadata.pop("other_weights", {}), metadata["network_data_format"]
+    if not _are_own(weights, bundle):
+        metadata.pop("eval_metrics", None)  # those of other weights
+        own = dict(others.get(weights.stem, {})) if _are_beside(weights, bundle) else {}
+        formats["inputs"]["image"] |= own.pop("image", {})
+        metadata |= own
     masks = formats["inputs"]["image"] if "references" in config else formats["outputs"]["pred"]
     names = ["background", *config.get("structures", [config.get("structure")])]
     masks["channel_def"] = {str(number): name for number, name in enumerate(names)}

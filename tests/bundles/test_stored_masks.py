@@ -23,7 +23,7 @@ STORED = Path(__file__).parent / "stored"
 SEGMENTING = ("pgdiffseg", "medsegdiff", "medsegdiff_v2", "diffusiondci_segmentation")
 SEVERAL = SEGMENTING[2:]  # with several structures, of which the stored mask has two at least
 GENERATING = "diffusiondci_generation"
-VOLUME = "medsegdiff_v2_volumes"
+VOLUME, FUNDUS = "medsegdiff_v2_volumes", "medsegdiff_v2_fundus"  # of weights beside a bundle's own
 TILE = 64  # pixels
 
 
@@ -70,6 +70,25 @@ def mask_of_volume() -> np.ndarray:
     return np.concatenate([*np.moveaxis(mask, -1, 0)], axis=1).astype(np.uint8)
 
 
+def fundus() -> np.ndarray:
+    """A reddish eye on black, a bright disc in it and a brighter cup in that: 288 x 320 pixels, three colours."""
+    eye, disc, cup = (blurred_ellipse(*at) for at in ((144, 160, 138, 150), (140, 185, 30, 27), (142, 186, 17, 15)))
+    texture = gaussian_filter(np.random.default_rng(0).normal(size=eye.shape[:2]), 4)[..., None]
+    retina = eye * (np.array([100, 45, 20]) + 6 * texture / texture.std())
+    return np.clip(retina + disc * np.array([75, 60, 20]) + cup * np.array([30, 50, 40]), 0, 255).astype(np.uint8)
+
+
+def blurred_ellipse(row: int, column: int, height: int, width: int) -> np.ndarray:
+    """(288, 320, 1), 1 inside; height and width are from the centre on."""
+    rows, columns = np.mgrid[0:288, 0:320]
+    inside = ((rows - row) / height) ** 2 + ((columns - column) / width) ** 2 < 1
+    return gaussian_filter(inside.astype(float), 1.5)[..., None]
+
+
+def mask_of_fundus() -> np.ndarray:
+    return noise2mask.segment("medsegdiff_v2", STORED / "fundus.png", weights="fundus").mask.astype(np.uint8)
+
+
 def generated(folder: Path) -> np.ndarray:
     """An image for a mask of two halves, in the style of the tissue."""
     halves = np.repeat([[1] * (TILE // 2) + [2] * (TILE // 2)], TILE, axis=0).astype(np.uint8)
@@ -97,9 +116,14 @@ def test_a_generated_image_has_the_stored_mask(name):
 
 
 def test_a_generated_volume_has_the_stored_mask():
-    assert {f"{bundle.name}_{name}" for bundle in all_bundles() for name in bundle.other_weights} == {VOLUME}
+    assert {f"{bundle.name}_{name}" for bundle in all_bundles() for name in bundle.other_weights} == {FUNDUS, VOLUME}
     stored = np.asarray(Image.open(STORED / f"{VOLUME}.png"))
     assert set(np.unique(stored)) == {0, 1, 2} and dice(mask_of_volume(), stored) >= 0.99
+
+
+def test_a_generated_fundus_has_the_stored_mask():
+    stored = np.asarray(Image.open(STORED / f"{FUNDUS}.png"))
+    assert set(np.unique(stored)) == {0, 1, 2} and dice(mask_of_fundus(), stored) >= 0.99
 
 
 @pytest.mark.e2e
@@ -118,10 +142,12 @@ def store() -> None:
         first = {kind: min((folder / kind / "images").iterdir()) for kind in ("ultrasound", "tissue")}
         Image.open(first["ultrasound"]).save(image_of("pgdiffseg"))
         Image.fromarray(ellipse()).save(image_of("medsegdiff_v2"))
+        Image.fromarray(fundus()).save(STORED / "fundus.png")
         Image.open(first["tissue"]).crop((TILE, TILE // 2, 2 * TILE, 3 * TILE // 2)).save(image_of(GENERATING))
         for segmenter in SEGMENTING:
             Image.fromarray(mask_of(segmenter)).save(STORED / f"{segmenter}.png")
         Image.fromarray(mask_of_volume()).save(STORED / f"{VOLUME}.png")
+        Image.fromarray(mask_of_fundus()).save(STORED / f"{FUNDUS}.png")
         Image.fromarray(generated(folder)).save(STORED / f"{GENERATING}.png")
 
 

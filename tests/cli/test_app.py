@@ -51,10 +51,16 @@ def test_listing_imports_nothing_heavy(tmp_path):
             assert not {"torch", "monai", "numpy"} & set(sys.modules)
     """
     done = subprocess.run(
-        [sys.executable, "-c", script], check=True, capture_output=True, encoding="utf-8", cwd=tmp_path
+        [sys.executable, "-c", script],
+        check=True,
+        capture_output=True,
+        encoding="utf-8",
+        cwd=tmp_path,
+        env={**os.environ, "COLUMNS": "200"},
     )
     assert all(word in done.stdout for word in ("pgdiffseg", "medsegdiff", "binary", "US", "lesion", "nodule"))
     assert "research" in done.stdout  # what weights of unclear terms are for
+    assert "fundus: disc, cup" in " ".join(done.stdout.replace("│", " ").split())  # of weights for other images
 
 
 def test_weights_come_with_what_inference_must_repeat(trained):

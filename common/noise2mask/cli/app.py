@@ -63,9 +63,9 @@ def list_bundles() -> None:
         modalities = {str(image.get("modality", "any")) for image in formats.get("inputs", {}).values()}
         masks = [formats["inputs"]["image"]] if bundle.generates else formats.get("outputs", {}).values()
         classes = [name for mask in masks for name in mask.get("channel_def", {}).values()]
-        names = {"yes": bundle.weights} | {name: bundle.chosen(name) for name in bundle.other_weights}
+        names = {"yes": bundle.weights} | {bundle.said_of(name): bundle.chosen(name) for name in bundle.other_weights}
         usable = [f"{name} (research use)" if restriction(path) else name for name, path in names.items()]
-        weights = ", ".join(usable) if bundle.weights.is_file() else "train it"
+        weights = "; ".join(usable) if bundle.weights.is_file() else "train it"
         what = (", ".join(sorted(modalities)), ", ".join(classes), weights)
         table.add_row(escape(bundle.name), data["version"], data["task"], *what)
     console.print(table)
