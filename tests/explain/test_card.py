@@ -263,6 +263,20 @@ def test_what_medsegdiff_v2_says_of_its_failures_follows_from_the_kept_cases():
     assert [round(value, 2) for value in means] == [0.85, 0.87]
 
 
+def test_what_medsegdiff_v2_says_of_the_failures_of_fundus_follows_from_the_kept_cases():
+    result = json.loads((ROOT / "bundles/medsegdiff_v2/docs/results/fundus.json").read_text())
+    cases = result["cases"]  # the disc and the cup of each photograph
+    assert (len(cases), result["counts"]["lesions_missed"]) == (102, 0)
+    bad = [place for place, case in enumerate(cases) if case["dice"] < 0.8]
+    assert len(bad) == 5 and all(place % 2 for place in bad)
+    assert all(cup["area"] < disc["area"] for disc, cup in zip(cases[::2], cases[1::2], strict=True))
+    worst = min(cases, key=lambda case: case["dice"])
+    unsure_first = sorted(cases, key=lambda case: -case["triage"])
+    assert round(worst["dice"], 2) == 0.63 and worst["triage"] == unsure_first[0]["triage"]
+    means = [mean(case["dice"] for case in some) for some in (unsure_first[:10], unsure_first[10:])]
+    assert [round(value, 2) for value in means] == [0.90, 0.93]
+
+
 V2 = ROOT / "bundles/medsegdiff_v2/docs"
 ROWS_OF_V2 = ["rows_sum", "rows_sa", "rows_u_sa", "rows_ss_former", "rows_nbp_filter"]
 
