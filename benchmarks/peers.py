@@ -2,10 +2,10 @@
 
 python benchmarks/peers.py --bundle pgdiffseg --size 128 128 --output bundles/pgdiffseg/docs/results/costs.json
 
-Each in processes of its own, in turn; times are medians. The network is the preset `compact`, as drawn, also in the
-row of the paper's way, which takes sampler, steps, samples and fusion of presets/paper.yaml. `--overlays` are the
-bundle's, such as data/hippocampus presets/volumes; with --nnunet FOLDER, a training of presets/nnunet_train.yaml,
-nnU-Net has a row, with its mirroring.
+Each in processes of its own, in turn; times are medians. The network is that of the weights that ship, as drawn, also
+in the row of the paper's way, which takes sampler, steps, samples and fusion of presets/paper.yaml. `--weights` are
+others beside the bundle's own, such as volumes; with --nnunet FOLDER, a training of presets/nnunet_train.yaml, nnU-Net
+has a row, with its mirroring.
 """
 
 import argparse
@@ -26,7 +26,6 @@ from noise2mask.diffusion.samplers import evaluations
 
 BUNDLES = Path(__file__).parents[1] / "bundles"
 OF_SAMPLING = ("sampler", "steps", "samples", "fusion")
-WEIGHTS = "models/model.yaml"  # what the weights that ship add: views
 DEFAULT, PAPER, NNUNET = "default", "the paper's way", "nnU-Net"
 ROWS: dict[str, tuple[str, ...]] = {
     DEFAULT: (),
@@ -42,7 +41,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--bundle", default="pgdiffseg")
     parser.add_argument("--size", type=int, nargs="+", default=[128, 128], help="rows, columns and, of volumes, slices")
-    parser.add_argument("--overlays", nargs="*", default=[])
+    parser.add_argument("--weights", default="model", help="a name in the bundle's models/, such as volumes")
     parser.add_argument("--nnunet", type=Path, help="output folder of a training of nnU-Net")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--output", type=Path, help="JSON for a card")
@@ -90,16 +89,17 @@ def measured(given: argparse.Namespace) -> dict[str, Any]:
 
 
 def loaded(given: argparse.Namespace) -> ConfigParser:
-    """inference.yaml with the row's presets."""
+    """inference.yaml with the settings of the weights, whose views only the first rows have, and the row's presets."""
     configs = BUNDLES / given.bundle / "configs"
+    inference, weights = configs / "inference.yaml", configs.parent / "models" / f"{given.weights}.yaml"
     config = ConfigParser()
-    names = ["inference", *given.overlays, *ROWS[given.row]]
-    config.read_config([str(configs / f"{name}.yaml") for name in names])
-    of_weights = (
-        ConfigParser.load_config_file(BUNDLES / given.bundle / WEIGHTS) if given.row in (DEFAULT, "one step") else {}
+    config.read_config(
+        [str(path) for path in (inference, weights, *(configs / f"{name}.yaml" for name in ROWS[given.row]))]
     )
-    for name in ("flips", "zooms"):
-        config[name] = of_weights.get(name, config[name])
+    if given.row not in (DEFAULT, "one step"):
+        plain = ConfigParser.load_config_file(inference)
+        for name in (name for name in ("flips", "zooms") if name in plain):
+            config[name] = plain[name]
     if given.row == PAPER:
         paper = ConfigParser.load_config_file(configs / "presets" / "paper.yaml")
         for name in (name for name in OF_SAMPLING if name in config):  # DiffusionDCI samples no masks

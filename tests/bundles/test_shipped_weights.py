@@ -1,5 +1,6 @@
 """Weights that ship are used as they were trained, and are what SHA256SUMS and the metadata say."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,8 @@ ROOT = Path(__file__).parents[2]
 SHIPPED = [bundle for bundle in all_bundles() if bundle.weights.is_file() and bundle.root.is_relative_to(ROOT)]
 SEGMENTING = [bundle for bundle in SHIPPED if not bundle.generates]
 GENERATING = [bundle for bundle in SHIPPED if bundle.generates]
+# Results beside a card, and the weights that they are of
+SCORED = [("medsegdiff_v2", "fundus", "fundus")]
 each = pytest.mark.parametrize("bundle", SHIPPED, ids=lambda bundle: bundle.name)
 
 
@@ -77,6 +80,13 @@ def test_others_have_the_terms_of_their_own_data():
     weights = next(bundle for bundle in SHIPPED if bundle.name == "medsegdiff_v2")
     said = {name: restriction(weights.chosen(name)) for name in weights.other_weights}
     assert not said["volumes"] and "Drishti-GS" in said["fundus"]
+
+
+@pytest.mark.parametrize(("name", "result", "weights"), SCORED)
+def test_a_result_of_the_card_is_of_these_weights(name, result, weights):
+    folder = ROOT / "bundles" / name
+    kept = json.loads((folder / "docs" / "results" / f"{result}.json").read_text())
+    assert kept["weights"] == sha256(folder / "models" / f"{weights}.pt") and kept["versions"]["torch"]
 
 
 @pytest.mark.parametrize("bundle", SEGMENTING, ids=lambda bundle: bundle.name)
