@@ -26,6 +26,7 @@ from noise2mask.diffusion.samplers import evaluations
 
 BUNDLES = Path(__file__).parents[1] / "bundles"
 OF_SAMPLING = ("sampler", "steps", "samples", "fusion")
+VIEWS = ("flips", "zooms")
 DEFAULT, PAPER, NNUNET = "default", "the paper's way", "nnU-Net"
 ROWS: dict[str, tuple[str, ...]] = {
     DEFAULT: (),
@@ -47,6 +48,8 @@ def main() -> None:
     parser.add_argument("--output", type=Path, help="JSON for a card")
     parser.add_argument("--row", help=argparse.SUPPRESS)
     given = parser.parse_args()
+    if not (settings := BUNDLES / given.bundle / "models" / f"{given.weights}.yaml").is_file():
+        parser.error(f"{settings} does not exist: correct --bundle or --weights.")
     if given.row:
         print(json.dumps(measured(given)))
         return
@@ -98,8 +101,8 @@ def loaded(given: argparse.Namespace) -> ConfigParser:
     )
     if given.row not in (DEFAULT, "one step"):
         plain = ConfigParser.load_config_file(inference)
-        for name in (name for name in ("flips", "zooms") if name in plain):
-            config[name] = plain[name]
+        for name in VIEWS:
+            config[name] = plain.get(name, config[name])
     if given.row == PAPER:
         paper = ConfigParser.load_config_file(configs / "presets" / "paper.yaml")
         for name in (name for name in OF_SAMPLING if name in config):  # DiffusionDCI samples no masks

@@ -163,3 +163,17 @@ def test_overlays_are_called_as_they_lie_in_the_configs():
     names = {"joint": "joint", "data/busi": "data/busi", "paper": "presets/paper"}
     assert {name: bundle.overlay(name) for name in names} == names
     assert all(bundle.preset(name) == bundle.config(config) for name, config in names.items())
+
+
+def test_other_weights_are_told_with_what_they_segment_where_a_file_says_so(own):
+    (own.root / "models").mkdir()
+    for name, settings in {
+        "model": "",
+        "bare": None,
+        "cup": "structure: cup\n",
+        "both": "structures: {disc: [1], cup: [2]}\n",
+    }.items():
+        (own.root / "models" / f"{name}.pt").touch()
+        if settings is not None:
+            (own.root / "models" / f"{name}.yaml").write_text(settings)
+    assert [own.said_of(name) for name in own.other_weights] == ["bare", "both: disc, cup", "cup: cup"]

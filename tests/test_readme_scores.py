@@ -12,9 +12,9 @@ ROOT = Path(__file__).parents[1]
 ROWS = {
     "breast, BUSI, 152 images": ("pgdiffseg", "shipped", "busi_128_unet_mirrored_test", "busi_128_nnunet_test"),
     "thyroid, DDTI, 66 images": ("medsegdiff", "shipped", "gpu_ddti_unet", "gpu_ddti_nnunet"),
-    "hippocampus, 41 volumes, by slices": ("medsegdiff_v2", "shipped", "basic_unet", None),
+    "hippocampus, 41 volumes, by slices": ("medsegdiff_v2", "shipped", "slices_unet_views", None),
     "hippocampus, 41 volumes, in 3D": ("medsegdiff_v2", "gpu_volumes", "gpu_volumes_unet", "gpu_volumes_nnunet"),
-    "disc and cup, Drishti-GS, 51 images": ("medsegdiff_v2", "fundus", "drishti_unet", "gpu_drishti_nnunet"),
+    "disc and cup, Drishti-GS, 51 images": ("medsegdiff_v2", "fundus", "drishti_unet_views", "gpu_drishti_nnunet"),
     "lung tissue, WSSS4LUAD, 160 tiles": ("diffusiondci_segmentation", "shipped", "basic_unet_views", "nnunet"),
 }
 

@@ -45,6 +45,12 @@ def settings_file(model_file: str | Path) -> Path:
     return Path(model_file).with_suffix(".yaml")
 
 
+def segmented(settings: Mapping[str, Any]) -> list[str]:
+    """Names of the structures of such settings; none where they name none."""
+    one = settings.get("structure")
+    return list(settings.get("structures") or ([] if one is None else [str(one)]))
+
+
 def check_harmless(path: Path) -> None:
     """See that the settings that come with weights are data: they are read unasked, and MONAI would run code in them.
 
@@ -119,9 +125,10 @@ class Bundle(NamedTuple):
         return sorted(path.stem for path in self.weights.parent.glob("*.pt") if path != self.weights)
 
     def said_of(self, name: str) -> str:
-        """The name of one of `other_weights`, and what they segment: fundus: disc, cup."""
-        settings = yaml.safe_load(settings_file(self.chosen(name)).read_text(encoding="utf-8"))
-        return f"{name}: {', '.join(settings.get('structures') or [str(settings.get('structure'))])}"
+        """The name of one of `other_weights`, and what they segment, where a file says so: fundus: disc, cup."""
+        path = settings_file(self.chosen(name))
+        settings = (yaml.safe_load(path.read_text(encoding="utf-8")) or {}) if path.is_file() else {}
+        return f"{name}: {', '.join(found)}" if (found := segmented(settings)) else name
 
     def chosen(self, weights: str | Path | None) -> Path:
         """The bundle's own weights where None are given, one of `other_weights` by its name, or a file's path."""

@@ -21,7 +21,7 @@ import torch
 from monai.bundle import ConfigParser, ReferenceResolver
 from monai.bundle.utils import merge_kv
 
-from .bundles import check_harmless, settings_file
+from .bundles import check_harmless, segmented, settings_file
 from .data.structures import structures_of_label_maps
 from .digest import check_published
 from .files import atomic_file
@@ -162,11 +162,12 @@ def _metadata(bundle: Path, weights: Path, config: Mapping[str, Any]) -> dict[st
     others, formats = metadata.pop("other_weights", {}), metadata["network_data_format"]
     if not _are_own(weights, bundle):
         metadata.pop("eval_metrics", None)  # those of other weights
-        own = dict(others.get(weights.stem, {})) if _are_beside(weights, bundle) else {}
-        formats["inputs"]["image"] |= own.pop("image", {})
-        metadata |= own
+    if _are_beside(weights, bundle):
+        own = others.get(weights.stem, {})
+        formats["inputs"]["image"] |= own.get("image", {})
+        metadata |= {key: value for key, value in own.items() if key != "image"}
     masks = formats["inputs"]["image"] if "references" in config else formats["outputs"]["pred"]
-    names = ["background", *config.get("structures", [config.get("structure")])]
+    names = ["background", *segmented(config)]
     masks["channel_def"] = {str(number): name for number, name in enumerate(names)}
     masks["num_channels"] = len(names) - (not config.get("exclusive", "structures" in config))
     return metadata

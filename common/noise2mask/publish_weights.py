@@ -59,11 +59,9 @@ def publish_weights(run: Path, bundle: Path, name: str = "model", temperature: f
     with TemporaryDirectory() as folder:
         made = Path(folder) / target.name
         save_atomically(content, made)
-        for path, copy in ((settings_file(source), settings_file(made)), (images_file(source), images_file(made))):
-            shutil.copyfile(path, copy)
-        if temperature is not None:
-            settings = yaml.safe_load(settings_file(source).read_text(encoding="utf-8"))
-            write_settings({**settings, "temperature": temperature}, made)
+        shutil.copyfile(images_file(source), images_file(made))
+        settings = yaml.safe_load(settings_file(source).read_text(encoding="utf-8"))
+        write_settings(settings if temperature is None else {**settings, "temperature": temperature}, made)
         _replace((settings_file(made), images_file(made), made), target.parent)
     return target
 

@@ -232,6 +232,7 @@ def test_a_network_for_other_channels_than_the_images_have_is_refused_before_tra
     [
         ("target", "epsilon", "dice_weight needs the target x0 or v"),
         ("validation_steps", 2000, "steps is 2000, expected 1 to 1000"),
+        ("timestep_power", 0, "timestep_power is 0, expected more than 0"),
     ],
 )
 def test_settings_that_can_not_work_are_refused_before_training(commands, run, tmp_path, name, value, words):

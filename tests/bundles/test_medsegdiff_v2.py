@@ -125,6 +125,7 @@ def test_two_processes_train_one_model(commands, abdomen, tmp_path):
         ({"structures": "{'a':[1,2,3,4],'b':[9]}"}, "no training mask holds a value of b (9): correct structures"),
         ({"network_def::anchor": "both"}, "anchor is 'both', expected one of u_sa, sa, none"),
         ({"anchor_schedule": "never"}, "schedule of the anchor's loss is 'never', expected one of expected, every"),
+        ({"timestep_power": 0}, "timestep_power is 0, expected more than 0"),
     ],
 )
 def test_settings_that_can_not_work_are_refused_before_training(commands, run, tmp_path, settings, words):

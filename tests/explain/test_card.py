@@ -254,13 +254,13 @@ def test_what_medsegdiff_says_of_its_failures_follows_from_the_kept_cases():
 def test_what_medsegdiff_v2_says_of_its_failures_follows_from_the_kept_cases():
     cases = json.loads((ROOT / "bundles/medsegdiff_v2/docs/results/shipped.json").read_text())["cases"]
     dice = sorted(case["dice"] for case in cases)
-    assert (len(cases), sum(value < 0.8 for value in dice)) == (82, 5) and dice[0] > 0.73
+    assert (len(cases), sum(value < 0.8 for value in dice)) == (82, 4) and dice[0] > 0.76
     quarters = [[cases[place] for place in places] for places in groups(cases).values()]
-    assert [round(mean(case["dice"] for case in some), 2) for some in quarters] == [0.85, 0.87, 0.88, 0.87]
+    assert [round(mean(case["dice"] for case in some), 2) for some in quarters] == [0.86, 0.88, 0.89, 0.88]
     assert max(case["area"] for case in quarters[0]) == 1496
     unsure_first = sorted(cases, key=lambda case: -case["triage"])
     means = [mean(case["dice"] for case in some) for some in (unsure_first[:8], unsure_first[8:])]
-    assert [round(value, 2) for value in means] == [0.85, 0.87]
+    assert [round(value, 2) for value in means] == [0.86, 0.88]
 
 
 def test_what_medsegdiff_v2_says_of_the_failures_of_fundus_follows_from_the_kept_cases():

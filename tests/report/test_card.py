@@ -37,6 +37,9 @@ def test_other_weights_and_another_version_than_the_cards_are_said():
     assert find_card(OURS | {"weights": shipped}, None)[0].notes == []
     (other,) = find_card(OURS | {"weights": "0" * 64}, None)[0].notes
     assert "other weights than those that ship" in other
+    facts = OURS | {"bundle": OURS["bundle"] | {"name": "medsegdiff_v2"}}
+    (beside,) = find_card(facts | {"weights": sha256(find_bundle("medsegdiff_v2").chosen("fundus"))}, None)[0].notes
+    assert beside.startswith("The results were made with fundus:")
     older = {"bundle": OURS["bundle"] | {"version": "0.0.1"}, "weights": shipped}
     assert "version 0.0.1" in find_card(older, None)[0].notes[0]
 

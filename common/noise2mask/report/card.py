@@ -61,8 +61,16 @@ def _card(bundle: Bundle, facts: dict[str, Any]) -> Card:
     if facts and not weights:
         notes.append("The results do not say which weights made them; the card's numbers are of those that ship.")
     elif facts and weights != sha256(bundle.weights):
-        notes.append("The results were made with other weights than those that ship, of which the card's numbers are.")
+        notes.append(_of_other_weights(bundle, weights))
     return Card(bundle.name, str(bundle.metadata.get("name", bundle.name)), version, sections, notes)
+
+
+def _of_other_weights(bundle: Bundle, digest: str) -> str:
+    """What a reader must know of results that are not of the bundle's own weights."""
+    shipped = {sha256(bundle.chosen(name)): name for name in bundle.other_weights}
+    if digest in shipped:
+        return f"The results were made with {shipped[digest]}: of the card, what it says of these weights is theirs."
+    return "The results were made with other weights than those that ship, of which the card's numbers are."
 
 
 def section(text: str, name: str) -> str:
