@@ -60,7 +60,7 @@ def _card(bundle: Bundle, facts: dict[str, Any]) -> Card:
     weights = facts.get("weights")
     if facts and not weights:
         notes.append("The results do not say which weights made them; the card's numbers are of those that ship.")
-    elif facts and weights != sha256(bundle.weights):
+    elif weights and weights != sha256(bundle.weights):
         notes.append(_of_other_weights(bundle, weights))
     return Card(bundle.name, str(bundle.metadata.get("name", bundle.name)), version, sections, notes)
 
