@@ -162,10 +162,9 @@ def _metadata(bundle: Path, weights: Path, config: Mapping[str, Any]) -> dict[st
     others, formats = metadata.pop("other_weights", {}), metadata["network_data_format"]
     if not _are_own(weights, bundle):
         metadata.pop("eval_metrics", None)  # those of other weights
-    if _are_beside(weights, bundle):
-        own = others.get(weights.stem, {})
-        formats["inputs"]["image"] |= own.get("image", {})
-        metadata |= {key: value for key, value in own.items() if key != "image"}
+    if _are_beside(weights, bundle) and weights.stem in others:
+        metadata |= others[weights.stem]
+        formats["inputs"]["image"] |= metadata.pop("image")
     masks = formats["inputs"]["image"] if "references" in config else formats["outputs"]["pred"]
     names = ["background", *segmented(config)]
     masks["channel_def"] = {str(number): name for number, name in enumerate(names)}

@@ -28,7 +28,7 @@ SCORED = [
         ("medsegdiff_v2", f"fundus_val{end}", "fundus")
         for end in ("", "_1_step", "_10_steps", "_anchor", "_plain", "_truncated")
     ),
-]  # other results were kept before a result named its weights
+]  # others are of weights that do not ship, or were kept before a result named its weights
 each = pytest.mark.parametrize("bundle", SHIPPED, ids=lambda bundle: bundle.name)
 
 

@@ -13,3 +13,5 @@ def test_costs_are_a_table_with_the_machine(tmp_path):
     assert lines[3] == "| default | 1.25 | 5 x 2 | 0.512 | 1.00 | 700 MiB |"
     assert lines[4] == "| other | 0.04 | 1 x 1 | 12.3 | 0.25 | 655 MiB |"
     assert lines[6] == "An image of 8 x 4, m; medians of 3 rounds."
+    (tmp_path / "costs.json").write_text(RESULT.replace('"rounds": 3', '"rounds": 1'))
+    assert "An image of 8 x 4, m; one round." in filled("<!-- costs: costs -->\n<!-- end -->", tmp_path)

@@ -43,7 +43,7 @@ SECTIONS = (
 )  # fmt: skip
 DISCLAIMER = "Research software. Not a medical device. Not for diagnosis."
 SHOWN = ("means", "intervals", "pooled", "triage", "counts", "policy", "sampling")  # of scores.json
-# What older versions did not say, as of which weights and with what a score is, and what only a scored background has
+# Not in every result: older versions did not name weights, device and versions; only a scored background has classes
 NOT_ALWAYS = ("pooled_intervals", "weights", "device", "versions", CLASSES)
 OF_IMAGES = ("frechet_distance", "mmd")  # scores of a bundle that generates
 BLOCK = re.compile(r"(<!-- (table|subgroups|robustness|curves|costs): ([\w ]+) -->\n).*?(<!-- end -->)", re.S)

@@ -33,4 +33,5 @@ def cost_table(result: Mapping[str, Any]) -> str:
         for row in result["rows"]
     ]
     size = " x ".join(map(str, result["size"]))
-    return f"{markdown(head, rows)}\n\nAn image of {size}, {result['machine']}; medians of {result['rounds']} rounds."
+    rounds = "one round" if result["rounds"] == 1 else f"medians of {result['rounds']} rounds"
+    return f"{markdown(head, rows)}\n\nAn image of {size}, {result['machine']}; {rounds}."
