@@ -48,8 +48,8 @@ def main() -> None:
     parser.add_argument("--output", type=Path, help="JSON for a card")
     parser.add_argument("--row", help=argparse.SUPPRESS)
     given = parser.parse_args()
-    if not (settings := BUNDLES / given.bundle / "models" / f"{given.weights}.yaml").is_file():
-        parser.error(f"{settings} does not exist: correct --bundle or --weights.")
+    if not settings_of(given).is_file():
+        parser.error(f"{settings_of(given)} does not exist: correct --bundle or --weights.")
     if given.row:
         print(json.dumps(measured(given)))
         return
@@ -67,6 +67,11 @@ def main() -> None:
     print(json.dumps(content, indent=1))
     if given.output:
         given.output.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+def settings_of(given: argparse.Namespace) -> Path:
+    """What stands beside the weights."""
+    return BUNDLES / given.bundle / "models" / f"{given.weights}.yaml"
 
 
 def has_row(name: str, given: argparse.Namespace) -> bool:
@@ -94,11 +99,9 @@ def measured(given: argparse.Namespace) -> dict[str, Any]:
 def loaded(given: argparse.Namespace) -> ConfigParser:
     """inference.yaml with the settings of the weights, whose views only the first rows have, and the row's presets."""
     configs = BUNDLES / given.bundle / "configs"
-    inference, weights = configs / "inference.yaml", configs.parent / "models" / f"{given.weights}.yaml"
+    inference, presets = configs / "inference.yaml", [configs / f"{name}.yaml" for name in ROWS[given.row]]
     config = ConfigParser()
-    config.read_config(
-        [str(path) for path in (inference, weights, *(configs / f"{name}.yaml" for name in ROWS[given.row]))]
-    )
+    config.read_config([str(path) for path in (inference, settings_of(given), *presets)])
     if given.row not in (DEFAULT, "one step"):
         plain = ConfigParser.load_config_file(inference)
         for name in VIEWS:

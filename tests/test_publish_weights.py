@@ -67,6 +67,7 @@ def test_the_sums_are_of_what_is_there_and_the_terms_stay(run, bundle):
     assert (path.parent / "LICENSE").read_text() == "Research use\n"
     published, own = (yaml.safe_load((folder / "model.yaml").read_text()) for folder in (path.parent, run))
     assert published == own
+    assert (path.parent / "model.yaml").read_text().startswith("# How model.pt was trained: over inference.yaml")
 
 
 def test_others_stand_beside_the_bundle_s_own_by_a_name_that_commands_take(run, bundle, tmp_path):

@@ -164,7 +164,7 @@ def _metadata(bundle: Path, weights: Path, config: Mapping[str, Any]) -> dict[st
         metadata.pop("eval_metrics", None)  # those of other weights
     if _are_beside(weights, bundle) and weights.stem in others:
         metadata |= others[weights.stem]
-        formats["inputs"]["image"] |= metadata.pop("image")
+        formats["inputs"]["image"] |= metadata.pop("image", {})
     masks = formats["inputs"]["image"] if "references" in config else formats["outputs"]["pred"]
     names = ["background", *segmented(config)]
     masks["channel_def"] = {str(number): name for number, name in enumerate(names)}
