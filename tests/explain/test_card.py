@@ -241,14 +241,14 @@ def test_what_pgdiffseg_says_of_its_failures_follows_from_the_kept_cases():
 def test_what_medsegdiff_says_of_its_failures_follows_from_the_kept_cases():
     cases = json.loads((ROOT / "bundles/medsegdiff/docs/results/shipped.json").read_text())["cases"]
     quarters = [[cases[place] for place in places] for places in groups(cases).values()]
-    assert [round(mean(case["dice"] for case in some), 2) for some in quarters] == [0.69, 0.73, 0.78, 0.92]
+    assert [round(mean(case["dice"] for case in some), 2) for some in quarters] == [0.72, 0.73, 0.79, 0.90]
     assert max(case["area"] for case in quarters[0]) == 2477
     failures = [case for case in cases if case["dice"] < 0.5]
-    assert (sum(case["dice"] == 0 for case in cases), len(failures)) == (2, 8)
+    assert (sum(case["dice"] == 0 for case in cases), len(failures)) == (1, 9)
     assert sum(case["triage"] < 0.2 for case in failures) == 3
     unsure_first = sorted(cases, key=lambda case: -case["triage"])
     means = [mean(case["dice"] for case in some) for some in (unsure_first[:7], unsure_first[7:])]
-    assert [round(value, 2) for value in means] == [0.54, 0.81]
+    assert [round(value, 2) for value in means] == [0.49, 0.82]
 
 
 def test_what_medsegdiff_v2_says_of_its_failures_follows_from_the_kept_cases():
