@@ -22,6 +22,8 @@ SEGMENTING = [bundle for bundle in SHIPPED if not bundle.generates]
 GENERATING = [bundle for bundle in SHIPPED if bundle.generates]
 # Results beside a card, and the weights that they are of
 SCORED = [
+    ("pgdiffseg", "shipped", "model"),
+    ("pgdiffseg", "busi_128_shipped", "model"),
     ("medsegdiff", "shipped", "model"),
     ("medsegdiff", "ddti_128_shipped", "model"),
     ("medsegdiff_v2", "shipped", "model"),
