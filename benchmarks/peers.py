@@ -86,6 +86,8 @@ def measured(given: argparse.Namespace) -> dict[str, Any]:
     network, inferer = config.get_parsed_content("network_def").eval(), config.get_parsed_content("inferer")
     channels = next((name for name in ("network_channels", "in_channels") if name in config), None)
     image = torch.zeros(1, config.get_parsed_content(channels) if channels else 1, *given.size)
+    if network.spatial_dims > len(given.size):  # nnU-Net takes volumes whole, also where it segments slices
+        image = image[..., None]
     if given.row == PAPER and len(inferer.timesteps) > 1:
         inferer.changed(steps=1)(image, network)
     else:

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 ROWS = {
     "breast, BUSI, 152 images": ("pgdiffseg", "shipped", "busi_128_unet_mirrored_test", "busi_128_nnunet_test"),
     "thyroid, DDTI, 66 images": ("medsegdiff", "shipped", "gpu_ddti_unet_views", "gpu_ddti_nnunet"),
-    "hippocampus, 41 volumes, by slices": ("medsegdiff_v2", "shipped", "slices_unet_views", None),
+    "hippocampus, 41 volumes, by slices": ("medsegdiff_v2", "shipped", "slices_unet_views", "slices_nnunet"),
     "hippocampus, 41 volumes, in 3D": ("medsegdiff_v2", "gpu_volumes", "gpu_volumes_unet_views", "gpu_volumes_nnunet"),
     "disc and cup, Drishti-GS, 51 images": ("medsegdiff_v2", "fundus", "drishti_unet_views", "gpu_drishti_nnunet"),
     "lung tissue, WSSS4LUAD, 160 tiles": ("diffusiondci_segmentation", "shipped", "basic_unet_views", "nnunet"),
@@ -21,20 +21,18 @@ ROWS = {
 
 def results(bundle, *names):
     folder = ROOT / "bundles" / bundle / "docs" / "results"
-    return [json.loads((folder / f"{name}.json").read_text()) if name else None for name in names]
+    return [json.loads((folder / f"{name}.json").read_text()) for name in names]
 
 
 def dice(result):
     """Over all images and, where some have no lesion, over those with one; a star where no flat curve was kept."""
-    if result is None:
-        return "-"
     means = result["means"]
     lesion = f" / {means['dice_lesion']:.3f}" if means["dice_lesion"] != means["dice"] else ""
     return f"{means['dice']:.3f}{lesion}" + ("" if said_of_end(result.get("training")) == FLAT_AT_END else " *")
 
 
 def calibration(found, of):
-    return " / ".join("-" if one is None else f"{one[of]['expected_calibration_error']:.4f}" for one in found)
+    return " / ".join(f"{one[of]['expected_calibration_error']:.4f}" for one in found)
 
 
 def test_the_readme_has_no_other_rows():
