@@ -25,7 +25,7 @@ def results(bundle, *names):
 
 
 def dice(result):
-    """Over all images and, where some have no lesion, over those with one; a star where no flat curve was kept."""
+    """Over all images and, where some have no lesion, over those with one; a star where the curve was not flat."""
     means = result["means"]
     lesion = f" / {means['dice_lesion']:.3f}" if means["dice_lesion"] != means["dice"] else ""
     return f"{means['dice']:.3f}{lesion}" + ("" if said_of_end(result.get("training")) == FLAT_AT_END else " *")

@@ -5,7 +5,7 @@ import json
 import shutil
 import sys
 from pathlib import Path
-from statistics import mean
+from statistics import mean, median
 
 import pytest
 
@@ -230,8 +230,14 @@ def test_what_pgdiffseg_says_of_its_failures_follows_from_the_kept_cases():
     by_group = {name: [cases[place] for place in places] for name, places in groups(cases).items()}
     missed = [(sum(case["dice"] == 0 for case in some), len(some)) for some in by_group.values()]
     assert missed == [(4, 26), (2, 32), (1, 32), (5, 31), (1, 31), (6, 85), (3, 41)]
+    of_lesions = [round(mean(case["dice"] for case in some), 2) for some in by_group.values()][1:]
+    assert of_lesions == [0.73, 0.81, 0.66, 0.65, 0.74, 0.66]
+    overlooked = [case["hd95"] for case in cases if case["area"] and case["dice"] == 0]
+    assert (overlooked.count(None), len(overlooked)) == (8, 9)  # without a mask there is no distance
     failures, worst = ([case for case in cases if case["dice"] < limit] for limit in (0.5, 0.1))
     assert (len(failures), len(worst), sum(case["triage"] == 0 for case in worst)) == (28, 18, 2)
+    usual = median(case["triage"] for case in cases)
+    assert round(usual, 3) == 0.114 and sum(case["triage"] > usual for case in failures) == 26
     unsure_first = sorted(cases, key=lambda case: -case["triage"])
     assert sum(case in failures for case in unsure_first[:15]) == 13
     means = [mean(case["dice"] for case in some) for some in (unsure_first[:15], unsure_first[15:])]
@@ -246,6 +252,8 @@ def test_what_medsegdiff_says_of_its_failures_follows_from_the_kept_cases():
     failures = [case for case in cases if case["dice"] < 0.5]
     assert (sum(case["dice"] == 0 for case in cases), len(failures)) == (1, 9)
     assert sum(case["triage"] < 0.2 for case in failures) == 3
+    usual = median(case["triage"] for case in cases)
+    assert round(usual, 2) == 0.11 and sum(case["triage"] > usual for case in failures) == 8
     unsure_first = sorted(cases, key=lambda case: -case["triage"])
     means = [mean(case["dice"] for case in some) for some in (unsure_first[:7], unsure_first[7:])]
     assert [round(value, 2) for value in means] == [0.49, 0.82]
