@@ -49,6 +49,7 @@ _MODULES = {
     "Guided": "networks.guidance",
     "ReferenceEncoder": "networks.reference_encoder",
     "Baseline": "networks.baseline",
+    "NetworkEnsemble": "networks.network_ensemble",
     "PriorSupervision": "networks.prior_supervision",
     "load_weights": "networks.weights",
     "ParameterSharedAttention": "layers.psa",

@@ -92,10 +92,11 @@ def _is_harmless(target: str) -> bool:
     return source.is_file() and re.search(rf"^class {ours[2]}\b", source.read_text("utf-8"), re.MULTILINE) is not None
 
 
-def _network(config: Path) -> str | None:
-    """The class of its network, where the config names one."""
-    content = yaml.safe_load(config.read_text(encoding="utf-8")) or {}
-    return str(content["network_def"]["_target_"]).removeprefix("scripts.") if "network_def" in content else None
+def _networks(config: Path) -> set[str]:
+    """The class of its network, where the config names one; of an ensemble those of its networks."""
+    definition = (yaml.safe_load(config.read_text(encoding="utf-8")) or {}).get("network_def")
+    definitions = [] if definition is None else definition.get("networks", [definition])
+    return {str(own["_target_"]).removeprefix("scripts.") for own in definitions}
 
 
 class Bundle(NamedTuple):
@@ -179,11 +180,10 @@ class Bundle(NamedTuple):
             ValueError: where they are of another.
         """
         configs = [self.config("inference"), *sorted((self.root / "configs" / "presets").glob("*.*"))]
-        known = {name for config in configs if (name := _network(config))}
-        found = _network(path)
-        if found and known and found not in known:
+        known = set().union(*map(_networks, configs))
+        if known and (unknown := sorted(_networks(path) - known)):
             expected = " or ".join(sorted(name.rsplit(".", 1)[1] for name in known))
-            named = f"{path} is of a {found.rsplit('.', 1)[1]}, {self.name} expects a {expected}"
+            named = f"{path} is of a {unknown[0].rsplit('.', 1)[1]}, {self.name} expects a {expected}"
             raise ValueError(f"{named}: give weights of this bundle.")
 
     def preset(self, name: str) -> Path:

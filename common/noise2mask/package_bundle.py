@@ -68,6 +68,12 @@ DIFFERENCES: dict[str, dict[str, Any]] = {
 }
 
 
+# Networks that are not packed, and why.
+UNPACKED = {
+    "NNUNet": "nnU-Net, which packages do without",
+    "NetworkEnsemble": "several networks, which MONAI Label could not train on",
+}
+
 # What loads a network that was trained before, and the setting that names its file.
 FIRST_STAGES = {"take_reference": "reference_file", "take_generator": "generator_file"}
 
@@ -178,8 +184,9 @@ def _bare_weights(path: Path, config: Mapping[str, Any]) -> bytes:
     Loaders at the user's would not complain: MONAI Label loads whatever fits, and `monai.bundle.load` does not look
     under "model" unless told to.
     """
-    if str(config["network_def"]["_target_"]).endswith(".NNUNet"):
-        raise ValueError(f"{path} is of nnU-Net, which packages do without: give weights of the bundle's network.")
+    target = str(config["network_def"]["_target_"]).rsplit(".", 1)[1]
+    if target in UNPACKED:
+        raise ValueError(f"{path} is of {UNPACKED[target]}: give weights of the bundle's network.")
     network = ConfigParser(deepcopy(config)).get_parsed_content("network_def")
     content = io.BytesIO()
     torch.save(load_weights(network, path).state_dict(), content)

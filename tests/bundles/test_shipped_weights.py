@@ -28,6 +28,8 @@ SCORED = [
     ("medsegdiff", "ddti_128_shipped", "model"),
     ("medsegdiff_v2", "shipped", "model"),
     ("medsegdiff_v2", "fundus", "fundus"),
+    ("medsegdiff_v2", "volumes_test", "volumes"),
+    ("diffusiondci_segmentation", "shipped", "model"),
     *(
         ("medsegdiff_v2", f"fundus_val{end}", "fundus")
         for end in ("", "_1_step", "_10_steps", "_anchor", "_plain", "_truncated")

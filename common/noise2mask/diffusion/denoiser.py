@@ -87,6 +87,11 @@ class Denoiser(nn.Module, ABC):
         return condition
 
     @property
+    def members(self) -> list["Denoiser"]:
+        """The networks that the samples of an image are drawn from in turn. Here: this one."""
+        return [self]
+
+    @property
     def has_coarse(self) -> bool:
         """Whether the network makes a first guess of its own: whether its class defines `coarse`."""
         return type(self).coarse is not Denoiser.coarse

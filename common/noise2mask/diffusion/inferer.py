@@ -233,14 +233,17 @@ class EnsembleInferer(Inferer):
         coarse: Tensor | None,
         callback: Callable[[Intermediate], None] | None,
     ) -> Tensor:
-        """(b, C, H, W[, D]) -> (b, N, K, H, W[, D]), view by view."""
+        """(b, C, H, W[, D]) -> (b, N, K, H, W[, D]), view by view, of each the networks' samples in turn."""
         out = images.new_empty((len(images), self.samples, self.out_channels, *images.shape[2:]))
-        for view, numbers in self.views:
+        for view, of_view in self.views:
             start = None if coarse is None else view.of(coarse)  # (b, K, H, W[, D])
             shown = None if callback is None else _laid_back(callback, view)
-            samples = self._sample_items(view.of(images), network, start, shown, numbers=numbers)  # (b, n, K, ...)
-            laid_back = view.back(samples.flatten(0, 1)).unflatten(0, samples.shape[:2])  # (b, n, K, H, W[, D])
-            out[:, numbers.start :: numbers.step] = laid_back
+            for member, numbers in shared(network, of_view):
+                if not numbers:
+                    continue  # fewer samples than networks
+                samples = self._sample_items(view.of(images), member, start, shown, numbers=numbers)  # (b, n, K, ...)
+                laid_back = view.back(samples.flatten(0, 1)).unflatten(0, samples.shape[:2])  # (b, n, K, H, W[, D])
+                out[:, numbers.start :: numbers.step] = laid_back
         return out  # (b, N, K, H, W[, D])
 
     def _sample_items(
@@ -354,6 +357,12 @@ class _Show:
 def _laid_back(callback: Callable[[Intermediate], None], view: View) -> Callable[[Intermediate], None]:
     """It is shown what is sampled of a view in the image's place."""
     return lambda state: callback(state._replace(x=view.back(state.x), x0=view.back(state.x0)))
+
+
+def shared(network: Denoiser, numbers: range) -> Iterator[tuple[Denoiser, range]]:
+    """The networks of an ensemble, each with its samples of a view's, in turn; the next view begins with the next."""
+    members, first = network.members, numbers.start
+    return ((own, numbers[(i - first) % len(members) :: len(members)]) for i, own in enumerate(members))
 
 
 @contextmanager
