@@ -27,6 +27,22 @@ def roots(document: Path) -> list[Path]:
     return [document.parent, document.parent.parent, ROOT]
 
 
+def headings(document: Path) -> set[str]:
+    """What a link may name behind #: headings as GitHub names them; code blocks have none."""
+    text = re.sub(r"^```.*?^```", "", document.read_text(encoding="utf-8"), flags=re.M | re.S)
+    titles = (re.sub(r"\]\([^)]*\)", "", title) for title in re.findall(r"^#+ (.+?)\s*$", text, re.M))
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_sections_that_a_document_links_to_exist(document):
+    links = re.findall(r"\]\((?!https?:|mailto:)([^)#\s]*)#([^)\s]+)\)", document.read_text(encoding="utf-8"))
+    missing = {
+        f"{name}#{part}" for name, part in links if part not in headings(document.parent / name if name else document)
+    }
+    assert missing == set()
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_files_that_a_document_names_exist(document):
     missing = {name for name in named_paths(document) if not any((root / name).exists() for root in roots(document))}

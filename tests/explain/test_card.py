@@ -398,6 +398,8 @@ def test_what_is_said_of_the_shipped_generator_is_what_was_measured():
     assert words in card and f"{near:.1%} near a training tile, agreement {agreement['mean']:.2f}" in card
     assert f"real tiles with the same BasicUNet: {agreement['real_tiles']:.2f}" in card
     more = json.loads((root / "results/more_epochs.json").read_text())
-    words = f"Frechet distance {more['frechet_distance']['generated']:.1f}, MMD {more['mmd']['generated']:.2f}, diversity "
+    words = (
+        f"Frechet distance {more['frechet_distance']['generated']:.1f}, MMD {more['mmd']['generated']:.2f}, diversity "
+    )
     assert words + f"{more['diversity']['mean']:.2f} ({more['diversity']['low']:.2f} to" in card
     assert more["memorisation"]["suspicious"]["mean"] == 0 and "none near a training tile (`results/more" in card

@@ -76,7 +76,7 @@ class FeatureInferer(EnsembleInferer):
         self.timestep, self.timesteps = timestep, [timestep]
         self._own = {**own, "timestep": timestep, "features_dir": features_dir}
         self.features_dir = features_dir
-        self._stored: tuple[Denoiser, StoredFeatures] | None = None
+        self._stored: dict[Denoiser, StoredFeatures] = {}  # of each network of an ensemble
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -123,9 +123,9 @@ class FeatureInferer(EnsembleInferer):
         """The condition with the features of x (M, C, H, W), where they are kept."""
         if self.features_dir is None or not network.entries:
             return condition
-        if self._stored is None or self._stored[0] is not network:
-            self._stored = network, StoredFeatures(self.features_dir, network.dsdm)
+        if network not in self._stored:
+            self._stored[network] = StoredFeatures(self.features_dir, network.dsdm)
         given = {"x": x, "image": repeated(condition.image, len(x))}
         compute = partial(network.features, x, timesteps, condition)
-        features = self._stored[1].get(given, self.timestep, network.entries, compute)  # {i: (M, c_i, *s_i)}
+        features = self._stored[network].get(given, self.timestep, network.entries, compute)  # {i: (M, c_i, *s_i)}
         return condition.extended({f"feature_{i}": own for i, own in features.items()})

@@ -239,8 +239,6 @@ class EnsembleInferer(Inferer):
             start = None if coarse is None else view.of(coarse)  # (b, K, H, W[, D])
             shown = None if callback is None else _laid_back(callback, view)
             for member, numbers in shared(network, of_view):
-                if not numbers:
-                    continue  # fewer samples than networks
                 samples = self._sample_items(view.of(images), member, start, shown, numbers=numbers)  # (b, n, K, ...)
                 laid_back = view.back(samples.flatten(0, 1)).unflatten(0, samples.shape[:2])  # (b, n, K, H, W[, D])
                 out[:, numbers.start :: numbers.step] = laid_back
@@ -360,9 +358,9 @@ def _laid_back(callback: Callable[[Intermediate], None], view: View) -> Callable
 
 
 def shared(network: Denoiser, numbers: range) -> Iterator[tuple[Denoiser, range]]:
-    """The networks of an ensemble, each with its samples of a view's, in turn; the next view begins with the next."""
-    members, first = network.members, numbers.start
-    return ((own, numbers[(i - first) % len(members) :: len(members)]) for i, own in enumerate(members))
+    """The networks of an ensemble, each with its samples of a view's, in turn; of few samples the first alone."""
+    members = network.members
+    return ((member, own) for i, member in enumerate(members) if (own := numbers[i :: len(members)]))
 
 
 @contextmanager

@@ -21,7 +21,7 @@ class Subject:
 
     Args:
         dataset:    items with `image` (preprocessed) and, where there is one, `label` (own size).
-        network:    a `Denoiser` with its weights.
+        network:    a `Denoiser` with its weights; of an ensemble its first network is looked into.
         inferer:    whose sampler, timesteps and noise are taken.
         output_dir: where pictures and tables go.
         most_steps: timesteps shown, evenly spread over those of the sampler.
@@ -42,7 +42,7 @@ class Subject:
     ) -> None:
         check_most(most_steps)
         check_writable(output_dir)
-        self.dataset, self.network, self.inferer = dataset, cast(Denoiser, unwrap(network)), inferer
+        self.dataset, self.network, self.inferer = dataset, cast(Denoiser, unwrap(network)).members[0], inferer
         self.folder, self.most_steps, self.device = Path(output_dir), most_steps, torch.device(device)
 
     def cases(self) -> Iterator[Seen]:

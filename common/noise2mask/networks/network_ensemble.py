@@ -1,7 +1,7 @@
 """Several trained networks in one network's place: the samples of an image are theirs in turn.
 
 Networks that began from other weights err otherwise, which samples of one network can not show (deep ensembles:
-Lakshminarayanan et al., NeurIPS 2017). An image costs as many evaluations as before, and one encoding per network.
+Lakshminarayanan et al., NeurIPS 2017). A sample costs as many evaluations as before; each network encodes each view.
 
 Legend: B images, M samples, C channels of the image, K classes, H W size, for whole volumes H W D.
 """
@@ -18,14 +18,15 @@ from ..diffusion.denoiser import Condition, Denoiser
 class NetworkEnsemble(Denoiser):
     """What an `EnsembleInferer` samples of one network, it samples of these: of each view, sample by sample.
 
-    To what looks into a network (figures, a single evaluation) it is its first one.
+    With V views, sample n is of network (n // V) mod their number: all see each view equally often where the samples
+    are a multiple of views times networks. A single evaluation is the first network's.
 
     Args:
-        networks: at least 2 of the same number of dimensions, trained for the same target on the same mask scale and
-            noise schedule: `join_weights` makes sure.
+        networks: at least 2 of the same number of dimensions, no ensembles, trained for the same target on the same
+            mask scale and noise schedule: `join_weights` makes sure.
 
     Raises:
-        ValueError: where there is one alone, or they differ in their dimensions.
+        ValueError: where there is one alone, one is an ensemble, or they differ in their dimensions.
     """
 
     def __init__(self, networks: Sequence[Denoiser]) -> None:
@@ -33,6 +34,8 @@ class NetworkEnsemble(Denoiser):
         if len(networks) < 2 or len({network.spatial_dims for network in networks}) > 1:
             found = [f"{type(network).__name__} of {network.spatial_dims} dimensions" for network in networks]
             raise ValueError(f"networks are {found}; expected at least 2 of the same number: correct them.")
+        if any(len(network.members) > 1 for network in networks):
+            raise ValueError("networks has an ensemble: give the networks that it is made of.")
         self.networks = nn.ModuleList(networks)
         self.stride = lcm(*(network.stride for network in networks))
         self.spatial_dims = networks[0].spatial_dims
