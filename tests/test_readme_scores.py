@@ -43,6 +43,20 @@ def test_the_readme_has_no_other_rows():
     assert f"`volumes` ({volumes['means']['dice']:.3f})" in page
 
 
+def test_calibration_errors_without_temperature_are_what_the_results_say():
+    pairs = {
+        "breast": ("pgdiffseg", "shipped_temperature_1", "busi_128_unet_test"),
+        "thyroid": ("medsegdiff", "shipped_temperature_1", "gpu_ddti_unet_views_1"),
+        "slices": ("medsegdiff_v2", "slices_temperature_1", "slices_unet_views_1"),
+        "tissue": ("diffusiondci_segmentation", "caa_views", "basic_unet_views_1"),
+    }
+    page = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    for name, (bundle, *names) in pairs.items():
+        found = results(bundle, *names)
+        assert {one["sampling"]["temperature"] for one in found} == {1}
+        assert f"{calibration(found, 'pooled')} on {name}" in page
+
+
 @pytest.mark.parametrize("first", ROWS)
 def test_a_row_of_the_readme_is_what_the_results_say(first):
     bundle, *names = ROWS[first]

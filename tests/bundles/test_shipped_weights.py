@@ -23,8 +23,10 @@ GENERATING = [bundle for bundle in SHIPPED if bundle.generates]
 # Results beside a card, and the weights that they are of
 SCORED = [
     ("pgdiffseg", "shipped", "model"),
+    ("pgdiffseg", "shipped_temperature_1", "model"),
     ("pgdiffseg", "busi_128_shipped", "model"),
     ("medsegdiff", "shipped", "model"),
+    ("medsegdiff", "shipped_temperature_1", "model"),
     ("medsegdiff", "ddti_128_shipped", "model"),
     ("medsegdiff_v2", "shipped", "model"),
     ("medsegdiff_v2", "fundus", "fundus"),
