@@ -165,3 +165,10 @@ def test_a_weight_that_half_precision_can_not_hold_is_named(run, bundle):
 def test_the_command_says_where_they_are(run, bundle, capsys):
     main([str(run), str(bundle)])
     assert capsys.readouterr().out.strip() == str(bundle / "models" / "model.pt")
+
+
+def test_what_is_no_state_dict_is_not_published(run, bundle):
+    torch.save([1], run / "model.pt")
+    with pytest.raises(ValueError, match="model.pt holds a list, expected a state dict"):
+        publish_weights(run, bundle)
+    assert not (bundle / "models" / "model.pt").exists()

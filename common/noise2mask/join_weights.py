@@ -10,7 +10,7 @@ one. The terms that stand beside them stand beside the joined weights, too.
 
 import argparse
 from collections.abc import Iterable, Mapping, Sequence
-from math import ceil, lcm
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,13 @@ import yaml
 from torch import Tensor
 
 from .bundles import check_harmless, settings_file
+from .diffusion.views import AS_IT_IS, count_of_views
 from .digest import check_published, sha256
 from .files import check_writable, load_plain, write_text_atomically
 from .handlers.model_files import save_model
 from .handlers.resolved_config import difference, fingerprint
 from .handlers.trained_on import read_images
+from .networks.weights import state_of
 from .terms import LICENSE, terms_of
 
 ENSEMBLE = "noise2mask.networks.network_ensemble.NetworkEnsemble"
@@ -102,8 +104,9 @@ def _common(settings: Sequence[Mapping[str, Any]], paths: Sequence[Path]) -> dic
 
 def _samples(settings: Mapping[str, Any], networks: int) -> int:
     """The least number, from `SAMPLES` up, of which each network has equally many of each view."""
-    views = lcm(*(len(settings.get(name) or [1]) for name in ("flips", "zooms")))
-    return views * networks * ceil(SAMPLES / (views * networks))
+    flips, zooms = (settings.get(name, alone) for name, alone in AS_IT_IS.items())
+    each = count_of_views(flips, zooms) * networks
+    return each * ceil(SAMPLES / each)
 
 
 def _state(path: Path) -> Mapping[str, Tensor]:
@@ -113,9 +116,7 @@ def _state(path: Path) -> Mapping[str, Tensor]:
         ValueError: where it is none, or more stands beside it, as nnU-Net's plans do; it names the file.
     """
     content = load_plain(path)
-    state = content.get("model", content) if isinstance(content, Mapping) else content
-    if not isinstance(state, Mapping):
-        raise ValueError(f"{path} holds a {type(state).__name__}, expected a state dict: give the training's model.pt.")
+    state = state_of(content, path)
     if state is not content and (beside := sorted(set(content) - {"model"})):
         raise ValueError(f"{path} holds {', '.join(beside)} beside its weights: networks that need it are not joined.")
     return state

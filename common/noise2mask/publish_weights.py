@@ -25,6 +25,7 @@ from .digest import PUBLISHED, check_published, sha256
 from .files import atomic_file, load_plain, save_atomically, write_text_atomically
 from .handlers.model_settings import write_settings
 from .handlers.trained_on import images_file
+from .networks.weights import state_of
 from .terms import LICENSE
 
 NOT_LISTED = (LICENSE, PUBLISHED, ".")  # beginnings of names: terms, the sums themselves, and what a kill has left
@@ -87,9 +88,9 @@ def halved(content: Mapping[str, Any], path: Path) -> dict[str, Any]:
     """A state dict, bare or under "model", with its real numbers in float16; what else there is stays.
 
     Raises:
-        ValueError: where a finite weight becomes infinite; it names the file.
+        ValueError: where it is no state dict, or a finite weight becomes infinite; it names the file.
     """
-    state = content.get("model", content)
+    state = state_of(content, path)
     half = {name: _half(value) for name, value in state.items()}
     if wrong := [name for name, value in half.items() if _infinite(value) and not _infinite(state[name])]:
         raise ValueError(f"{path}: {wrong[0]} is beyond what half precision holds (65504): publish it as it is.")

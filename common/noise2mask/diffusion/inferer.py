@@ -9,7 +9,6 @@ volumes), N samples, K classes, H W D size, T trained timesteps.
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from math import lcm
 from typing import Any, NamedTuple, cast
 
 import torch
@@ -30,7 +29,7 @@ from .target import check_kind, check_mask_scale, split_variance, to_x0
 from .temperature import check_temperature, tempered
 from .timesteps import select_timesteps
 from .uncertainty import triage
-from .views import View, views_of
+from .views import View, count_of_views, views_of
 
 
 class Intermediate(NamedTuple):
@@ -102,7 +101,7 @@ class EnsembleInferer(Inferer):
     ) -> None:
         super().__init__()
         self._arguments = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
-        samples = samples if steps else lcm(len(flips), len(zooms))  # of one view the coarse mask is always the same
+        samples = samples if steps else count_of_views(flips, zooms)  # of one view the coarse mask is always the same
         check_kind(target)
         check_mask_scale(mask_scale)
         check_name("sampler", sampler, SAMPLERS)

@@ -53,6 +53,11 @@ def _zoomed(x: Tensor, zoom: float) -> Tensor:
     return grid_sample(x, grid, padding_mode="border", align_corners=False)
 
 
+def count_of_views(flips: Sequence[Sequence[int]], zooms: Sequence[float]) -> int:
+    """V, how many samples see other views before the first view comes again."""
+    return lcm(len(flips), len(zooms))
+
+
 def views_of(flips: Sequence[Sequence[int]], zooms: Sequence[float], samples: int) -> list[tuple[View, range]]:
     """Sample n sees flips[n mod their number] at zooms[n mod their number]: each view that occurs, with its samples.
 
@@ -69,7 +74,7 @@ def views_of(flips: Sequence[Sequence[int]], zooms: Sequence[float], samples: in
         raise ValueError(f"flips is {found}; expected lists of axes 0, 1 or 2, such as [[], [1]]: correct it.")
     if not zooms or not all(zoom > 0 for zoom in zooms):
         raise ValueError(f"zooms is {list(zooms)}; expected factors above 0, such as [1.0, 1.2]: correct it.")
-    count = lcm(len(flips), len(zooms))
+    count = count_of_views(flips, zooms)
     return [
         (View(tuple(flips[n % len(flips)]), zooms[n % len(zooms)]), range(n, samples, count))
         for n in range(min(count, samples))

@@ -6,6 +6,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from zipfile import BadZipFile, ZipFile
 
 from torch import Tensor, nn
@@ -44,11 +45,7 @@ def load_weights(network: nn.Module, path: str | Path) -> nn.Module:
             content = load_plain(file)
         except ValueError as error:
             raise ValueError(str(error).replace(str(file), str(path))) from error
-    state = content.get("model", content) if isinstance(content, Mapping) else content
-    if not isinstance(state, Mapping):
-        raise ValueError(
-            f"{path} holds a {type(state).__name__}, expected a state dict, bare or under 'model': use another file."
-        )
+    state = state_of(content, path)
     own = unwrap(network).state_dict()
     problems = [f"{name} is missing" for name in own if name not in state]
     problems += [f"{name} is unknown" for name in state if name not in own]
@@ -64,6 +61,19 @@ def load_weights(network: nn.Module, path: str | Path) -> nn.Module:
         )
     unwrap(network).load_state_dict(state)
     return network
+
+
+def state_of(content: Any, path: str | Path) -> Mapping[str, Any]:
+    """The state dict, bare or under "model", in the content of a file of weights.
+
+    Raises:
+        ValueError: where it is none; it names the file.
+    """
+    state = content.get("model", content) if isinstance(content, Mapping) else content
+    if isinstance(state, Mapping):
+        return state
+    found = f"{path} holds a {type(state).__name__}"
+    raise ValueError(f"{found}, expected a state dict, bare or under 'model': use another file.")
 
 
 @contextmanager
